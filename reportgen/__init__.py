@@ -1,0 +1,3 @@
+"""What a trained vision network learned, what is wrong with it and how far to trust it."""
+
+__version__ = "0.1.0"

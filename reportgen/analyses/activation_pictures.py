@@ -1,0 +1,77 @@
+"""One layer's activations for one image as a picture: maps side by side, or one bar per unit."""
+
+import numpy as np
+
+from reportgen.analyses.findings import counted
+from reportgen.figures.mosaic import best_columns, levels, mosaic
+from reportgen.probe.evidence import Call, LayerEvidence, MapPicture, VectorPicture
+from reportgen.report.arrays import Pixels
+from reportgen.report.blocks import Atlas, Strip
+from reportgen.report.records import Image, Layer
+
+MOST_TILES = 1024
+STRONGEST = 12
+"Units named beside a strip."
+
+
+def most_varied(seen: LayerEvidence) -> tuple[int, ...]:
+    """The units that get a tile, in their own order: all, or the 1024 whose values vary most."""
+    spread = np.nan_to_num(seen.variance)
+    return tuple(sorted(int(u) for u in np.argsort(-spread, kind="stable")[:MOST_TILES]))
+
+
+def atlas(
+    call: Call, layer: Layer, image: Image, picture: MapPicture, units: tuple[int, ...]
+) -> Atlas:
+    """The maps of `units` side by side, each on its own scale; strongest by their peak."""
+    tiles = picture.tiles[list(units)]
+    low, high, peak = (end[list(units)] for end in (picture.low, picture.high, picture.peak))
+    count, height, width = tiles.shape
+    columns = best_columns(count, height, width)
+    down, across = call.spatial_axes or (0, 0)
+    full = (call.output_shape[down], call.output_shape[across])
+    strength = np.nan_to_num(peak, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    order = np.argsort(-strength, kind="stable")
+    caption = f"{counted(count, 'feature map')} of {layer.title} for {image.path}"
+    if count < len(picture.tiles):
+        caption += f", those of {len(picture.tiles):,} that vary most"
+    caption += f", {full[0]} x {full[1]}"
+    caption += "." if full == (height, width) else f" averaged to {height} x {width}."
+    best = int(order[0])
+    return Atlas(
+        pixels=Pixels.of(mosaic(tiles, columns), f"{layer.slug}-{image.slug}", gap=True),
+        columns=columns,
+        count=count,
+        tile_height=height,
+        tile_width=width,
+        full_height=full[0],
+        full_width=full[1],
+        low=low,
+        high=high,
+        labels=() if count == len(picture.tiles) else tuple(str(unit) for unit in units),
+        order=tuple(int(index) for index in order),
+        signed=False,
+        alt=(
+            f"{counted(count, 'feature map')} of {layer.title} for {image.path}; the strongest is "
+            f"channel {units[best]} with a peak of {peak[best]:.3g}."
+        ),
+        caption=caption,
+    )
+
+
+def strip(layer: Layer, image: Image, picture: VectorPicture) -> Strip:
+    """One value per unit as a row of grey levels, on one scale."""
+    values = picture.values
+    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")[:STRONGEST]
+    top = tuple((int(unit), float(values[unit])) for unit in order)
+    row, low, high = levels(values[None, None, :])
+    return Strip(
+        pixels=Pixels.of(row[0], f"{layer.slug}-{image.slug}"),
+        values=values,
+        top=top,
+        alt=(
+            f"{counted(len(values), 'unit')} of {layer.title} for {image.path}; the largest is "
+            f"unit {top[0][0]} with {top[0][1]:.3g}."
+        ),
+        caption=f"One bar per unit, from {low[0]:.3g} (dark) to {high[0]:.3g} (bright).",
+    )

@@ -1,0 +1,113 @@
+"""What each layer answers: its maps for the pictured images, and its values over all images."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from reportgen.analyses.activation_pictures import atlas, most_varied, strip
+from reportgen.analyses.deadness import unit_states
+from reportgen.analyses.findings import counted
+from reportgen.analyses.layer_health import RULES, layer_findings
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.probe.evidence import Call, LayerEvidence, MapPicture, VectorPicture
+from reportgen.report.arrays import Array
+from reportgen.report.blocks import Block, Column, Histogram, Table
+from reportgen.report.records import Fact, Image, Layer, Panel
+
+COLUMNS = (
+    Column("Unit", hint="Channel, counted from 0."),
+    Column("Mean"),
+    Column("Std", hint="With n in the denominator."),
+    Column("Min"),
+    Column("Max"),
+    Column("Above zero", "share", "Share of values above zero."),
+    Column("Zeros", "share", "Share of values that are exactly zero."),
+    Column("Fired on", "images", "Images on which the unit is above zero somewhere."),
+    Column("State", hint="dead, near-dead or constant, as defined on the page of dead filters."),
+)
+
+
+def run(study: Study) -> Outcome:
+    """One panel per call that was observed."""
+    evidence = study.evidence
+    panels = {}
+    for call, layer in zip(evidence.calls, study.layer_records, strict=True):
+        seen = evidence.layers.get(call.key)
+        if seen is not None:
+            pictures = {
+                study.image_records[index]: shown[call.key]
+                for index, shown in sorted(evidence.pictures.items())
+                if call.key in shown
+            }
+            panels[layer.slug] = _panel(call, layer, seen, pictures)
+    return Outcome(panels, layer_findings(study))
+
+
+def _panel(
+    call: Call,
+    layer: Layer,
+    seen: LayerEvidence,
+    pictures: Mapping[Image, MapPicture | VectorPicture],
+) -> Panel:
+    blocks: dict[str, Block] = {}
+    arrays: dict[str, Array] = {}
+    is_averaged = False
+    units = most_varied(seen)
+    for image, picture in pictures.items():
+        if isinstance(picture, MapPicture):
+            shown = atlas(call, layer, image, picture, units)
+            tile = (shown.tile_height, shown.tile_width)
+            is_averaged |= tile != (shown.full_height, shown.full_width)
+            blocks[f"image:{image.slug}"] = shown
+            if picture.full is not None:
+                arrays[image.slug] = picture.full
+        else:
+            blocks[f"image:{image.slug}"] = strip(layer, image, picture)
+    blocks["histogram"] = histogram(seen)
+    blocks["statistics"] = _statistics(call, seen)
+    facts: dict[str, Fact] = {
+        "images": seen.images,
+        "positions": seen.positions,
+        "is_averaged": is_averaged,
+        "layout": "vector" if call.spatial_axes is None else "map",
+        "pictured": tuple(image.slug for image in pictures),
+        "shown_units": len(units),
+    }
+    return Panel(facts=facts, arrays=arrays, blocks=blocks)
+
+
+def histogram(seen: LayerEvidence) -> Histogram:
+    """The values of all units, positions and images, without the empty bins at both ends."""
+    binned = seen.histogram
+    used = np.flatnonzero(binned.counts)
+    first, last = (int(used[0]), int(used[-1]) + 1) if used.size else (128, 129)
+    width = 2.0**binned.exponent
+    counts = tuple(int(count) for count in binned.counts[first:last])
+    caption = f"All {sum(counts):,} finite values over {counted(seen.images, 'image')}."
+    return Histogram(counts, (first - 128) * width, (last - 128) * width, "", caption)
+
+
+def _statistics(call: Call, seen: LayerEvidence) -> Table:
+    values = max(seen.images * seen.positions, 1)
+    columns = (
+        range(len(seen.mean)),
+        seen.mean.tolist(),
+        np.sqrt(seen.variance).tolist(),
+        seen.minimum.tolist(),
+        seen.maximum.tolist(),
+        (seen.positive / values).tolist(),
+        (seen.zeros / values).tolist(),
+        seen.fired.tolist(),
+        unit_states(call, seen).words(),
+    )
+    caption = f"Each unit over {counted(seen.images, 'image')}, {seen.positions:,} values an image."
+    return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)))
+
+
+ANALYSIS = Analysis(
+    name="activations",
+    title="Activations",
+    place="layer",
+    run=run,
+    rules=RULES,
+)

@@ -1,0 +1,49 @@
+"""Findings that read well: numbers in words, and no more than a few of one kind."""
+
+from collections.abc import Sequence
+
+from reportgen.report.records import Finding, Layer, Severity
+
+LISTED = 3
+"Findings of one kind that stand on their own; the rest share one line."
+
+_RANK: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+def percent(share: float) -> str:
+    """A share as text: `19 %`, `0.4 %`, never `0 %` for something."""
+    value = 100 * share
+    if value == 0 or value >= 9.95:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 0.1 else "under 0.1 %"
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 image`, `1,024 images`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def layer_link(layer: Layer, unit: int | None = None) -> str:
+    """Address of a layer's page, or of one unit on it."""
+    return f"layers/{layer.slug}.html" + ("" if unit is None else f"#c={unit}")
+
+
+def few(findings: Sequence[Finding], subject: str, href: str) -> tuple[Finding, ...]:
+    """The worst few of findings of one kind, and one line for the rest.
+
+    Args:
+        findings: of one kind, the most telling first among equals.
+        subject: what each is about, such as `layer`.
+        href: where all of them can be seen.
+    """
+    ranked = sorted(findings, key=lambda finding: _RANK[finding.severity])
+    listed, rest = ranked[:LISTED], ranked[LISTED:]
+    if len(rest) <= 1:
+        return tuple(ranked)
+    line = Finding(
+        rest[0].severity,
+        rest[0].kind,
+        f"And {counted(len(rest), f'more {subject}')} like this.",
+        href,
+    )
+    return (*listed, line)

@@ -1,0 +1,191 @@
+"""The kernels of each convolution: as colour pictures, and every channel of every filter on its own."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from reportgen.analyses.filters import kernels, weighted_module
+from reportgen.analyses.findings import counted, percent
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.figures.mosaic import LARGEST_SIDE, best_columns, mosaic, signed_levels
+from reportgen.probe.evidence import Call
+from reportgen.report.arrays import Array, FloatArray, Pixels
+from reportgen.report.blocks import Atlas
+from reportgen.report.records import Layer, Panel
+
+LARGEST_PICTURE = 600_000
+"Pixels of one picture of kernels; signed noise hardly compresses, so this is about half a megabyte."
+
+SCALE_QUANTILE = 0.999
+"Share of the non-zero weights within the colour scale: a few outliers must not turn the rest grey."
+
+
+def run(study: Study) -> Outcome:
+    """One panel per convolution that has a weight of its own."""
+    panels = {}
+    first = next((c for c in study.evidence.calls if c.kind == "conv"), None)
+    for call, layer in zip(study.evidence.calls, study.layer_records, strict=True):
+        module = weighted_module(study.loaded.module, call) if call.kind == "conv" else None
+        weight = None if module is None else kernels(module)
+        if weight is not None:
+            groups = int(getattr(module, "groups", 1))
+            takes_rgb = call is first and weight.shape[1] == 3 and groups == 1
+            panels[layer.slug] = _panel(weight, groups, layer, takes_rgb)
+    return Outcome(panels)
+
+
+def _panel(weight: FloatArray, groups: int, layer: Layer, takes_rgb: bool) -> Panel:
+    filters, channels, height, width = weight.shape
+    limit = colour_limit(weight)
+    rows, columns = largest(weight)
+    shown = weight[np.ix_(rows, columns)]
+    facts = {
+        "filters": filters,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "groups": groups,
+        "symmetric_limit": limit,
+        "shown_filters": len(rows),
+        "shown_channels": len(columns),
+        "filter_rows": tuple(int(row) for row in rows),
+        "channel_columns": tuple(int(column) for column in columns),
+        "clipped": int(np.count_nonzero(np.abs(weight) > limit)),
+    }
+    blocks = {"channels": _collated(shown, weight, limit, layer)}
+    if takes_rgb:
+        blocks = {"rgb": _rgb(weight, limit, layer), **blocks}
+    return Panel(facts=facts, blocks=blocks)
+
+
+def colour_limit(weight: Array) -> float:
+    """End of the colour scale either side of zero: 99.9 % of the non-zero weights are within.
+
+    Weights beyond are drawn at the end of the scale. 0 where there is no finite non-zero weight.
+    """
+    size = np.abs(weight[np.isfinite(weight) & (weight != 0)])
+    # The quantile is a value that is there, so that three weights give the largest of them.
+    return float(np.quantile(size, SCALE_QUANTILE, method="higher")) if size.size else 0.0
+
+
+def largest(weight: FloatArray) -> tuple[Array, Array]:
+    """Filters and channels that fit in one picture: those of largest norm, in their own order.
+
+    Args:
+        weight: (filters channels height width).
+
+    Returns:
+        Sorted indices of the filters (rows of the picture) and of the channels (columns).
+    """
+    filters, channels, height, width = weight.shape
+    tall, wide = (1, 1) if height == width == 1 else (height + 1, width + 1)
+    scale = min(1.0, math.sqrt(LARGEST_PICTURE / (filters * tall * channels * wide)))
+    rows = min(filters, LARGEST_SIDE // tall)
+    columns = min(channels, LARGEST_SIDE // wide)
+    if scale < 1:
+        # What one side cannot use, because it is short or already cut, the other may.
+        rows = min(rows, max(1, int(filters * scale)))
+        columns = min(columns, max(1, LARGEST_PICTURE // (rows * tall * wide)))
+        rows = min(
+            filters, LARGEST_SIDE // tall, max(1, LARGEST_PICTURE // (columns * tall * wide))
+        )
+    power = np.square(np.nan_to_num(weight, posinf=0.0, neginf=0.0).astype(np.float64))
+    power = power.sum(axis=(2, 3))
+    return _top(power.sum(axis=1), rows), _top(power.sum(axis=0), columns)
+
+
+def _top(sizes: Array, count: int) -> Array:
+    chosen: Array = np.sort(np.argsort(-sizes, kind="stable")[:count])
+    return chosen
+
+
+def _collated(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer) -> Atlas:
+    """Every kernel in one picture, filters down and channels across [zeiler2014].
+
+    Kernels of one value have no shape of their own: they stand without gaps, as the matrix of
+    filters x channels, which is then the one tile.
+    """
+    filters, channels, height, width = shown.shape
+    levels, _ = signed_levels(shown, limit)
+    is_matrix = height == width == 1
+    if is_matrix:
+        tiles, across = levels.reshape(1, filters, channels), 1
+    else:
+        tiles, across = levels.reshape(filters * channels, height, width), channels
+    count, tile_height, tile_width = tiles.shape
+    caption = (
+        f"{counted(filters * channels, 'kernel')} of {height} x {width}: one row per filter, one "
+        f"column per channel. {_scale(limit, weight)}"
+    )
+    if shown.size < weight.size:
+        caption += (
+            f" Shown are the {filters:,} of {weight.shape[0]:,} filters and the {channels:,} of "
+            f"{weight.shape[1]:,} channels with the largest norm."
+        )
+    return Atlas(
+        pixels=Pixels.of(mosaic(tiles, across), f"{layer.slug}-kernels", gap=True),
+        columns=across,
+        count=count,
+        tile_height=tile_height,
+        tile_width=tile_width,
+        full_height=tile_height,
+        full_width=tile_width,
+        low=np.full(count, -limit, dtype=np.float32),
+        high=np.full(count, limit, dtype=np.float32),
+        labels=(),
+        order=(),
+        signed=True,
+        alt=f"Kernels of {layer.title}: {filters} filters down, {channels} channels across.",
+        caption=caption,
+    )
+
+
+def _rgb(weight: FloatArray, limit: float, layer: Layer) -> Atlas:
+    """Each filter of the first layer as a small colour picture; grey is zero."""
+    filters, _, height, width = weight.shape
+    levels, _ = signed_levels(weight, limit)
+    columns = best_columns(filters, height, width)
+    norms = np.sqrt(np.square(np.nan_to_num(weight).astype(np.float64)).sum(axis=(1, 2, 3)))
+    return Atlas(
+        pixels=Pixels.of(
+            mosaic(levels.transpose(0, 2, 3, 1), columns), f"{layer.slug}-rgb", gap=True
+        ),
+        columns=columns,
+        count=filters,
+        tile_height=height,
+        tile_width=width,
+        full_height=height,
+        full_width=width,
+        low=np.full(filters, -limit, dtype=np.float32),
+        high=np.full(filters, limit, dtype=np.float32),
+        labels=(),
+        order=tuple(int(index) for index in np.argsort(-norms, kind="stable")),
+        signed=True,
+        alt=f"The {filters} filters of {layer.title} as colour pictures.",
+        caption=(
+            f"{counted(filters, 'filter')} of {height} x {width} over red, green and blue; mid grey "
+            f"is zero. {_scale(limit, weight)}"
+        ),
+    )
+
+
+def _scale(limit: float, weight: FloatArray) -> str:
+    """The colour scale in words."""
+    text = f"One scale for all, from {-limit:.3g} to {limit:.3g}, zero in the middle"
+    beyond = int(np.count_nonzero(np.abs(weight) > limit)) / weight.size
+    if not beyond:
+        return f"{text}."
+    low, high = float(np.nanmin(weight)), float(np.nanmax(weight))
+    return f"{text}; {percent(beyond)} of the weights, up to {low:.3g} and {high:.3g}, lie beyond."
+
+
+ANALYSIS = Analysis(
+    name="kernels",
+    title="Kernels",
+    place="layer",
+    run=run,
+    references=(
+        "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",
+    ),
+)

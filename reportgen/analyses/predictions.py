@@ -1,0 +1,206 @@
+"""What the network saw and what it said: the input beside the file, the answer, and the maps in between."""
+
+from collections.abc import Iterator, Sequence
+from math import comb
+
+import numpy as np
+import torch
+
+from reportgen.analyses.findings import counted, few, percent
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.subjects import is_right
+from reportgen.load.images import thumbnail
+from reportgen.probe.evidence import MapPicture
+from reportgen.report.arrays import ByteArray, Pixels
+from reportgen.report.blocks import Block, MapStrip, Photo
+from reportgen.report.records import Finding, Image, Panel, Rule
+
+THUMBNAIL = 448
+"Longest side of a file's thumbnail, in pixels."
+
+CONFIDENT = 0.8
+UNSURE = 0.3
+ENOUGH_LABELLED = 10
+CHANCE_LEVEL = 0.05
+
+
+def run(study: Study) -> Outcome:
+    """One panel per pictured image; findings over all images."""
+    panels = {
+        study.image_records[index].slug: _panel(study, index)
+        for index in sorted(study.evidence.pictures)
+    }
+    return Outcome(panels, tuple(_findings(study)))
+
+
+def _panel(study: Study, index: int) -> Panel:
+    image, answer = study.image_records[index], study.evidence.answers[index]
+    ranked = [prediction.index for prediction in image.predictions]
+    rank = ranked.index(image.true_index) + 1 if image.true_index in ranked else None
+    file = thumbnail(study.images.files[index], THUMBNAIL)
+    blocks: dict[str, Block] = {
+        "seen": seen_photo(study, index),
+        "file": Photo(
+            Pixels.of(file, f"{image.slug}-file"),
+            f"The file {image.path}.",
+            f"{image.path}, {image.height} x {image.width} pixels.",
+        ),
+    }
+    maps = _depth(study, index)
+    if maps.maps:
+        blocks["depth"] = maps
+    facts = {"target_rank": rank, "true_probability": answer.true_probability}
+    return Panel(facts=facts, blocks=blocks)
+
+
+def seen_photo(study: Study, index: int) -> Photo:
+    """Image `index` as the network saw it, before normalisation."""
+    image = study.image_records[index]
+    picture = eight_bit(study.images.pixels(index))
+    height, width = picture.shape[:2]
+    return Photo(
+        Pixels.of(picture, f"{image.slug}-seen"),
+        f"{image.path} as the network saw it.",
+        f"As the network saw it, {height} x {width} pixels, normalisation undone.",
+    )
+
+
+def eight_bit(pixels: torch.Tensor) -> ByteArray:
+    """Pixels (c h w) in [0, 1] as levels (h w) or (h w 3); channels other than 1 or 3 are averaged."""
+    values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    if len(values) == 3:
+        colour: ByteArray = np.ascontiguousarray(values.transpose(1, 2, 0))
+        return colour
+    grey: ByteArray = np.rint(values.mean(axis=0)).astype(np.uint8)
+    return grey
+
+
+def _depth(study: Study, index: int) -> MapStrip:
+    pictures = study.evidence.pictures[index]
+    layer_of = dict(
+        zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
+    )
+    maps = tuple(
+        (layer.slug, picture.mean_map, picture.mean_low, picture.mean_high)
+        for key, layer in layer_of.items()
+        if isinstance(picture := pictures.get(key), MapPicture)
+    )
+    path = study.image_records[index].path
+    return MapStrip(
+        maps,
+        f"Mean feature map of {counted(len(maps), 'layer')} for {path}, in execution order.",
+        "Mean over the channels of each layer, in execution order; each map on its own scale.",
+    )
+
+
+def _findings(study: Study) -> Iterator[Finding]:
+    records = study.image_records
+    labelled = [image for image in records if image.true_index is not None]
+    index = "images/index.html"
+    yield from few(tuple(_no_answer(records)), "image", index)
+    yield from _chance(labelled, study.evidence.classes)
+    yield from _one_answer(labelled)
+    yield from few(tuple(_confident_mistakes(labelled)), "image", index)
+    yield from few(tuple(_unsure(records, study.evidence.classes)), "image", index)
+    if not study.evidence.is_deterministic:
+        text = "Two passes of the same image disagree: the network draws random numbers in eval "
+        text += "mode, so every number here varies from run to run."
+        yield Finding("warning", "stochastic-forward", text, index)
+    if study.images.preprocessing.is_assumed:
+        text = f"The preprocessing is an assumption: {study.images.preprocessing.source}"
+        yield Finding("info", "assumed-preprocessing", f"{text.rstrip('.')}.", "about.html")
+
+
+def _no_answer(records: Sequence[Image]) -> Iterator[Finding]:
+    for image in records:
+        if not image.predictions:
+            text = f"{image.path} gets no answer: the network's output is not finite."
+            yield Finding("error", "non-finite-output", text, image_link(image))
+
+
+def _chance(labelled: Sequence[Image], classes: int) -> Iterator[Finding]:
+    right, n = sum(is_right(image) for image in labelled), len(labelled)
+    if n >= ENOUGH_LABELLED and classes > 1 and luck(right, n, 1 / classes) > CHANCE_LEVEL:
+        text = f"{right:,} of {counted(n, 'labelled image')} are right ({percent(right / n)}): no "
+        text += (
+            f"better than guessing among {counted(classes, 'class').replace('classs', 'classes')}"
+        )
+        text += ". Check the class order and the preprocessing."
+        yield Finding("error", "chance-accuracy", text, "images/index.html")
+
+
+def luck(right: int, n: int, chance: float) -> float:
+    """Probability of `right` or more right answers out of `n` by guessing (binomial tail)."""
+    tail = (comb(n, k) * chance**k * (1 - chance) ** (n - k) for k in range(right, n + 1))
+    return sum(tail)
+
+
+def _one_answer(labelled: Sequence[Image]) -> Iterator[Finding]:
+    answers = {image.predictions[0].label for image in labelled if image.predictions}
+    truths = {image.true_index for image in labelled}
+    if len(labelled) >= ENOUGH_LABELLED and len(answers) == 1 and len(truths) > 1:
+        text = (
+            f"All {len(labelled):,} labelled images get the same answer, {answers.pop()}, though "
+        )
+        text += f"they are of {len(truths):,} classes."
+        yield Finding("error", "one-answer", text, "images/index.html")
+
+
+def _confident_mistakes(labelled: Sequence[Image]) -> Iterator[Finding]:
+    wrong = [
+        (image, image.predictions[0])
+        for image in labelled
+        if image.predictions
+        and not is_right(image)
+        and image.predictions[0].probability > CONFIDENT
+    ]
+    for image, first in sorted(wrong, key=lambda pair: -pair[1].probability):
+        text = f"{image.path} is {image.true_class}, but the network says {first.label} with "
+        text += f"{percent(first.probability)}."
+        yield Finding("warning", "confident-mistakes", text, image_link(image))
+
+
+def _unsure(records: Sequence[Image], classes: int) -> Iterator[Finding]:
+    bar = max(UNSURE, 1.2 / max(classes, 1))
+    answered = [image for image in records if image.predictions]
+    for image in sorted(answered, key=lambda image: image.predictions[0].probability):
+        first = image.predictions[0]
+        if first.probability < bar:
+            text = f"{image.path}: the best answer, {first.label}, has only "
+            text += f"{percent(first.probability)}."
+            yield Finding("info", "low-confidence", text, image_link(image))
+
+
+def image_link(image: Image, anchor: str = "") -> str:
+    """Address of an image's page, or of the list of images where it has none."""
+    if not image.is_pictured:
+        return "images/index.html"
+    return f"images/{image.slug}.html" + (f"#{anchor}" if anchor else "")
+
+
+ANALYSIS = Analysis(
+    name="predictions",
+    title="Predictions",
+    place="image",
+    run=run,
+    rules=(
+        Rule("non-finite-output", "Error: the output for an image holds NaN or infinite values."),
+        Rule(
+            "chance-accuracy",
+            "Error: with 10 or more labelled images, guessing would do as well with a probability "
+            "above 5 % (binomial tail).",
+        ),
+        Rule(
+            "one-answer",
+            "Error: 10 or more labelled images of several classes all get the same answer.",
+        ),
+        Rule("confident-mistakes", "Warning: a wrong answer with a probability above 80 %."),
+        Rule(
+            "low-confidence",
+            "Info: the most probable class has less than 30 %, or less than 1.2 times chance where "
+            "that is more.",
+        ),
+        Rule("stochastic-forward", "Warning: two forward passes of one image disagree."),
+        Rule("assumed-preprocessing", "Info: how images were prepared in training is not known."),
+    ),
+)

@@ -1,0 +1,49 @@
+"""What an analysis is given, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from reportgen.load.images import ImageSet
+from reportgen.load.model import LoadedModel
+from reportgen.options import Options
+from reportgen.probe.evidence import Evidence
+from reportgen.probe.probe import Probe
+from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Place, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The network, the images and what was seen, with the records every section refers to."""
+
+    options: Options
+    loaded: LoadedModel
+    images: ImageSet
+    evidence: Evidence
+    probe: Probe
+    layer_records: tuple[Layer, ...]
+    "One per call, without panels."
+    image_records: tuple[Image, ...]
+    "One per image, without panels."
+    parameter_records: tuple[Parameter, ...]
+    labels: tuple[str, ...]
+    "One name per class."
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a section found: panels by subject (slug of a layer or image, "" for the network)."""
+
+    panels: Mapping[str, Panel] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One section of the report. The name is also that of its file, its template and its test."""
+
+    name: str
+    title: str
+    place: Place
+    run: Callable[[Study], Outcome]
+    rules: tuple[Rule, ...] = ()
+    references: tuple[str, ...] = ()

@@ -1,0 +1,176 @@
+"""The pipeline: load, watch, analyse, save and render."""
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import reportgen
+from reportgen.analyses import ANALYSES
+from reportgen.analyses.overview import verdict
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.subjects import (
+    accuracy,
+    image_records,
+    layer_records,
+    model_record,
+    parameter_records,
+)
+from reportgen.errors import ReportgenError, SkippedError
+from reportgen.load.images import image_set
+from reportgen.load.labels import class_names, true_indices
+from reportgen.load.model import load_model
+from reportgen.load.preprocessing import preprocessing_for
+from reportgen.options import Options
+from reportgen.probe.probe import Probe
+from reportgen.progress import Progress
+from reportgen.render.pages import pages
+from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
+from reportgen.report.store import stored
+from reportgen.write import Written, write_site
+
+VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
+
+
+def build(options: Options, progress: Progress, *, command: str) -> Written:
+    """Run the network over the images and write the report.
+
+    Raises:
+        ReportgenError: of the kind that says what went wrong, with nothing written.
+        SkippedError: under `--strict`, once the report is written, if anything was left out.
+    """
+    study, labels_source = _study(options, progress)
+    outcomes = {analysis.name: _outcome(analysis, study, progress) for analysis in ANALYSES}
+    report = _report(study, outcomes, labels_source, command)
+
+    progress.stage("Writing")
+    written = write_site(
+        _files(report), options.output, force=options.force, inputs=(options.model, *options.images)
+    )
+    if options.strict:
+        _refuse_skipped(report)
+    return written
+
+
+def _study(options: Options, progress: Progress) -> tuple[Study, str]:
+    """The network watched over the images, and where its class names come from."""
+    progress.stage("Loading the network")
+    loaded = load_model(
+        options.model,
+        arch=options.arch,
+        arch_args=options.arch_args,
+        weights_key=options.weights_key,
+    )
+    progress.stage("Reading the images")
+    images = image_set(options.images, preprocessing_for(loaded, options))
+    probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
+    pictured = _evenly_spaced(len(images.files), options.max_images)
+
+    progress.stage("Running the network", len(images.files))
+    evidence = probe.collect(
+        images.batches,
+        len(images.files),
+        pictured,
+        keep_arrays=options.save_arrays,
+        layers=options.layers,
+        progress=progress.advance,
+    )
+    labels, labels_source = class_names(loaded, images, options, evidence.classes)
+    truth = true_indices(images, labels)
+    study = Study(
+        options=options,
+        loaded=loaded,
+        images=images,
+        evidence=evidence,
+        probe=probe,
+        layer_records=layer_records(evidence),
+        image_records=image_records(images, evidence, labels, truth, pictured),
+        parameter_records=parameter_records(loaded.module),
+        labels=labels,
+    )
+    return study, labels_source
+
+
+def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
+    """At most `most` of `count` indices, evenly spaced: with one folder a class, spread over classes."""
+    shown = min(count, most)
+    return tuple(index * count // shown for index in range(shown))
+
+
+def _outcome(analysis: Analysis, study: Study, progress: Progress) -> Outcome | str:
+    """What a section found, or one sentence that says why it could not be made."""
+    progress.stage(analysis.title)
+    try:
+        return analysis.run(study)
+    except ReportgenError as problem:
+        return str(problem)
+
+
+def _report(
+    study: Study, outcomes: Mapping[str, Outcome | str], labels_source: str, command: str
+) -> Report:
+    made = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Outcome)}
+    findings = tuple(finding for outcome in made.values() for finding in outcome.findings)
+    options = study.options
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        title=options.title or study.loaded.architecture,
+        verdict=verdict(study, findings),
+        provenance=Provenance(
+            reportgen=reportgen.__version__,
+            command=command,
+            versions=(
+                ("python", platform.python_version()),
+                *((name, version(name)) for name in VERSIONS_SHOWN),
+            ),
+            options=tuple((name, " ".join(words)) for name, words in options.changed()),
+            device=study.probe.device_name,
+            batch_size=study.probe.batch_size,
+            seed=options.seed,
+        ),
+        model=model_record(study.loaded, study.images, study.evidence, labels_source),
+        accuracy=accuracy(study.image_records),
+        images=tuple(
+            replace(image, panels=_panels(image.slug, "image", made))
+            for image in study.image_records
+        ),
+        skipped=study.images.skipped,
+        layers=tuple(
+            replace(layer, panels=_panels(layer.slug, "layer", made))
+            for layer in study.layer_records
+        ),
+        parameters=study.parameter_records,
+        findings=findings,
+        rules=tuple(rule for analysis in ANALYSES for rule in analysis.rules),
+        notes=study.loaded.notes,
+        sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in ANALYSES),
+    )
+
+
+def _panels(subject: str, place: str, made: Mapping[str, Outcome]) -> Mapping[str, Panel]:
+    """What each section of this place says of one layer or image."""
+    return {
+        analysis.name: made[analysis.name].panels[subject]
+        for analysis in ANALYSES
+        if analysis.place == place
+        and analysis.name in made
+        and subject in made[analysis.name].panels
+    }
+
+
+def _section(analysis: Analysis, outcome: Outcome | str) -> Section:
+    is_made = isinstance(outcome, Outcome)
+    return Section(
+        name=analysis.name,
+        title=analysis.title,
+        place=analysis.place,
+        panel=outcome.panels.get("") if is_made else None,
+        problem="" if is_made else outcome,
+        references=analysis.references,
+    )
+
+
+def _files(report: Report) -> Iterator[tuple[str, bytes]]:
+    yield from stored(report)
+    yield from pages(report)

@@ -1,0 +1,261 @@
+"""The command line: flags to `Options`, errors to one sentence and an exit code."""
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, get_args
+
+import click
+
+from reportgen import __version__
+from reportgen.errors import OptionError, ReportgenError
+from reportgen.options import Fill, Options
+
+# torch takes seconds to import: every command imports what it needs when it runs, so that
+# `--help`, `--version` and usage errors answer at once.
+
+EXAMPLES = """\b
+Examples:
+  reportgen build model.pth photos/
+  reportgen build lenet.pth test_images/ --arch lenet.py:LeNet --input-size 28 28
+  reportgen build resnet50.safetensors photos/ --target "tabby" -o site/
+"""
+
+
+@click.group(
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="reportgen")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; may stand anywhere.")
+def commands(debug: bool) -> None:
+    """Show what a trained vision network learned, as a static site that needs no server."""
+
+
+class BuildCommand(click.Command):
+    """Lets `--mean 0.5 0.5 0.5` be typed without quotes: click fixes the number of words."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Join the numbers that follow `--mean` and `--std` into one word each."""
+        joined: list[str] = []
+        for word in args:
+            is_value = len(joined) > 1 and joined[-2] in {"--mean", "--std"} and _is_number(word)
+            if is_value:
+                joined[-1] += f" {word}"
+            else:
+                joined.append(word)
+        return super().parse_args(context, joined)
+
+
+@commands.command(cls=BuildCommand, epilog=EXAMPLES)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder to write.",
+)
+@click.option("--title", default="", help="Title of the report.  [default: the model file's name]")
+@click.option(
+    "--arch",
+    default="",
+    metavar="FILE.py:NAME | torchvision:NAME",
+    help="The network's code, where the file does not tell.",
+)
+@click.option(
+    "--arch-args",
+    default="",
+    metavar="JSON",
+    help="""Arguments of its constructor, such as '{"num_classes": 5}'.""",
+)
+@click.option(
+    "--weights-key", default="", metavar="KEY", help="Entry of a checkpoint that holds the weights."
+)
+@click.option(
+    "--labels",
+    default="",
+    metavar="FILE | imagenet",
+    help="Class names, one a line.  [default: known weights, else folder names]",
+)
+@click.option("--input-size", type=int, nargs=2, metavar="H W", help="Pixels the network is given.")
+@click.option("--crop-pct", type=float, help="Share of the shorter side kept by the centre crop.")
+@click.option("--mean", metavar="R G B", help="Normalisation mean, in 0..1, one number a channel.")
+@click.option("--std", metavar="R G B", help="Normalisation standard deviation, as --mean.")
+@click.option(
+    "--max-images",
+    type=click.IntRange(min=1),
+    default=Options.max_images,
+    show_default=True,
+    help="Images that get a page; statistics use all.",
+)
+@click.option("--target", default="", metavar="CLASS", help="Class to explain, by index or name.")
+@click.option("--layers", multiple=True, metavar="GLOB", help="Layers to show.  [default: all]")
+@click.option(
+    "--occlusion-window",
+    type=click.IntRange(min=1),
+    nargs=2,
+    metavar="H W",
+    help="Pixels hidden at a time.  [default: a seventh of the input]",
+)
+@click.option(
+    "--occlusion-stride",
+    type=click.IntRange(min=1),
+    nargs=2,
+    metavar="DOWN ACROSS",
+    help="Pixels between positions.  [default: half the window]",
+)
+@click.option(
+    "--occlusion-fill",
+    type=click.Choice(get_args(Fill)),
+    default=Options.occlusion_fill,
+    show_default=True,
+    help="What is put in the window.",
+)
+@click.option("--save-arrays", is_flag=True, help="Keep the pictured activations in full.")
+@click.option("--device", default=Options.device, show_default=True, help="auto, cpu, cuda ...")
+@click.option(
+    "-b",
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=Options.batch_size,
+    show_default=True,
+    help="Halved by itself when memory runs out.",
+)
+@click.option("--seed", type=int, default=Options.seed, show_default=True)
+@click.option("--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped.")
+@click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def build(quiet: bool, **given: Any) -> None:
+    """Run MODEL over IMAGES (files or folders) and write the report."""
+    from reportgen.build import build as build_report
+    from reportgen.progress import Progress
+
+    given["images"] = tuple(given["images"])
+    given["mean"] = _numbers("--mean", given["mean"])
+    given["std"] = _numbers("--std", given["std"])
+    for name in ("occlusion_window", "occlusion_stride"):
+        given[name] = given[name] or (0, 0)
+    options = Options(**given)
+    with Progress(quiet=quiet) as progress:
+        written = build_report(options, progress, command=_command_line(options))
+    click.echo(written.summary())
+
+
+@commands.command()
+@click.argument("report", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: REPORT]"
+)
+@click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
+def render(report: Path, output: Path | None, force: bool) -> None:
+    """Make the pages of a saved REPORT again, without the network."""
+    from reportgen.build import render as render_report
+
+    click.echo(render_report(report, output or report, force=force).summary())
+
+
+@commands.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--arch", default="", metavar="FILE.py:NAME | torchvision:NAME")
+@click.option("--arch-args", default="", metavar="JSON")
+@click.option("--weights-key", default="", metavar="KEY")
+def inspect(model: Path, arch: str, arch_args: str, weights_key: str) -> None:
+    """Say what MODEL is: its format, its architecture and what was undone to load it."""
+    from reportgen.load.model import load_model
+
+    loaded = load_model(model, arch=arch, arch_args=arch_args, weights_key=weights_key)
+    parameters = sum(parameter.numel() for parameter in loaded.module.parameters())
+    facts = {
+        "file": loaded.file,
+        "sha256": loaded.sha256,
+        "format": f"{loaded.format}, {loaded.dtype}",
+        "architecture": f"{loaded.architecture} ({loaded.architecture_source})",
+        "parameters": f"{parameters:,}",
+        "input": f"{loaded.in_channels} channels",
+        "labels": loaded.labels_source or "not known",
+    }
+    for name, value in facts.items():
+        click.echo(f"{name:14}{value}")
+    for note in loaded.notes:
+        click.echo(f"{'note':14}{note}")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(flag: str, text: str | None) -> tuple[float, ...]:
+    """`0.5 0.5 0.5` or `0.5,0.5,0.5` as numbers; empty where nothing was given."""
+    try:
+        return tuple(float(word) for word in (text or "").replace(",", " ").split())
+    except ValueError:
+        raise OptionError(f'{flag} takes numbers, such as "0.5 0.5 0.5", not "{text}".') from None
+
+
+def _command_line(options: Options) -> str:
+    """The command that makes the same report; file names stand for the folders of this machine."""
+    words = ["reportgen", "build", options.model.name]
+    words += [path.name or "." for path in options.images]
+    for name, value in options.changed():
+        words += [f"--{name.replace('_', '-')}", *value]
+    return " ".join(f'"{word}"' if " " in word else word for word in words)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    is_debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    sys.exit(_exit_code(lambda: commands(words, standalone_mode=False), debug=is_debug))
+
+
+def _exit_code(run: Callable[[], Any], *, debug: bool) -> int:
+    try:
+        run()
+    except ReportgenError as error:
+        code, sentence = error.exit_code, str(error)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        code, sentence = 130, "Interrupted; nothing was written."
+    except _TerminatedError:
+        code, sentence = 143, "Terminated; nothing was written."
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        code = 70
+        sentence = (
+            f"This is a fault in reportgen, not in your files: {type(error).__name__}: {first_line}"
+            " (run again with --debug and report the traceback)"
+        )
+    else:
+        return 0
+    if debug:
+        traceback.print_exc()
+    click.echo(f"reportgen: {sentence}", err=True)
+    return code
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came: unwind as for Ctrl-C, so that nothing half-written stays."""
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise _TerminatedError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What can go wrong for a user: one class per exit code, each carrying one human sentence."""
+
+
+class ReportgenError(Exception):
+    """A failure told to the user as one sentence: what, which file, what to do next."""
+
+    exit_code = 70
+
+
+class GateTripped(ReportgenError):
+    """A `--fail-on` condition holds."""
+
+    exit_code = 1
+
+
+class OptionError(ReportgenError):
+    """A flag, a config value or an argument makes no sense."""
+
+    exit_code = 2
+
+
+class UnsafeModelError(ReportgenError):
+    """The model file asks for code that we refuse to run."""
+
+    exit_code = 3
+
+
+class ModelError(ReportgenError):
+    """The model file is unreadable, unsupported or ambiguous."""
+
+    exit_code = 4
+
+
+class ImageError(ReportgenError):
+    """No image can be used."""
+
+    exit_code = 5
+
+
+class OutputError(ReportgenError):
+    """The output folder is refused, or writing to it failed."""
+
+    exit_code = 6
+
+
+class ResourceError(ReportgenError):
+    """Memory or time ran out even at the smallest batch."""
+
+    exit_code = 7
+
+
+class SkippedError(ReportgenError):
+    """Under `--strict`: an image or a section was skipped."""
+
+    exit_code = 8

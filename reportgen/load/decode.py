@@ -1,0 +1,201 @@
+"""The bytes of an image file to upright 8-bit pixels, or one plain sentence why not."""
+
+import codecs
+import io
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from reportgen.report.arrays import Array, ByteArray
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+"What is read. Pillow knows more, some of which start other programs or unpack without a limit."
+MAX_PIXELS = 64_000_000
+MAX_SIDE = 32_768
+MAX_BYTES = 512 * 2**20
+
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+_ORIENTATION = 0x0112
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"GIF8", "GIF"),
+    (8, b"WEBP", "WebP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (4, b"ftypavi", "AVIF"),
+    (4, b"jP  \r\n", "JPEG 2000"),
+    (0, b"BM", "BMP"),
+)
+_OTHER_KINDS: tuple[tuple[int, bytes, str], ...] = (
+    (4, b"ftyphe", "a HEIC picture"),
+    (4, b"ftypmi", "a HEIF picture"),
+    (4, b"ftyp", "a video"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"SIMPLE  =", "a FITS file"),
+    (128, b"DICM", "a DICOM file"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+)
+
+
+class UnreadableImage(Exception):
+    """An image file that cannot be used; the message says why, in one plain sentence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Upright pixels of one image file."""
+
+    picture: Image.Image
+    "In Pillow's mode `L` (grey) or `RGB`."
+    notes: tuple[str, ...]
+    "What was done on the way that changes what is seen, one sentence each."
+
+
+def decode(data: bytes) -> Decoded:
+    """The picture in `data`, whatever its file is called.
+
+    Raises:
+        UnreadableImage: for everything that is not a whole picture with a defined range.
+    """
+    if not data:
+        raise UnreadableImage("The file is empty.")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            picture, notes = _decode(data)
+        except UnreadableImage:
+            raise
+        except UnidentifiedImageError:
+            raise UnreadableImage(_unidentified(data)) from None
+        except Image.DecompressionBombError:
+            raise UnreadableImage(_TOO_LARGE) from None
+        # Damaged files reach every kind of exception inside the decoders (SyntaxError,
+        # RuntimeError, ValueError, struct.error): none may end the report.
+        except Exception as error:
+            raise UnreadableImage(_damaged(data, error)) from error
+    return Decoded(picture, (*notes, *_warned(str(warning.message) for warning in caught)))
+
+
+_TOO_LARGE = f"The picture is larger than {MAX_PIXELS // 1_000_000} megapixels or {MAX_SIDE:,} pixels a side."
+
+
+def _decode(data: bytes) -> tuple[Image.Image, list[str]]:
+    """The picture in mode `L` or `RGB`, upright, with notes."""
+    picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise UnreadableImage("The picture has no pixels.")
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise UnreadableImage(_TOO_LARGE)
+    notes = []
+    if getattr(picture, "is_animated", False):
+        notes.append("The file holds several pictures; the first is used.")
+    if picture.mode not in _SIXTEEN_BITS and any(";16" in str(tile.args) for tile in picture.tile):
+        notes.append("16 bits a channel, cut to 8.")
+    # A TIFF is turned upright while it loads and forgets its orientation then.
+    is_turned, turn_notes = _orientation(picture)
+    picture.load()
+    if is_turned and picture.format != "TIFF":
+        picture = ImageOps.exif_transpose(picture)
+    picture, colour_notes = _eight_bit(picture)
+    return picture, [*notes, *turn_notes, *colour_notes]
+
+
+def _orientation(picture: Image.Image) -> tuple[bool, list[str]]:
+    """Whether the file asks to be turned or mirrored, and what to say of it."""
+    try:
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return False, ["Its EXIF data is damaged, so it is shown as stored."]
+    if orientation in range(2, 9):
+        return True, ["Turned upright as its EXIF orientation says."]
+    return False, []
+
+
+def _eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
+    """`picture` in mode `L` or `RGB`: 16 bits scaled, transparency on white, other colours converted."""
+    notes = []
+    if picture.mode in _SIXTEEN_BITS or (picture.mode == "I" and picture.format == "PPM"):
+        picture = _scaled_from_sixteen_bits(picture)
+        notes.append("16 bits a pixel, scaled to 8.")
+    if picture.mode in {"I", "F"}:
+        kind = "floating-point" if picture.mode == "F" else "32-bit or signed"
+        raise UnreadableImage(
+            f"The pixels are {kind} numbers with no defined range; save the picture with 8 or 16 bits."
+        )
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if picture.getextrema()[3][0] < 255:
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture)
+            notes.append("Its transparent parts are shown on white.")
+    if picture.mode == "CMYK":
+        notes.append("CMYK, converted to RGB without its colour profile.")
+    is_grey = picture.mode in {"1", "L"}
+    return picture.convert("L" if is_grey else "RGB"), notes
+
+
+def _scaled_from_sixteen_bits(picture: Image.Image) -> Image.Image:
+    """0..65535 to 0..255, rounded. (Pillow's own conversion clips at 255.)"""
+    values: Array = np.asarray(picture).astype(np.uint32)
+    if isinstance(picture, TiffImageFile) and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = 65_535 - values
+    levels: ByteArray = ((values + 128) // 257).astype(np.uint8)
+    key = picture.info.get("transparency")
+    if isinstance(key, int):
+        levels[values == key] = 255
+    return Image.fromarray(levels)
+
+
+def _warned(messages: Iterable[str]) -> tuple[str, ...]:
+    """What the decoder warned of, once each."""
+    return tuple(dict.fromkeys(f"The decoder warns: {_one_line(text)}." for text in messages))
+
+
+def _unidentified(data: bytes) -> str:
+    """Why Pillow did not take `data`, as far as its first bytes tell."""
+    for start, magic, name in _SIGNATURES:
+        if data.startswith(magic, start):
+            return f"The {name} file is damaged or of a kind that cannot be read."
+    for start, magic, kind in _OTHER_KINDS:
+        if data.startswith(magic, start):
+            return f"This is {kind}, not a format that is read here: save it as PNG or JPEG."
+    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in head:
+        return "This is an SVG drawing, which has no pixels: save it as PNG."
+    return "This is text, not an image." if _is_text(data[:4096]) else "No known image format."
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether `head`, which may end inside a character, is UTF-8 without control bytes."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\r\n\f" for character in text)
+
+
+def _damaged(data: bytes, error: Exception) -> str:
+    """What to say of a file that opened and then failed."""
+    name = next(
+        (name for start, magic, name in _SIGNATURES if data.startswith(magic, start)), "image"
+    )
+    return f"The {name} file is cut short or damaged ({_one_line(str(error)) or type(error).__name__})."
+
+
+def _one_line(message: str) -> str:
+    """A decoder's message without line breaks, memory addresses and its full stop."""
+    text = re.sub(r"<[^<>]* at 0x[0-9a-f]+>|0x[0-9a-f]{6,}", "data", message)
+    return " ".join(text.split())[:120].rstrip(". ")

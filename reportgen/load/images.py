@@ -1,0 +1,193 @@
+"""Image files to the pixels that a network takes."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from reportgen.errors import ImageError
+from reportgen.load.decode import MAX_BYTES, Decoded, UnreadableImage, decode
+from reportgen.load.listing import Candidate, listing
+from reportgen.load.preprocessing import crop_box, input_pixels, normalise
+from reportgen.report.arrays import ByteArray
+from reportgen.report.records import Preprocessing, SkippedImage
+
+_ENLARGED = 4.0
+"Times a file is enlarged from which its page says so."
+_KEPT = 0.25
+"Share of a file that the crop keeps below which its page says so."
+_RESERVED_SLUG = re.compile(r"index|con|prn|aux|nul|com\d|lpt\d")
+"Taken by the list of images, or not allowed as a file name on Windows."
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One readable image file."""
+
+    location: Path
+    path: str
+    "Relative to the folder given, with forward slashes."
+    slug: str
+    "ASCII, unique when case is folded: the name of its page."
+    sha256: str
+    width: int
+    height: int
+    "In pixels, upright."
+    true_class: str | None
+    "Name of its folder, where the images lie in one folder a class."
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """The images of a build, decoded anew each time so that memory stays flat."""
+
+    files: tuple[ImageFile, ...]
+    skipped: tuple[SkippedImage, ...]
+    preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
+    "What was left out without being listed, and how the folders were understood, one sentence each."
+
+    def pixels(self, index: int) -> torch.Tensor:
+        """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
+        return input_pixels(_decoded_again(self.files[index]).picture, self.preprocessing)
+
+    def batches(self, size: int) -> Iterator[torch.Tensor]:
+        """All images in order, normalised, (b c h w) float32."""
+        for start in range(0, len(self.files), size):
+            indices = range(start, min(start + size, len(self.files)))
+            yield self.normalise(torch.stack([self.pixels(index) for index in indices]))
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels in [0, 1] to what the network takes; (... c h w)."""
+        return normalise(pixels, self.preprocessing)
+
+
+def thumbnail(file: ImageFile, longest: int) -> ByteArray:
+    """The whole upright file, (h w 3) uint8, shrunk so that no side is over `longest` pixels."""
+    picture = _decoded_again(file).picture.convert("RGB")
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return np.array(picture)
+
+
+def image_set(paths: Sequence[Path], preprocessing: Preprocessing) -> ImageSet:
+    """The images in `paths` (files and folders), sorted; unreadable ones are listed with a reason.
+
+    Every file is decoded once here, so that what is skipped is known before the network runs.
+
+    Raises:
+        ImageError: if no image can be read.
+        OptionError: if a path does not exist.
+    """
+    listed = listing(paths)
+    skipped = list(listed.skipped)
+    read: list[tuple[Candidate, ImageFile]] = []
+    slugs: set[str] = set()
+    for candidate in listed.candidates:
+        try:
+            data = _bytes(candidate.location)
+            decoded = decode(data)
+        except UnreadableImage as reason:
+            skipped.append(SkippedImage(candidate.path, str(reason)))
+            continue
+        width, height = decoded.picture.size
+        file = ImageFile(
+            location=candidate.location,
+            path=candidate.path,
+            slug=_slug(candidate.path, slugs),
+            sha256=hashlib.sha256(data).hexdigest(),
+            width=width,
+            height=height,
+            true_class=None,
+            notes=(*decoded.notes, *_geometry_notes(width, height, preprocessing)),
+        )
+        read.append((candidate, file))
+    if not read:
+        raise ImageError(_nothing(paths, skipped))
+    files, notes = _labelled(read)
+    return ImageSet(files, tuple(skipped), preprocessing, (*listed.notes, *notes))
+
+
+def _bytes(location: Path) -> bytes:
+    """The content of an image file."""
+    try:
+        if location.stat().st_size > MAX_BYTES:
+            raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
+        return location.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"The file cannot be opened ({error.strerror}).") from error
+
+
+def _decoded_again(file: ImageFile) -> Decoded:
+    """The pixels of a file that could be decoded before."""
+    try:
+        return decode(_bytes(file.location))
+    except UnreadableImage as reason:
+        raise ImageError(
+            f"{file.path} changed while the report was made, and can no longer be read: {reason}"
+        ) from reason
+
+
+def _labelled(
+    read: Sequence[tuple[Candidate, ImageFile]],
+) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
+    """The files with the class that their folder names, where all lie in one folder a class."""
+    files = tuple(file for _, file in read)
+    folders = [candidate.folder for candidate, _ in read]
+    if len(set(folders) - {None}) < 2:
+        return files, ()
+    outside = folders.count(None)
+    if outside:
+        return files, (
+            f"Folder names are not taken as classes: {outside} of {len(files)} images "
+            "do not lie exactly one folder below the one given.",
+        )
+    return tuple(
+        replace(file, true_class=folder) for file, folder in zip(files, folders, strict=True)
+    ), ()
+
+
+def _geometry_notes(width: int, height: int, preprocessing: Preprocessing) -> Iterator[str]:
+    """What the resize and the crop do to this file, where that is much."""
+    left, top, right, bottom = crop_box(width, height, preprocessing)
+    enlarged = max(
+        preprocessing.width / (right - left),
+        preprocessing.height / (bottom - top),
+    )
+    if enlarged >= _ENLARGED:
+        yield f"The file has only {width} x {height} pixels; the network sees it enlarged {enlarged:.1f} times."
+    kept = (right - left) * (bottom - top) / (width * height)
+    if kept < _KEPT:
+        yield f"The centre crop keeps only {kept:.2%} of the picture."
+
+
+def _slug(path: str, taken: set[str]) -> str:
+    """A file name of our own for `path`: `cat/IMG 1.png` is `cat-img-1`; added to `taken`."""
+    plain = unicodedata.normalize("NFKD", path.rpartition(".")[0] or path)
+    words = re.findall("[a-z0-9]+", plain.encode("ascii", "ignore").decode().lower())
+    stem = "-".join(words)[-60:].strip("-") or "image"
+    if _RESERVED_SLUG.fullmatch(stem):
+        stem = f"image-{stem}"
+    slug, count = stem, 1
+    while slug in taken:
+        count += 1
+        slug = f"{stem}-{count}"
+    taken.add(slug)
+    return slug
+
+
+def _nothing(paths: Sequence[Path], skipped: Sequence[SkippedImage]) -> str:
+    """Why there is nothing to report on."""
+    where = ", ".join(str(path) for path in paths)
+    if not skipped:
+        return f"There is no image in {where}."
+    first = skipped[0]
+    count = "the only file" if len(skipped) == 1 else f"none of the {len(skipped)} files"
+    can = "cannot be used" if len(skipped) == 1 else "can be used"
+    return f"No image in {where}: {count} {can}; {first.path}: {first.reason}"

@@ -1,0 +1,111 @@
+"""Class names, and which class each image is said to be by its folder."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from reportgen.errors import OptionError
+from reportgen.load.images import ImageSet
+from reportgen.load.model import LoadedModel
+from reportgen.options import Options
+
+_MAX_BYTES = 16 * 2**20
+
+
+def class_names(
+    loaded: LoadedModel, images: ImageSet, options: Options, classes: int
+) -> tuple[tuple[str, ...], str]:
+    """One name for each of `classes` outputs, and where the names come from.
+
+    `--labels` over what is known with the weights over folder names over plain numbers.
+
+    Raises:
+        OptionError: if `--labels` cannot be read or has another number of names.
+    """
+    if options.labels:
+        names, source = _stated(options.labels)
+        if len(names) != classes:
+            raise OptionError(
+                f"--labels {options.labels} has {len(names)} names, and the network has "
+                f"{classes} classes."
+            )
+        return names, source
+    if len(loaded.labels) == classes:
+        return loaded.labels, loaded.labels_source
+    # Sorted as torchvision's ImageFolder sorts, which is what numbered the classes in training.
+    folders = sorted({file.true_class for file in images.files if file.true_class is not None})
+    if len(folders) == classes:
+        return tuple(folders), "folder names, numbered in alphabetical order"
+    return tuple(f"class {index}" for index in range(classes)), "no names are known"
+
+
+def _stated(labels: str) -> tuple[tuple[str, ...], str]:
+    """The names that `--labels` gives, and their source in words."""
+    if labels.lower() == "imagenet":
+        from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+        return tuple(_IMAGENET_CATEGORIES), "ImageNet-1k, stated by flag"
+    path = Path(labels)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise OptionError(f"--labels {labels} is too large to be a list of class names.")
+        text = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise OptionError(f"--labels {labels} cannot be read: {reason}.") from error
+    names = _from_json(labels, text) if text[:1] in {"[", "{"} else text.splitlines()
+    names = [name.strip() for name in names]
+    if "" in names:
+        raise OptionError(f"--labels {labels}: name {names.index('') + 1} is empty.")
+    return tuple(names), f"{path.name}, stated by flag"
+
+
+def _from_json(labels: str, text: str) -> list[str]:
+    """Names in a JSON list, `{"0": "tench"}`, `{"0": ["n01440764", "tench"]}` or `{"tench": 0}`."""
+    try:
+        content = json.loads(text)
+        if isinstance(content, list):
+            by_index = dict(enumerate(content))
+        elif all(isinstance(value, int) for value in content.values()):
+            by_index = {index: name for name, index in content.items()}
+        else:
+            by_index = {int(index): name for index, name in content.items()}
+        if len(by_index) != len(content):
+            raise ValueError("an index occurs twice")
+        names = [by_index[index] for index in range(len(by_index))]
+    except (ValueError, KeyError, RecursionError) as error:
+        raise OptionError(
+            f"--labels {labels} is not a JSON list of names, nor an object from 0, 1, 2 ... to names."
+        ) from error
+    return [str(name[-1] if isinstance(name, list) and name else name) for name in names]
+
+
+def true_indices(images: ImageSet, labels: Sequence[str]) -> tuple[int | None, ...]:
+    """The class index that each image's folder names; None where it names none, or more than one.
+
+    A folder names a class by its label, in any case and with any marks between the words, or by
+    its index.
+    """
+    places: dict[str, list[int]] = {}
+    for index, label in enumerate(labels):
+        places.setdefault(_plain(label), []).append(index)
+    return tuple(
+        None if file.true_class is None else _index(file.true_class, places, len(labels))
+        for file in images.files
+    )
+
+
+def _index(folder: str, places: dict[str, list[int]], classes: int) -> int | None:
+    """The one class that `folder` names."""
+    named = places.get(_plain(folder), [])
+    if named:
+        return named[0] if len(named) == 1 else None
+    if re.fullmatch("[0-9]{1,9}", folder) and int(folder) < classes:
+        return int(folder)
+    return None
+
+
+def _plain(name: str) -> str:
+    """`T-shirt/top` and `t_shirt top` alike; marks alone are kept as they are."""
+    return " ".join(re.findall(r"[^\W_]+", name.casefold())) or name

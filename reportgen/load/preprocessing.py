@@ -1,0 +1,232 @@
+"""What an image goes through before the network sees it: decided here, said in words, and done."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import torch
+from PIL import Image
+
+from reportgen.errors import ModelError, OptionError
+from reportgen.load.decode import MAX_PIXELS
+from reportgen.load.model import LoadedModel
+from reportgen.options import Options
+from reportgen.report.records import Preprocessing
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+ASSUMED_SIZE = (224, 224)
+
+_BY_FLAG = "stated by flag"
+_BY_NETWORK = "read from the network"
+_ASSUMED = "assumed"
+
+
+def preprocessing_for(loaded: LoadedModel, options: Options) -> Preprocessing:
+    """Flags over what the network fixes over what is published for it over an assumption, which is said.
+
+    Raises:
+        ModelError: if the first layer takes neither grey nor RGB.
+        OptionError: if a flag makes no sense.
+    """
+    if loaded.in_channels not in {1, 3}:
+        raise ModelError(
+            f"The first layer of {loaded.file} takes {loaded.in_channels} channels; "
+            "images can only be fed to a network that takes 1 (grey) or 3 (RGB)."
+        )
+    published = loaded.preprocessing
+    (height, width), size_origin = _size(loaded, options)
+    crop, crop_origin = _crop(published, options)
+    mean, mean_origin = _colour("mean", options.mean, loaded)
+    std, std_origin = _colour("std", options.std, loaded)
+    origins = {"size": size_origin, "crop": crop_origin, "mean": mean_origin, "std": std_origin}
+    assumed = {
+        "size": f"input size {height} x {width} (--input-size)",
+        "crop": "the largest centred crop (--crop-pct)",
+        "mean": f"mean {_listed(mean)} (--mean)",
+        "std": f"std {_listed(std)} (--std)",
+    }
+    return Preprocessing(
+        height=height,
+        width=width,
+        resize=None if crop is None else math.floor(min(height, width) / crop),
+        interpolation=published.interpolation if published else "bilinear",
+        mean=mean,
+        std=std,
+        channels=loaded.in_channels,
+        source=_sentence(origins, assumed),
+        # The crop alone raises no flag: it is a habit, where a wrong size, mean or std is an error.
+        is_assumed=_ASSUMED in (size_origin, mean_origin, std_origin)
+        or (
+            published is not None and published.is_assumed and published.source in origins.values()
+        ),
+    )
+
+
+def _size(loaded: LoadedModel, options: Options) -> tuple[tuple[int, int], str]:
+    """(height, width) of the input, and how it is known."""
+    if options.input_size:
+        height, width = options.input_size
+        if min(height, width) < 1 or height * width > MAX_PIXELS:
+            raise OptionError(f"--input-size {height} {width} is no size that an image can have.")
+        return options.input_size, _BY_FLAG
+    published = loaded.preprocessing
+    if published and loaded.input_size in (None, (published.height, published.width)):
+        return (published.height, published.width), published.source
+    if loaded.input_size:
+        return loaded.input_size, _BY_NETWORK
+    return ASSUMED_SIZE, _ASSUMED
+
+
+def _crop(published: Preprocessing | None, options: Options) -> tuple[Fraction | None, str]:
+    """Share of the resized shorter side that the crop keeps; None where the image is squeezed."""
+    if options.crop_pct is not None:
+        if not 0 < options.crop_pct <= 1:
+            raise OptionError(
+                f"--crop-pct is a share above 0 and up to 1, not {options.crop_pct:g}."
+            )
+        return Fraction(str(options.crop_pct)), _BY_FLAG
+    if published:
+        shorter = min(published.height, published.width)
+        return published.resize and Fraction(shorter, published.resize), published.source
+    return Fraction(1), _ASSUMED
+
+
+def _colour(
+    name: str, stated: tuple[float, ...], loaded: LoadedModel
+) -> tuple[tuple[float, ...], str]:
+    """`mean` or `std` of the normalisation, one value a channel, and how it is known."""
+    channels = loaded.in_channels
+    if stated:
+        if len(stated) != channels:
+            raise OptionError(
+                f"--{name} has {_counted(len(stated), 'value')}, "
+                f"and the network takes {_counted(channels, 'channel')}."
+            )
+        lowest = 0.0 if name == "mean" else math.nextafter(0.0, 1.0)
+        if not all(lowest <= value <= 1 for value in stated):
+            raise OptionError(
+                f"--{name} {_listed(stated)} does not fit pixels that run from 0 to 1: "
+                + (
+                    "give values from 0 to 1."
+                    if name == "mean"
+                    else "give values above 0, up to 1."
+                )
+            )
+        return stated, _BY_FLAG
+    published = loaded.preprocessing
+    if published and len(published.mean) == channels:
+        return (published.mean if name == "mean" else published.std), published.source
+    return (IMAGENET[name] if channels == 3 else (0.5,)), _ASSUMED
+
+
+def _sentence(origins: dict[str, str], assumed: dict[str, str]) -> str:
+    """Who said what, such as `size read from the network; mean and std stated by flag`."""
+    if len(set(origins.values())) == 1 and _ASSUMED not in origins.values():
+        return origins["size"]
+    clauses = []
+    for origin in dict.fromkeys(origins.values()):
+        names = [name for name in origins if origins[name] == origin]
+        if origin != _ASSUMED:
+            clauses.append(f"{_anded(names)} {origin}")
+    guesses = [assumed[name] for name in origins if origins[name] == _ASSUMED]
+    if guesses:
+        clauses.append(f"nothing states the rest, so assumed: {_anded(guesses)}")
+    return "; ".join(clauses)
+
+
+def _anded(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    """Pixels (... c h w) in [0, 1] to what the network takes: (pixels - mean) / std."""
+    mean, std = _per_channel(pixels, preprocessing)
+    return (pixels - mean) / std
+
+
+def denormalise(inputs: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    """What the network takes (... c h w) back to pixels; not clipped to [0, 1]."""
+    mean, std = _per_channel(inputs, preprocessing)
+    return inputs * std + mean
+
+
+def _per_channel(
+    like: torch.Tensor, preprocessing: Preprocessing
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and std as (c 1 1), where and in the number format that `like` is."""
+    mean, std = (
+        torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    return mean, std
+
+
+def input_pixels(picture: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
+    """A decoded picture (mode `L` or `RGB`) as (c h w) float32 in [0, 1], before normalisation.
+
+    Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma; then resize and centre crop
+    as torchvision's transforms do them on a Pillow image, antialiased, rounded to 8 bits.
+    """
+    picture = picture.convert("L" if preprocessing.channels == 1 else "RGB")
+    levels = np.array(_resized_and_cropped(picture, preprocessing))
+    pixels = torch.from_numpy(levels).view(*levels.shape[:2], preprocessing.channels)
+    return pixels.permute(2, 0, 1).contiguous().float() / 255
+
+
+def _resized_and_cropped(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """The (height, width) part of `picture` that the network sees."""
+    how = Image.Resampling[preprocessing.interpolation.upper().replace("-EXACT", "")]
+    crop = (preprocessing.width, preprocessing.height)
+    width, height = _resized(*picture.size, preprocessing)
+    if width * height > MAX_PIXELS:
+        # A sliver such as 1 x 5000 would grow past all memory: resample the cropped part alone.
+        return picture.resize(crop, how, box=crop_box(*picture.size, preprocessing))
+    if (width, height) != picture.size:
+        picture = picture.resize((width, height), how)
+    left, top = _corner(width, height, preprocessing)
+    return picture.crop((left, top, left + crop[0], top + crop[1]))
+
+
+def _resized(width: int, height: int, preprocessing: Preprocessing) -> tuple[int, int]:
+    """(width, height) after the resize: it covers a box shaped like the crop, whose shorter side is `resize`.
+
+    For a square crop that is torchvision's rule: the shorter side becomes `resize`, the other
+    follows, rounded down.
+    """
+    if preprocessing.resize is None:
+        return preprocessing.width, preprocessing.height
+    shorter = min(preprocessing.height, preprocessing.width)
+    box_width = round(preprocessing.resize * preprocessing.width / shorter)
+    box_height = round(preprocessing.resize * preprocessing.height / shorter)
+    if box_width * height >= box_height * width:
+        return box_width, int(box_width * height / width)
+    return int(box_height * width / height), box_height
+
+
+def _corner(width: int, height: int, preprocessing: Preprocessing) -> tuple[int, int]:
+    """(left, top) of the centre crop in the resized picture; ties round to even, as in torchvision."""
+    return round((width - preprocessing.width) / 2), round((height - preprocessing.height) / 2)
+
+
+def crop_box(
+    width: int, height: int, preprocessing: Preprocessing
+) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of what the network sees, in the pixels of the upright file."""
+    resized_width, resized_height = _resized(width, height, preprocessing)
+    left, top = _corner(resized_width, resized_height, preprocessing)
+    across, down = width / resized_width, height / resized_height
+    return (
+        left * across,
+        top * down,
+        (left + preprocessing.width) * across,
+        (top + preprocessing.height) * down,
+    )

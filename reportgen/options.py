@@ -1,0 +1,74 @@
+"""Everything a build can be told, in one frozen place."""
+
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Fill: TypeAlias = Literal["mean", "gray", "black", "blur"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """One build, as asked for on the command line, else by its default."""
+
+    model: Path
+    images: tuple[Path, ...]
+    output: Path = Path("report")
+    title: str = ""
+    # the network
+    arch: str = ""
+    "`FILE.py:NAME`, `torchvision:NAME`; empty to recognise it from the file."
+    arch_args: str = ""
+    "Keyword arguments of the constructor, as JSON."
+    weights_key: str = ""
+    "Which entry of a wrapped checkpoint holds the weights; empty to find it."
+    # the images
+    labels: str = ""
+    "A file with one class name a line, or `imagenet`."
+    input_size: tuple[int, int] | None = None
+    "(height, width)"
+    crop_pct: float | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    max_images: int = 10
+    "Images that get a page; statistics use all of them."
+    # the analysis
+    target: str = ""
+    "Class to explain, by index or name; empty for the true class, else the predicted one."
+    layers: tuple[str, ...] = ()
+    "Globs over layer names; empty for all."
+    occlusion_window: tuple[int, int] = (0, 0)
+    "(height, width) in pixels; zeros for a seventh of the input, 32 at 224."
+    occlusion_stride: tuple[int, int] = (0, 0)
+    "(down, across) in pixels; zeros for half the window."
+    occlusion_fill: Fill = "mean"
+    save_arrays: bool = False
+    seed: int = 0
+    # the run
+    device: str = "auto"
+    batch_size: int = 16
+    # the outcome
+    force: bool = False
+    strict: bool = False
+
+    def changed(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The options that differ from their defaults, as (name, words)."""
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.default is MISSING or value == option.default or option.name in _NOT_SHOWN:
+                continue
+            if option.name == "arch" and ".py:" in value:
+                value = value.replace("\\", "/").rsplit("/", 1)[-1]
+            if option.name == "labels":
+                value = Path(value).name
+            if isinstance(value, bool):
+                yield option.name, ()
+            elif isinstance(value, tuple):
+                yield option.name, tuple(str(part) for part in value)
+            else:
+                yield option.name, (str(value),)
+
+
+# Where a report is written, and how hard we try, does not change what is in it.
+_NOT_SHOWN = frozenset({"model", "images", "output", "force", "strict"})

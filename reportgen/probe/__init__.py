@@ -1,0 +1,1 @@
+"""Runs the network, watches it, and gives it back as it was found."""

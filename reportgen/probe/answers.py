@@ -1,0 +1,118 @@
+"""From whatever a network returns to one score per class, probabilities and the most probable classes."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reportgen.errors import ModelError
+from reportgen.probe.evidence import Answer
+
+TOP = 5
+
+
+def logits_in(output: Any, images: int) -> torch.Tensor:
+    """The scores (b classes) in a network's output, float32 on the CPU.
+
+    They are the tensor itself, or the first (b classes) tensor in a tuple, a list, a mapping or a
+    dataclass: GoogLeNet in training and many others return more than the scores.
+
+    Raises:
+        ModelError: if there are none.
+    """
+    for tensor in _leaves(output):
+        scores = tensor
+        if scores.ndim == 1 and len(scores) == images:
+            scores = scores[:, None]
+        if scores.ndim > 2 and all(size == 1 for size in scores.shape[2:]):
+            scores = scores.flatten(1)
+        if scores.ndim == 2 and len(scores) == images and scores.is_floating_point():
+            return scores.detach().float().cpu()
+    raise ModelError(
+        f"The network gives {_described(output)} for {images} images, not one score per class. "
+        "reportgen explains classifiers; wrap the network with --arch FILE.py:NAME so that it "
+        "returns (images, classes)."
+    )
+
+
+def _leaves(output: Any) -> list[torch.Tensor]:
+    """The tensors of a structure in order, `logits` first."""
+    if isinstance(output, torch.Tensor):
+        return [output]
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        output = {item.name: getattr(output, item.name) for item in dataclasses.fields(output)}
+    if isinstance(output, Mapping):
+        first = [output["logits"]] if "logits" in output else []
+        output = [*first, *output.values()]
+    if isinstance(output, (tuple, list)):
+        return [tensor for item in output for tensor in _leaves(item)]
+    return []
+
+
+def _described(output: Any) -> str:
+    """The structure of an output in words: `a dict of out: (2, 21, 64, 64)`."""
+    if isinstance(output, torch.Tensor):
+        return f"a tensor of shape {tuple(output.shape)}"
+    name = type(output).__name__
+    if isinstance(output, Mapping):
+        return f"a {name} of " + ", ".join(f"{key}: {_shape(item)}" for key, item in output.items())
+    if isinstance(output, (tuple, list)):
+        return f"a {name} of " + ", ".join(_shape(item) for item in output)
+    return f"a {name}"
+
+
+def _shape(item: Any) -> str:
+    return str(tuple(item.shape)) if isinstance(item, torch.Tensor) else type(item).__name__
+
+
+def are_probabilities(logits: torch.Tensor) -> bool:
+    """Whether every row lies in [0, 1] and sums to one, so that a softmax is already in the network."""
+    return (
+        logits.shape[1] > 1
+        and bool((logits >= 0).all() and (logits <= 1).all())
+        and bool(((logits.double().sum(1) - 1).abs() < 1e-4).all())
+    )
+
+
+def probabilities(logits: torch.Tensor, gives_probabilities: bool) -> NDArray[np.float64]:
+    """Probability of every class (b classes): the softmax, in float64.
+
+    A single score is that of the one class against the rest, so its probability is the sigmoid.
+    """
+    scores = logits.double()
+    if gives_probabilities:
+        result = scores
+    elif scores.shape[1] == 1:
+        result = scores.sigmoid()
+    else:
+        result = scores.softmax(1)
+    values: NDArray[np.float64] = result.numpy()
+    return values
+
+
+def answer(logits: torch.Tensor, gives_probabilities: bool, true_class: int | None) -> Answer:
+    """What the network says of one image.
+
+    Args:
+        logits: (classes,)
+        gives_probabilities: whether `logits` are probabilities already.
+        true_class: index of the true class, where it is known.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        nothing = np.empty(0)
+        return Answer(np.empty(0, dtype=np.int64), nothing, nothing, None, None)
+    chances = probabilities(logits[None], gives_probabilities)[0]
+    scores = logits.double().numpy()
+    # A stable sort: of equal classes the first comes first.
+    order = np.argsort(-scores, kind="stable")[:TOP]
+    is_known = true_class is not None and 0 <= true_class < len(scores)
+    return Answer(
+        classes=order.astype(np.int64),
+        probabilities=chances[order],
+        logits=scores[order],
+        true_logit=float(scores[true_class]) if is_known else None,
+        true_probability=float(chances[true_class]) if is_known else None,
+    )

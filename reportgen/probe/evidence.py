@@ -1,0 +1,160 @@
+"""What was seen while the network ran: its calls in execution order, and streaming statistics of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reportgen.report.arrays import FloatArray, Pixels
+from reportgen.report.records import ReceptiveField
+
+Kind: TypeAlias = Literal["conv", "norm", "activation", "pool", "linear", "other"]
+
+
+@dataclass(frozen=True, order=True)
+class CallKey:
+    """One execution of one layer: `layer1.0.relu#2` is the second in a forward pass."""
+
+    path: str
+    call: int = 1
+
+    def __str__(self) -> str:
+        """The path, with `#n` from the second call on."""
+        return self.path if self.call == 1 else f"{self.path}#{self.call}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is known of a call from one traced forward pass."""
+
+    key: CallKey
+    type: str
+    "Class name of the module (`Conv2d`), or `F.relu` for a functional call."
+    kind: Kind
+    output_shape: tuple[int, ...]
+    "Without the batch."
+    channel_axis: int | None
+    "Axis of `output_shape` that counts the units; None where there is no such axis."
+    spatial_axes: tuple[int, int] | None
+    "Axes of `output_shape` that are height and width; None for vectors and tokens."
+    parameters: int
+    "Own parameters; those shared with an earlier call are counted there."
+    macs: int
+    receptive_field: ReceptiveField | None
+    inputs: tuple[CallKey, ...]
+    "Calls whose output it reads, through unlisted operations such as a residual sum."
+    rectifies: bool
+    "True where zero means off: ReLU and its bounded kin. Dead is defined only here."
+
+    @property
+    def units(self) -> int:
+        """Number of units; 1 where there is no channel axis."""
+        return 1 if self.channel_axis is None else self.output_shape[self.channel_axis]
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedValues:
+    """Counts in equal bins whose width is a power of two: 128 bins either side of zero.
+
+    Bin i holds values in [(i - 128) * 2**exponent, (i - 127) * 2**exponent). The exponent is the
+    smallest that holds every value seen, so the counts depend on the values alone, not on
+    the order or the batches in which they came.
+    """
+
+    counts: NDArray[np.int64]
+    "(256,)"
+    exponent: int
+
+
+@dataclass(frozen=True, eq=False)
+class LayerEvidence:
+    """Statistics of one call over all images, per unit unless said otherwise. All (units,)."""
+
+    images: int
+    "Number of images seen, a scalar."
+    positions: int
+    "Values per unit and image, a scalar."
+    minimum: FloatArray
+    maximum: FloatArray
+    mean: FloatArray
+    "float64"
+    variance: FloatArray
+    "float64, with n in the denominator."
+    positive: NDArray[np.int64]
+    "Values above zero."
+    zeros: NDArray[np.int64]
+    "Values that are exactly zero."
+    fired: NDArray[np.int64]
+    "Images on which the unit is above zero somewhere."
+    nonfinite: NDArray[np.int64]
+    "NaN or infinite values, which are left out of everything else."
+    histogram: BinnedValues
+    "Over all units."
+
+    @property
+    def zero_fraction(self) -> float:
+        """Share of exact zeros over all units, images and positions."""
+        total = self.images * self.positions * len(self.zeros)
+        return float(self.zeros.sum()) / total if total else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class MapPicture:
+    """The activation of one call for one image, small enough to keep."""
+
+    tiles: NDArray[np.uint8]
+    "(units h w): levels 0..254, each unit scaled to its own range; area-averaged to at most 64 a side."
+    low: FloatArray
+    high: FloatArray
+    "(units,) range of the full-size activation, in its own units."
+    peak: FloatArray
+    "(units,) largest value."
+    mean_map: Pixels
+    "Mean over units as a grey picture of levels 0..254, at most 64 a side."
+    mean_low: float
+    mean_high: float
+    full: FloatArray | None
+    "The whole activation, where it was asked to be kept."
+
+
+@dataclass(frozen=True, eq=False)
+class VectorPicture:
+    """The output of a layer without a spatial map for one image."""
+
+    values: FloatArray
+    "(units,); mean over tokens where there are tokens."
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network said of one image."""
+
+    classes: NDArray[np.int64]
+    "(k,) most probable first; empty where an output is not finite."
+    probabilities: FloatArray
+    logits: FloatArray
+    true_logit: float | None
+    true_probability: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that one pass over the images gave."""
+
+    calls: tuple[Call, ...]
+    "In execution order."
+    layers: Mapping[CallKey, LayerEvidence]
+    pictures: Mapping[int, Mapping[CallKey, MapPicture | VectorPicture]]
+    "By index of the pictured image."
+    answers: tuple[Answer, ...]
+    "One per image."
+    classes: int
+    macs: int
+    gives_probabilities: bool
+    "True where the outputs already sum to one, so that no softmax is due."
+    is_deterministic: bool
+    "Whether two forward passes of the same image agreed."
+    input_similarity: Mapping[CallKey, float]
+    "Correlation of a call's output with its input on the traced image, where the shapes agree."

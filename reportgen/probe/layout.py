@@ -1,0 +1,165 @@
+"""Which axis of an activation is the batch, the channels, the height and the width: tracked, never guessed.
+
+An axis is a row of factors, outermost first. A reshape splits and joins factors in row-major order, a
+permute moves axes, and so the roles survive any such chain: the (b h w c) of Swin, the (b c/g g h w) of a
+channel shuffle, the (b (h w) c) of tokens.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal["batch", "channel", "height", "width", "token", "branch"]
+"`token`: positions that are no grid. `branch`: neither place nor channel."
+
+_idents = count()
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A part of an axis: `index // step % size` of an axis of length `extent`."""
+
+    role: Role
+    size: int
+    ident: int
+    "The axis that it was cut from."
+    step: int
+    extent: int
+
+    @property
+    def is_whole(self) -> bool:
+        """False where it was cut, so that it counts only a part of the positions."""
+        return self.size == self.extent
+
+
+Axis: TypeAlias = tuple[Factor, ...]
+Layout: TypeAlias = tuple[Axis, ...]
+
+
+def axis(role: Role, size: int) -> Axis:
+    """A new axis that has nothing to do with any other."""
+    return (Factor(role, size, next(_idents), 1, size),)
+
+
+def maps(shape: Sequence[int]) -> Layout:
+    """The layout that convolutions and poolings take and give: (b c h w), (b c t) or (b c t h w)."""
+    places: tuple[Role, ...] = ("height", "width") if len(shape) == 4 else ("token",) * (len(shape) - 2)
+    roles: tuple[Role, ...] = ("batch", "channel", *places)
+    return tuple(axis(role, size) for role, size in zip(roles, shape, strict=True))
+
+
+def role_of(factors: Axis) -> Role:
+    """The one role of all factors; `token` where they differ, `branch` where there are none."""
+    roles = {factor.role for factor in factors}
+    if not roles:
+        return "branch"
+    return roles.pop() if len(roles) == 1 else "token"
+
+
+def reshape(layout: Layout, shape: Sequence[int]) -> Layout | None:
+    """The layout after a row-major reshape; None where a cut does not fall between whole numbers."""
+    left = [factor for factors in layout for factor in factors]
+    axes: list[Axis] = []
+    for size in shape:
+        taken: list[Factor] = []
+        if size == 1 and left and left[0].size == 1:
+            taken.append(left.pop(0))
+        while size > 1:
+            while left and left[0].size == 1:
+                left.pop(0)
+            if not left:
+                return None
+            factor = left.pop(0)
+            if size % factor.size:
+                if factor.size % size:
+                    return None
+                inner = replace(factor, size=factor.size // size)
+                left.insert(0, inner)
+                factor = replace(factor, size=size, step=factor.step * inner.size)
+            taken.append(factor)
+            size //= factor.size
+        axes.append(_joined(taken))
+    return tuple(axes) if math.prod(factor.size for factor in left) == 1 else None
+
+
+def _joined(factors: Iterable[Factor]) -> Axis:
+    """Neighbours that were cut from each other, put together again."""
+    joined: list[Factor] = []
+    for factor in factors:
+        last = joined[-1] if joined else None
+        if last and last.ident == factor.ident and last.step == factor.step * factor.size:
+            joined[-1] = replace(factor, size=last.size * factor.size)
+        else:
+            joined.append(factor)
+    return tuple(joined)
+
+
+def broadcast(layouts: Sequence[Layout], shape: Sequence[int]) -> Layout:
+    """The layout of an elementwise result: each axis as in the first operand that has its length."""
+    axes: list[Axis] = []
+    for offset, size in zip(range(len(shape), 0, -1), shape, strict=True):
+        candidates = [layout[-offset] for layout in layouts if offset <= len(layout)]
+        fitting = [
+            factors
+            for factors in candidates
+            if factors and math.prod(factor.size for factor in factors) == size
+        ]
+        axes.append(fitting[0] if fitting else () if size == 1 else axis("token", size))
+    return tuple(axes)
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How to read a tensor of a call as (images, *shape), and which axes of `shape` mean what."""
+
+    shape: tuple[int, ...]
+    "Of one image."
+    batch_axis: int
+    "Axis of the tensor on which the images lie, outermost."
+    channel_axis: int | None
+    spatial_axes: tuple[int, int] | None
+
+
+def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arrangement | None:
+    """What the axes of a call's output mean; None where the images are not told apart.
+
+    Args:
+        layout: as tracked; None where that failed, and then only a leading batch is taken for granted.
+        shape: of the tensor, with the batch.
+        images: images in the batch.
+    """
+    if layout is None:
+        if not shape or shape[0] != images:
+            return None
+        return Arrangement(tuple(shape[1:]), 0, None, None)
+    leading = [i for i, factors in enumerate(layout) if factors and factors[0].role == "batch"]
+    if len(leading) != 1 or not layout[leading[0]][0].is_whole:
+        return None
+    batch_axis = leading[0]
+    rest = layout[batch_axis][1:]
+    axes = [*layout[:batch_axis], *layout[batch_axis + 1 :]]
+    sizes = [*shape[:batch_axis], *shape[batch_axis + 1 :]]
+    if rest:
+        axes.insert(0, rest)
+        sizes.insert(0, math.prod(factor.size for factor in rest))
+    channels = [i for i, factors in enumerate(axes) if factors and role_of(factors) == "channel"]
+    places = [_place(axes, role) for role in ("height", "width")]
+    if not channels and len(axes) == 1:
+        # A flattened map is a vector of features.
+        channels = [0]
+    return Arrangement(
+        shape=tuple(sizes),
+        batch_axis=batch_axis,
+        channel_axis=channels[0] if len(channels) == 1 else None,
+        spatial_axes=(places[0], places[1]) if places[0] is not None and places[1] is not None else None,
+    )
+
+
+def _place(axes: Sequence[Axis], role: Role) -> int | None:
+    """The axis that is the whole height (or width), where there is exactly one."""
+    found = [
+        i for i, factors in enumerate(axes) if len(factors) == 1 and factors[0].role == role and factors[0].is_whole
+    ]
+    return found[0] if len(found) == 1 else None

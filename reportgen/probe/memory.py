@@ -1,0 +1,13 @@
+"""Tells when memory ran out, which PyTorch says in several ways."""
+
+import torch
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that a smaller batch may do."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "out of memory" in said or "ALLOC_FAILED" in said
+    )

@@ -1,0 +1,243 @@
+"""One forward pass of one image, followed tensor by tensor: what each call is, reads, costs and sees."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from reportgen.errors import ModelError
+from reportgen.probe.answers import logits_in
+from reportgen.probe.evidence import Call, CallKey, Kind
+from reportgen.probe.flow import Flow, Operation
+from reportgen.probe.layout import Arrangement, arrangement, maps
+from reportgen.probe.memory import is_out_of_memory
+from reportgen.probe.operations import is_atomic, kind_of, rectifies, tensors_in
+from reportgen.probe.receptive_field import PIXEL, record
+from reportgen.probe.rules import known_after
+from reportgen.probe.watch import FunctionCall, Observer, Watch
+
+COPIES = 2
+"The image goes through this many times side by side: a batch axis of length 1 could be told from no other."
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What one forward pass showed."""
+
+    calls: tuple[Call, ...]
+    arrangements: Mapping[CallKey, Arrangement]
+    "Of the calls whose output keeps the images apart."
+    macs: int
+    "Multiply-accumulate operations of the whole forward pass for one image."
+    classes: int
+    is_deterministic: bool
+    input_similarity: Mapping[CallKey, float]
+
+
+def trace(module: nn.Module, image: torch.Tensor) -> Trace:
+    """Follows `image` (c h w) through a borrowed network.
+
+    Raises:
+        ModelError: if the network cannot take the image, or gives no scores per class.
+    """
+    batch = image.expand(COPIES, *image.shape).contiguous()
+    first = logits_in(_first_forward(module, batch), COPIES)
+    counter = FlopCounterMode(display=False)
+    tracer = _Tracer(counter, batch)
+    with counter, Watch(module, tracer):
+        output = module(batch)
+    again = logits_in(output, COPIES)
+    scale = float(first.abs().max()) if first.numel() else 0.0
+    return Trace(
+        calls=tuple(tracer.calls),
+        arrangements=tracer.arrangements,
+        macs=counter.get_total_flops() // 2 // COPIES,
+        classes=first.shape[1],
+        is_deterministic=torch.allclose(
+            first, again, rtol=1e-4, atol=1e-5 * scale if scale < float("inf") else 0.0, equal_nan=True
+        ),
+        input_similarity=tracer.input_similarity,
+    )
+
+
+def _first_forward(module: nn.Module, batch: torch.Tensor) -> Any:
+    """The network's own answer, or its own complaint with what to do about it."""
+    shape = " x ".join(str(size) for size in batch.shape[1:])
+    try:
+        return module(batch)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if isinstance(error, TypeError) and "positional argument" in said:
+            raise ModelError(
+                f"The network does not take one batch of images alone: {said}. "
+                "Give a factory with --arch FILE.py:NAME that fills in the rest."
+            ) from error
+        raise ModelError(
+            f"The network cannot take a {shape} image (channels x height x width): {said}. "
+            "Give the size that it was trained on with --input-size HEIGHT WIDTH."
+        ) from error
+
+
+@dataclass
+class _Pending:
+    """A call that has begun."""
+
+    inputs: tuple[CallKey, ...]
+    first_input: torch.Tensor | None
+    "A copy, for the call may overwrite it."
+    flops: int
+    listed_flops: int
+    calls: int
+    functions: list[str] = field(default_factory=list)
+
+
+class _Tracer(Observer):
+    """Builds the list of calls while the forward pass runs."""
+
+    def __init__(self, counter: FlopCounterMode, batch: torch.Tensor) -> None:
+        self.calls: list[Call] = []
+        self.arrangements: dict[CallKey, Arrangement] = {}
+        self.input_similarity: dict[CallKey, float] = {}
+        self._counter = counter
+        self._image = (batch.shape[-2], batch.shape[-1])
+        self._flows: dict[int, Flow] = {}
+        self._kept: list[torch.Tensor] = []
+        self._pending: dict[CallKey, _Pending] = {}
+        self._counted: set[int] = set()
+        self._listed_flops = 0
+        self._last_output: torch.Tensor | None = None
+        self._learn(batch, Flow(maps(batch.shape), (PIXEL, PIXEL), ()))
+
+    def _learn(self, tensor: torch.Tensor, flow: Flow) -> None:
+        """Notes what is known of a tensor, and keeps it so that no other gets its identity."""
+        self._flows[id(tensor)] = flow
+        self._kept.append(tensor)
+
+    def _flow(self, value: Any) -> Flow | None:
+        return self._flows.get(id(value))
+
+    def operate(self, name: str, run: Any, args: Any, kwargs: Any) -> Any:
+        """Runs a function and works out what is known of its results."""
+        operands = list(tensors_in((args, kwargs)))
+        flows = tuple(flow for operand in operands if (flow := self._flow(operand)))
+        if not flows:
+            return run(*args, **kwargs)
+        for pending in self._pending.values():
+            pending.functions.append(name)
+        operation = Operation(name, args, kwargs, self._image, self._flow, flows)
+        versions = [operand._version for operand in operands]
+        result = run(*args, **kwargs)
+        sources = tuple(dict.fromkeys(key for flow in flows for key in flow.sources))
+        results = list(tensors_in(result))
+        # All rules read the operands before any result, which may be an operand itself, is noted.
+        known = [known_after(operation, tensor, number) for number, tensor in enumerate(results)]
+        is_rectified = rectifies(name, args, kwargs)
+        for tensor, (layout, spans) in zip(results, known, strict=True):
+            self._learn(tensor, Flow(layout, spans, sources, is_rectified))
+        for operand, version in zip(operands, versions, strict=True):
+            if operand._version != version:
+                self._overwritten(operand, sources)
+        return result
+
+    def _overwritten(self, tensor: torch.Tensor, sources: tuple[CallKey, ...]) -> None:
+        """Passes the new origin on to all tensors that share the memory of one that was written to."""
+        memory = tensor.untyped_storage().data_ptr()
+        if self._flow(tensor) is None:
+            self._learn(tensor, Flow(None, (None, None), sources))
+        for other in self._kept:
+            flow = self._flow(other)
+            if flow is not None and other.untyped_storage().data_ptr() == memory:
+                is_all = other.numel() == tensor.numel()
+                merged = sources if is_all else tuple(dict.fromkeys((*flow.sources, *sources)))
+                self._flows[id(other)] = replace(flow, sources=merged)
+
+    def enter(self, key: CallKey, inputs: Any) -> None:
+        """Notes the state before a call."""
+        tensors = list(tensors_in(inputs))
+        flows = [flow for tensor in tensors if (flow := self._flow(tensor))]
+        self._pending[key] = _Pending(
+            inputs=tuple(dict.fromkeys(source for flow in flows for source in flow.sources)),
+            first_input=tensors[0].detach().clone() if tensors else None,
+            flops=self._counter.get_total_flops(),
+            listed_flops=self._listed_flops,
+            calls=len(self.calls),
+        )
+
+    def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
+        """Adds a call to the list."""
+        pending = self._pending.pop(key)
+        if len(self.calls) > pending.calls and output is self._last_output:
+            # A user's own leaf that ends with a function which is listed already.
+            return
+        flops = self._counter.get_total_flops() - pending.flops
+        flops -= self._listed_flops - pending.listed_flops
+        self._listed_flops += flops
+        flow = self._flow(output) or Flow(None, (None, None), pending.inputs)
+        arranged = arrangement(flow.layout, output.shape, COPIES)
+        kind = _kind(source, pending)
+        grid = None
+        if arranged is not None:
+            self.arrangements[key] = arranged
+            if arranged.spatial_axes is not None:
+                grid = (arranged.shape[arranged.spatial_axes[0]], arranged.shape[arranged.spatial_axes[1]])
+            elif len(arranged.shape) <= 1:
+                grid = (1, 1)
+        self.calls.append(
+            Call(
+                key=key,
+                type=source.type if isinstance(source, FunctionCall) else type(source).__name__,
+                kind=kind,
+                output_shape=arranged.shape if arranged else tuple(output.shape[1:]),
+                channel_axis=arranged.channel_axis if arranged else None,
+                spatial_axes=arranged.spatial_axes if arranged else None,
+                parameters=self._new_parameters(source),
+                macs=flops // 2 // COPIES,
+                receptive_field=record(*flow.spans, self._image, grid),
+                inputs=pending.inputs,
+                rectifies=flow.is_rectified,
+            )
+        )
+        similarity = None if kind == "other" else _similarity(pending.first_input, output)
+        if similarity is not None:
+            self.input_similarity[key] = similarity
+        self._last_output = output
+        self._learn(output, replace(flow, sources=(key,)))
+
+    def _new_parameters(self, source: nn.Module | FunctionCall) -> int:
+        """Number of values in the parameters of a call that no earlier call has used."""
+        used = source.operands if isinstance(source, FunctionCall) else tuple(source.parameters())
+        new = {id(p): p.numel() for p in used if isinstance(p, nn.Parameter) and id(p) not in self._counted}
+        self._counted.update(new)
+        return sum(new.values())
+
+
+_ELEMENTWISE_FUNCTIONS = frozenset(
+    "abs add clamp clone div exp log log1p maximum minimum mul neg pow rsub sigmoid softplus sqrt square sub tanh where".split()
+)
+
+
+def _kind(source: nn.Module | FunctionCall, pending: _Pending) -> Kind:
+    if isinstance(source, FunctionCall):
+        return source.kind
+    is_pointwise = bool(pending.functions) and _ELEMENTWISE_FUNCTIONS.issuperset(pending.functions)
+    if not is_atomic(source) and is_pointwise and next(source.parameters(), None) is None:
+        # A user's own activation function, such as x * sigmoid(x).
+        return "activation"
+    return kind_of(source)
+
+
+def _similarity(before: torch.Tensor | None, after: torch.Tensor) -> float | None:
+    """Pearson correlation of input and output for the first image; None where it is not defined."""
+    if before is None or before.shape != after.shape:
+        return None
+    x, y = (tensor[0].double().flatten() for tensor in (before, after))
+    x, y = x - x.mean(), y - y.mean()
+    norm = float(x.square().sum().sqrt() * y.square().sum().sqrt())
+    similarity = float((x * y).sum()) / norm if norm else float("nan")
+    return min(max(similarity, -1.0), 1.0) if similarity == similarity else None

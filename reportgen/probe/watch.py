@@ -1,0 +1,158 @@
+"""Reports every call of a forward pass as it happens, those of modules and those of bare functions."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from reportgen.probe.evidence import CallKey, Kind
+from reportgen.probe.operations import (
+    is_atomic,
+    is_leaf,
+    kind_of_function,
+    operation_name,
+    tensors_in,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionCall:
+    """A bare function that counts as a layer."""
+
+    type: str
+    "`F.relu`"
+    kind: Kind
+    operands: tuple[torch.Tensor, ...]
+
+
+class Observer:
+    """What can be told of a forward pass. Tensors handed over are overwritten later: reduce or clone them."""
+
+    def enter(self, key: CallKey, inputs: Any) -> None:
+        """A call begins."""
+
+    def leave(
+        self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor
+    ) -> None:
+        """A call ends, with the first tensor that it gives."""
+
+    def operate(self, name: str, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Any function of PyTorch runs, those inside of calls included; gives its result."""
+        return run(*args, **kwargs)
+
+
+@dataclass
+class _Frame:
+    """A module that is running."""
+
+    path: str
+    module: nn.Module
+    key: CallKey | None
+    "None where it is a container."
+    is_atomic: bool
+
+
+class Watch(TorchFunctionMode):
+    """Inside `with Watch(module, observer):` the observer is told of every call.
+
+    A call of a module is named by its path. A call of a function, which module hooks cannot see
+    (`F.relu`, `torch.relu`, `x.relu_()`), is named by the module that it happens in: `layer1.0.F.relu`.
+    Calls of one name are numbered through a forward pass. Hooks are gone afterwards, also after an error.
+    """
+
+    def __init__(self, module: nn.Module, observer: Observer) -> None:
+        super().__init__()
+        self._module = module
+        self._observer = observer
+        self._hooks = ExitStack()
+        self._frames: list[_Frame] = []
+        self._calls: Counter[str] = Counter()
+        self._is_telling = False
+
+    def __enter__(self) -> Self:
+        """Puts the hooks in place."""
+        with ExitStack() as hooks:
+            for path, module in self._module.named_modules():
+                before = module.register_forward_pre_hook(self._before(path), with_kwargs=True)
+                hooks.callback(before.remove)
+                after = module.register_forward_hook(self._after, with_kwargs=True)
+                hooks.callback(after.remove)
+            super().__enter__()
+            self._hooks = hooks.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Takes the hooks away."""
+        with self._hooks:
+            super().__exit__(*error)
+
+    def _key(self, path: str) -> CallKey:
+        self._calls[path] += 1
+        return CallKey(path, self._calls[path])
+
+    def _tell(self, report: Callable[..., None], *args: Any) -> None:
+        """Reports, with the observer's own arithmetic kept out of what is watched."""
+        self._is_telling = True
+        try:
+            report(*args)
+        finally:
+            self._is_telling = False
+
+    def _before(self, path: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if not path:
+                self._frames.clear()
+                self._calls.clear()
+            is_call = (
+                bool(path)
+                and not self._is_inside_call()
+                and (is_leaf(module) or is_atomic(module))
+            )
+            key = self._key(path) if is_call else None
+            self._frames.append(_Frame(path, module, key, is_call and is_atomic(module)))
+            if key:
+                self._tell(self._observer.enter, key, (args, kwargs))
+
+        return hook
+
+    def _after(self, module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
+        frame = self._frames.pop()
+        while frame.module is not module:
+            # A network that catches an error inside leaves frames behind.
+            frame = self._frames.pop()
+        output = next(tensors_in(result), None)
+        if frame.key and output is not None:
+            self._tell(self._observer.leave, frame.key, module, output)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Any = (),
+        kwargs: Any = None,
+    ) -> Any:
+        """Sees every function of PyTorch that runs in the forward pass."""
+        kwargs = kwargs or {}
+        if self._is_telling or not self._frames:
+            return func(*args, **kwargs)
+        name = operation_name(func)
+        kind = None if self._is_inside_call() else kind_of_function(name, args, kwargs)
+        if kind is None:
+            return self._observer.operate(name, func, args, kwargs)
+        container = self._frames[-1].path
+        function = FunctionCall(f"F.{name}", kind, tuple(tensors_in((args, kwargs))))
+        key = self._key(f"{container}.{function.type}" if container else function.type)
+        self._observer.enter(key, (args, kwargs))
+        result = self._observer.operate(name, func, args, kwargs)
+        output = next(tensors_in(result), None)
+        if output is not None:
+            self._observer.leave(key, function, output)
+        return result
+
+    def _is_inside_call(self) -> bool:
+        return any(frame.is_atomic for frame in self._frames)

@@ -1,0 +1,80 @@
+"""Progress on standard error: stage, n of N and time left; plain lines without a terminal."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+
+class Progress:
+    """Shows one stage at a time.
+
+    Call `stage(name, total)`, then `advance()` as the work goes on; a new stage ends the last.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.seconds: dict[str, float] = {}
+        "Time spent in each stage so far, in order."
+        self._quiet = quiet
+        self._started = time.perf_counter()
+        self._stage = ""
+        self._bars: Bars | None = None
+        if sys.stderr.isatty() and not quiet:
+            self._bars = Bars(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+
+    def __enter__(self) -> Self:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_stage()
+        if self._bars is not None:
+            self._bars.stop()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begin a stage of `total` steps, or of unknown length."""
+        self._end_stage()
+        self._stage = name
+        self._started = time.perf_counter()
+        if self._bars is not None:
+            for task in self._bars.task_ids:
+                self._bars.remove_task(task)
+            self._bars.add_task(name, total=total)
+        elif not self._quiet:
+            steps = f" ({total:,})" if total else ""
+            print(f"{name}{steps}", file=sys.stderr, flush=True)
+
+    def advance(self, steps: int = 1) -> None:
+        """Say that `steps` more steps of this stage are done."""
+        if self._bars is not None and self._bars.task_ids:
+            self._bars.advance(self._bars.task_ids[-1], steps)
+
+    def _end_stage(self) -> None:
+        if self._stage:
+            spent = time.perf_counter() - self._started
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + spent
+            self._stage = ""

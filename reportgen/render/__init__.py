@@ -1,0 +1,1 @@
+"""Report to pages through Jinja2. Knows nothing of torch."""

@@ -1,0 +1,120 @@
+"""Numbers and names as people read them. Data stays raw; rounding and units happen here alone."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from reportgen.report.blocks import Link
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MISSING = "–"
+
+
+def is_number(value: object) -> bool:
+    """Whether a cell is lined up and sorted as a number; truth values are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """At most `digits` significant digits; whole numbers in full, with thousands separators.
+
+    Very small and very large values are written with a power of ten: `1.2 × 10⁻⁵`.
+    """
+    if value is None:
+        return MISSING
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if value == 0:
+        return "0"
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    exponent = int(power)
+    if -4 <= exponent < 7:
+        decimals = max(0, digits - 1 - exponent)
+        rounded = round(value, digits - 1 - exponent)
+        text = f"{rounded:,.{decimals}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        short = mantissa.rstrip("0").rstrip(".")
+        text = f"{short} × 10{str(exponent).translate(SUPERSCRIPTS)}"
+    return text.replace("-", "−")
+
+
+def si(value: float, unit: str = "") -> str:
+    """Three significant digits and a decimal prefix: `1.24 M`, `349 M`, `17.6 G`; small counts in full."""
+    if abs(value) < 10_000:
+        return number(int(value)) + (f" {unit}" if unit else "")
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor * 0.9995:
+            return f"{number(value / factor, 3)} {prefix}{unit}"
+    raise AssertionError("every value of 10,000 or more has a prefix")
+
+
+def percent(share: float | None) -> str:
+    """Three significant digits; 0 % and 100 % are said only where they are exact."""
+    if share is None:
+        return MISSING
+    if not math.isfinite(share):
+        return number(share)
+    if 0 < share < 0.0001:
+        return "< 0.01 %"
+    if 0.9999 < share < 1:
+        return "> 99.99 %"
+    text = number(share * 100, 3)
+    if share < 1 and text == "100":
+        text = number(share * 100, 4)
+    return f"{text} %"
+
+
+def byte_size(value: int) -> str:
+    """`14.2 MB`, in powers of 1000 as file managers count."""
+    return f"{number(value)} B" if value < 1000 else si(value, "B") if value >= 10_000 else f"{value / 1000:.1f} kB"
+
+
+def shape(sizes: tuple[int, ...]) -> str:
+    """`64 × 55 × 55`; a single value for an empty shape."""
+    return " × ".join(f"{size:,}" for size in sizes) if sizes else "1 value"
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """`1 image`, `6 images`, `no images`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{number(count) if count else 'no'} {nouns or noun + 's'}"
+
+
+def cell(value: object, unit: str = "") -> str:
+    """A table cell as text; shares become percents where the column's unit is `share`."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Link):
+        return value.text
+    if isinstance(value, int | float):
+        return percent(value) if unit == "share" else number(value)
+    return str(value)
+
+
+def is_link(value: object) -> bool:
+    """Whether a cell leads somewhere."""
+    return isinstance(value, Link)
+
+
+def brief(text: str, length: int = 80) -> str:
+    """The first sentence of `text`, or its start."""
+    first = text.split(". ")[0].rstrip(".")
+    return first if len(first) <= length else first[: length - 1].rstrip() + "…"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "number": number,
+    "si": si,
+    "percent": percent,
+    "byte_size": byte_size,
+    "shape": shape,
+    "plural": plural,
+    "cell": cell,
+    "brief": brief,
+}

@@ -1,0 +1,203 @@
+"""Where everything stands on the site: the menu, the tree of layers, and the links between pages."""
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import TypeVar
+
+from reportgen.report.blocks import Atlas, Table
+from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Report, Section
+
+T = TypeVar("T")
+
+PARAMETERS_PER_PAGE = 96
+"Small multiples on one page of weights: what 100 kB of HTML hold."
+LAYERS_PER_PAGE = 200
+TREE_IN_FULL = 160
+"Layers that the tree lists on every page; a larger network shows the group it is in."
+FINDINGS_SHOWN = 60
+IMAGES_LISTED = 400
+SEVERITIES = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class MenuItem:
+    """One entry of the menu at the top of every page."""
+
+    title: str
+    href: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbours in the tree of layers that share the first part of their name."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    is_open: bool
+    is_listed: bool
+    "False where a large network leaves the group to the page of all layers."
+
+    def label(self, layer: Layer) -> str:
+        """What is left of the layer's title once the group is known."""
+        return layer.title.removeprefix(f"{self.name}.")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One page of a list that is too long for a single one."""
+
+    path: str
+    number: int
+    paths: tuple[str, ...]
+    "Of all the pages of this list."
+    first: int
+    items: Sequence[object] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One section's part of the page of a layer or an image."""
+
+    section: Section
+    panel: Panel | None
+    "None where the section failed."
+
+
+class Site:
+    """A report seen as pages."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    @cached_property
+    def menu(self) -> tuple[MenuItem, ...]:
+        """Overview, layers, images, the sections with a page of their own, about."""
+        own = tuple(
+            MenuItem(section.title, f"{section.name}.html", section.name)
+            for section in self.report.sections
+            if section.place == "page"
+        )
+        return (
+            MenuItem("Overview", "index.html", "index"),
+            MenuItem("Layers", "layers/index.html", "layers"),
+            MenuItem("Images", "images/index.html", "images"),
+            *own,
+            MenuItem("About", "about.html", "about"),
+        )
+
+    @cached_property
+    def pictured(self) -> tuple[Image, ...]:
+        """Images that have a page."""
+        return tuple(image for image in self.report.images if image.is_pictured)
+
+    @cached_property
+    def image_by_slug(self) -> Mapping[str, Image]:
+        """Every image by the name of its page."""
+        return {image.slug: image for image in self.report.images}
+
+    @cached_property
+    def layer_by_slug(self) -> Mapping[str, Layer]:
+        """Every layer by the name of its page."""
+        return {layer.slug: layer for layer in self.report.layers}
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Errors first, then warnings, then the rest, each in the order of the sections."""
+        return tuple(
+            sorted(self.report.findings, key=lambda finding: SEVERITIES.index(finding.severity))
+        )
+
+    @cached_property
+    def parameter_chunks(self) -> tuple[Chunk, ...]:
+        """The parameters, page by page."""
+        return chunks("weights.html", self.report.parameters, PARAMETERS_PER_PAGE)
+
+    @cached_property
+    def layer_chunks(self) -> tuple[Chunk, ...]:
+        """The layers, page by page."""
+        return chunks("layers/index.html", self.report.layers, LAYERS_PER_PAGE)
+
+    @cached_property
+    def _page_of_parameter(self) -> Mapping[str, str]:
+        return {
+            slug(parameter.name): chunk.path
+            for chunk in self.parameter_chunks
+            for parameter in chunk.items
+            if isinstance(parameter, Parameter)
+        }
+
+    def href(self, target: str, page: str) -> str:
+        """`target`, which is relative to the site's root, as seen from `page`."""
+        path, mark, anchor = target.partition("#")
+        if path == "weights.html" and anchor:
+            path = self._page_of_parameter.get(anchor, path)
+        return posixpath.relpath(path, posixpath.dirname(page) or ".") + mark + anchor
+
+    def tree(self, current: Layer | None) -> tuple[Group, ...]:
+        """The layers in execution order, neighbours grouped by the first part of their name."""
+        is_small = len(self.report.layers) <= TREE_IN_FULL
+        groups = []
+        for name, members in groupby(self.report.layers, lambda layer: layer.name.split(".")[0]):
+            layers = tuple(members)
+            is_open = current in layers
+            groups.append(Group(name, layers, is_open, is_small or is_open))
+        return tuple(groups)
+
+    def evidence(self, subject: Layer | Image) -> tuple[Evidence, ...]:
+        """What the sections say of a layer or an image, in their order; failed ones keep their place."""
+        place = "layer" if isinstance(subject, Layer) else "image"
+        return tuple(
+            Evidence(section, subject.panels.get(section.name))
+            for section in self.report.sections
+            if section.place == place and (section.name in subject.panels or section.problem)
+        )
+
+    def tables(self) -> Iterator[tuple[str, Table]]:
+        """Every table with the path of its CSV."""
+        for section, subject, panel in self._panels():
+            for name, block in panel.blocks.items():
+                if isinstance(block, Table):
+                    yield csv_path(section, subject, name), block
+
+    def atlases(self, layer: Layer) -> dict[str, Atlas]:
+        """The atlases of a layer's page, by `section.block`."""
+        return {
+            f"{section}.{name}": block
+            for section, panel in layer.panels.items()
+            for name, block in panel.blocks.items()
+            if isinstance(block, Atlas)
+        }
+
+    def _panels(self) -> Iterator[tuple[str, str, Panel]]:
+        for section in self.report.sections:
+            if section.panel is not None:
+                yield section.name, "", section.panel
+        subjects: tuple[Layer | Image, ...] = (*self.report.layers, *self.report.images)
+        for subject in subjects:
+            for name, panel in subject.panels.items():
+                yield name, subject.slug, panel
+
+
+def chunks(path: str, items: Sequence[object], size: int) -> tuple[Chunk, ...]:
+    """`items` in pages of at most `size`: `weights.html`, `weights-2.html` ..."""
+    starts = range(0, max(len(items), 1), size)
+    stem = path.removesuffix(".html")
+    paths = tuple(path if n == 0 else f"{stem}-{n + 1}.html" for n in range(len(starts)))
+    return tuple(
+        Chunk(paths[n], n + 1, paths, start, items[start : start + size])
+        for n, start in enumerate(starts)
+    )
+
+
+def csv_path(section: str, subject: str, block: str) -> str:
+    """`data/activations.features.3.statistics.csv`."""
+    return "data/" + ".".join(filter(None, (section, subject, block))) + ".csv"
+
+
+def slug(name: str) -> str:
+    """ASCII letters, digits, `.`, `-` and `_` of `name`, fit for an address; `features.0.weight` stays."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)

@@ -1,0 +1,257 @@
+"""The report as plain frozen data: the network, its layers, the images, what was found and the sections."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from reportgen.report.arrays import Array
+from reportgen.report.blocks import Block, Histogram
+
+SCHEMA_VERSION = 1
+
+Severity: TypeAlias = Literal["error", "warning", "info"]
+Place: TypeAlias = Literal["index", "page", "layer", "image"]
+"Where a section stands: on the index, on a page of its own, on every layer's page or every image's."
+
+Fact: TypeAlias = (
+    str | int | float | bool | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """What one section says about one subject: a layer, an image, or the network as a whole.
+
+    In `report.json` a panel stands in its subject's record under the section's name, with the facts
+    and the array references side by side: `images[0].occlusion.window`.
+    """
+
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    blocks: Mapping[str, Block] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a finding is raised, as stated on the about page."""
+
+    kind: str
+    "Stable word that scripts read, such as `dead-filters`."
+    text: str
+    "The rule with its threshold, in one sentence."
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a reader should know, in plain words with its numbers and a link to its evidence."""
+
+    severity: Severity
+    kind: str
+    text: str
+    href: str
+    "Relative to the site's root."
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One section of the report: what it is, and why it is empty where it failed."""
+
+    name: str
+    title: str
+    place: Place
+    panel: Panel | None = None
+    "Of a section on the index or on a page of its own; the others stand in `Layer` and `Image`."
+    problem: str = ""
+    "One sentence where the section could not be made."
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What an image goes through before the network sees it: resize, centre crop, normalise."""
+
+    height: int
+    width: int
+    resize: int | None
+    "Length of the shorter side before the crop, in pixels; None where the image is squeezed to height x width."
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: int
+    source: str
+    "`stated by flag`, `published with torchvision's weights`, or the assumption in one sentence."
+    is_assumed: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network under report."""
+
+    file: str
+    "File name without its folder."
+    sha256: str
+    architecture: str
+    architecture_source: str
+    "How the architecture is known: `recognised from keys and shapes`, `stated by flag` ..."
+    format: str
+    "What the file is: `state_dict`, `whole module`, `safetensors`, `TorchScript`, `pt2`."
+    dtype: str
+    "Number format of the weights in the file; the report computes in float32."
+    parameters: int
+    macs: int
+    "Multiply-accumulate operations for one image."
+    classes: int
+    labels_source: str
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class with the probability the network gives it."""
+
+    index: int
+    label: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image that went through the network."""
+
+    slug: str
+    path: str
+    "Relative to the folder that was given."
+    sha256: str
+    width: int
+    height: int
+    "Of the file, in pixels, upright."
+    true_class: str | None
+    true_index: int | None
+    predictions: tuple[Prediction, ...]
+    "Most probable first; empty where the output is not finite."
+    is_pictured: bool
+    "Whether it has a page."
+    notes: tuple[str, ...] = ()
+    panels: Mapping[str, Panel] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The input pixels that one position of a layer can see; (down, across) each."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    "Pixels between neighbouring positions; 0 where there is only one position."
+    start: tuple[int, int]
+    "First pixel seen by position (0, 0); negative where it reaches into the padding."
+    covers_image: bool
+    "True where one position sees the whole image."
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre of what position (0, 0) sees, in pixels."""
+        return (
+            self.start[0] + (self.size[0] - 1) / 2,
+            self.start[1] + (self.size[1] - 1) / 2,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One call of one layer, in execution order."""
+
+    slug: str
+    name: str
+    call: int
+    "1 for the first call of the layer in a forward pass."
+    type: str
+    kind: str
+    "`conv`, `norm`, `activation`, `pool`, `linear` or `other`."
+    inputs: tuple[str, ...]
+    "Slugs of the layers whose output it reads."
+    output_shape: tuple[int, ...]
+    "Without the batch."
+    parameters: int
+    macs: int
+    receptive_field: ReceptiveField | None
+    units: int
+    zero_fraction: float | None
+    "Share of exact zeros over all images; None where nothing was observed."
+    mean: float | None
+    std: float | None
+    dead_filters: int | None
+    "Units never above zero on any image; None where dead is not defined (no rectifier)."
+    near_dead_filters: int | None
+    "Units that fire on some, but on less than 1 % of the images."
+    constant_filters: int | None
+    "Units that give one and the same value everywhere."
+    dead_units: tuple[int, ...] = ()
+    panels: Mapping[str, Panel] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """`layer1.0.relu#2` for a second call, the bare name for the first."""
+        return self.name if self.call == 1 else f"{self.name}#{self.call}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One weight, bias or norm parameter."""
+
+    name: str
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    "With n - 1 in the denominator; 0 for a single value."
+    min: float
+    max: float
+    norm: float
+    zero_fraction: float
+    nonfinite: int
+    histogram: Histogram
+
+
+@dataclass(frozen=True)
+class SkippedImage:
+    """A file that could not be used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What it takes to make the report again."""
+
+    reportgen: str
+    command: str
+    "The command line with bare file names: no folder of the machine."
+    versions: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, str], ...]
+    device: str
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything the site is rendered from."""
+
+    schema_version: int
+    title: str
+    verdict: str
+    provenance: Provenance
+    model: Model
+    accuracy: float | None
+    "Share of labelled images whose most probable class is the true one."
+    images: tuple[Image, ...]
+    skipped: tuple[SkippedImage, ...]
+    layers: tuple[Layer, ...]
+    parameters: tuple[Parameter, ...]
+    findings: tuple[Finding, ...]
+    rules: tuple[Rule, ...]
+    notes: tuple[str, ...]
+    "Assumptions and warnings about loading and preprocessing, one sentence each."
+    sections: tuple[Section, ...]
