@@ -6,6 +6,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 import reportgen
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.overview import verdict
@@ -74,7 +76,7 @@ def _study(options: Options, progress: Progress) -> tuple[Study, str]:
         pictured,
         keep_arrays=options.save_arrays,
         layers=options.layers,
-        progress=progress.advance,
+        progress=progress.reached,
     )
     labels, labels_source = class_names(loaded, images, options, evidence.classes)
     truth = true_indices(images, labels)
@@ -125,7 +127,7 @@ def _report(
                 *((name, version(name)) for name in VERSIONS_SHOWN),
             ),
             options=tuple((name, " ".join(words)) for name, words in options.changed()),
-            device=study.probe.device_name,
+            device=_device_name(study.probe.device),
             batch_size=study.probe.batch_size,
             seed=options.seed,
         ),
@@ -143,7 +145,7 @@ def _report(
         parameters=study.parameter_records,
         findings=findings,
         rules=tuple(rule for analysis in ANALYSES for rule in analysis.rules),
-        notes=study.loaded.notes,
+        notes=(*study.loaded.notes, *study.images.notes),
         sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in ANALYSES),
     )
 
@@ -169,6 +171,23 @@ def _section(analysis: Analysis, outcome: Outcome | str) -> Section:
         problem="" if is_made else outcome,
         references=analysis.references,
     )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _refuse_skipped(report: Report) -> None:
+    """Under `--strict`: say what is missing from a report that was written all the same."""
+    left_out = [f"{image.path} ({image.reason})" for image in report.skipped]
+    left_out += [
+        f"section {section.title} ({section.problem})"
+        for section in report.sections
+        if section.problem
+    ]
+    if left_out:
+        others = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        raise SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
 
 
 def _files(report: Report) -> Iterator[tuple[str, bytes]]:

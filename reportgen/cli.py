@@ -155,9 +155,9 @@ def build(quiet: bool, **given: Any) -> None:
 @click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
 def render(report: Path, output: Path | None, force: bool) -> None:
     """Make the pages of a saved REPORT again, without the network."""
-    from reportgen.build import render as render_report
+    from reportgen.rerender import rerender
 
-    click.echo(render_report(report, output or report, force=force).summary())
+    click.echo(rerender(report, output or report, force=force).summary())
 
 
 @commands.command()
@@ -223,30 +223,33 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _exit_code(run: Callable[[], Any], *, debug: bool) -> int:
     try:
         run()
-    except ReportgenError as error:
-        code, sentence = error.exit_code, str(error)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.UsageError as error:
         error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        code, sentence = 130, "Interrupted; nothing was written."
-    except _TerminatedError:
-        code, sentence = 143, "Terminated; nothing was written."
-    except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        code = 70
-        sentence = (
-            f"This is a fault in reportgen, not in your files: {type(error).__name__}: {first_line}"
-            " (run again with --debug and report the traceback)"
-        )
-    else:
-        return 0
-    if debug:
-        traceback.print_exc()
-    click.echo(f"reportgen: {sentence}", err=True)
-    return code
+        return OptionError.exit_code
+    except BaseException as error:
+        if debug:
+            traceback.print_exception(error)
+        code, sentence = _told(error)
+        click.echo(f"reportgen: {sentence}", err=True)
+        return code
+    return 0
+
+
+def _told(error: BaseException) -> tuple[int, str]:
+    """Exit code and one sentence for what ended a command."""
+    if isinstance(error, ReportgenError):
+        return error.exit_code, str(error)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return 130, "Interrupted; nothing was written."
+    if isinstance(error, _TerminatedError):
+        return 143, "Terminated; nothing was written."
+    first_line = (str(error).splitlines() or [""])[0]
+    return 70, (
+        f"This is a fault in reportgen, not in your files: {type(error).__name__}: {first_line}"
+        " (run again with --debug and report the traceback)"
+    )
 
 
 class _TerminatedError(BaseException):

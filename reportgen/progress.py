@@ -19,7 +19,8 @@ from rich.progress import Progress as Bars
 class Progress:
     """Shows one stage at a time.
 
-    Call `stage(name, total)`, then `advance()` as the work goes on; a new stage ends the last.
+    Call `stage(name, total)`, then `reached(done, total)` as the work goes on; a new stage ends
+    the last.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -68,10 +69,10 @@ class Progress:
             steps = f" ({total:,})" if total else ""
             print(f"{name}{steps}", file=sys.stderr, flush=True)
 
-    def advance(self, steps: int = 1) -> None:
-        """Say that `steps` more steps of this stage are done."""
+    def reached(self, done: int, total: int) -> None:
+        """Say that `done` of `total` steps of this stage are done."""
         if self._bars is not None and self._bars.task_ids:
-            self._bars.advance(self._bars.task_ids[-1], steps)
+            self._bars.update(self._bars.task_ids[-1], completed=done, total=total)
 
     def _end_stage(self) -> None:
         if self._stage:

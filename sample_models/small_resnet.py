@@ -1,11 +1,11 @@
-"""A residual network of three blocks with batch norm, small enough to train on one core in minutes."""
+"""A residual network of three blocks with batch norm, which trains on one core in minutes."""
 
 import torch
 from torch import nn
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut. One in-place ReLU serves twice, as in torchvision's ResNet."""
+    """Two convolutions beside a shortcut; one in-place ReLU serves twice, as in torchvision."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

@@ -2,12 +2,12 @@
 
 from reportgen.analyses import (
     activations,
+    answers,
     architecture,
     dead_filters,
     kernels,
     occlusion,
     overview,
-    predictions,
     weights,
 )
 
@@ -17,7 +17,7 @@ ANALYSES = (
     activations.ANALYSIS,
     kernels.ANALYSIS,
     weights.ANALYSIS,
-    predictions.ANALYSIS,
+    answers.ANALYSIS,
     occlusion.ANALYSIS,
     dead_filters.ANALYSIS,
 )

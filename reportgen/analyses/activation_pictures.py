@@ -1,17 +1,49 @@
 """One layer's activations for one image as a picture: maps side by side, or one bar per unit."""
 
+import math
+
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from reportgen.analyses.findings import counted
 from reportgen.figures.mosaic import best_columns, levels, mosaic
 from reportgen.probe.evidence import Call, LayerEvidence, MapPicture, VectorPicture
-from reportgen.report.arrays import Pixels
+from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Atlas, Strip
 from reportgen.report.records import Image, Layer
 
 MOST_TILES = 1024
 STRONGEST = 12
 "Units named beside a strip."
+
+ALL_PIXELS = 16_000_000
+"Shared by all pictures of maps in a report; maps hardly compress, so this is about 10 MB."
+
+PIXELS = (16_384, 262_144)
+"Least and most pixels of one picture, whatever the number of pictures."
+
+SMALLEST_SIDE = 7
+"Maps are not averaged to fewer pixels than this a side."
+
+
+def pixels_each(pictures: int) -> int:
+    """Pixels that each of `pictures` atlases may have."""
+    least, most = PIXELS
+    return min(most, max(least, ALL_PIXELS // max(pictures, 1)))
+
+
+def averaged(tiles: ByteArray, pixels: int) -> ByteArray:
+    """Tiles (n h w) averaged over areas, so that all together have at most about `pixels`."""
+    n, height, width = tiles.shape
+    scale = math.sqrt(pixels / (n * height * width))
+    if scale >= 1:
+        return tiles
+    least = min(SMALLEST_SIDE, height), min(SMALLEST_SIDE, width)
+    size = max(least[0], int(height * scale)), max(least[1], int(width * scale))
+    smaller = F.adaptive_avg_pool2d(torch.from_numpy(tiles).float(), size)
+    result: ByteArray = smaller.round().to(torch.uint8).numpy()
+    return result
 
 
 def most_varied(seen: LayerEvidence) -> tuple[int, ...]:
@@ -21,10 +53,24 @@ def most_varied(seen: LayerEvidence) -> tuple[int, ...]:
 
 
 def atlas(
-    call: Call, layer: Layer, image: Image, picture: MapPicture, units: tuple[int, ...]
+    call: Call,
+    layer: Layer,
+    image: Image,
+    picture: MapPicture,
+    units: tuple[int, ...],
+    pixels: int,
 ) -> Atlas:
-    """The maps of `units` side by side, each on its own scale; strongest by their peak."""
-    tiles = picture.tiles[list(units)]
+    """The maps of `units` side by side, each on its own scale; the strongest have the highest peak.
+
+    Args:
+        call: the layer's call.
+        layer: its record.
+        image: the image.
+        picture: the activation.
+        units: those that are shown.
+        pixels: of the whole picture, about; larger maps are averaged.
+    """
+    tiles = averaged(picture.tiles[list(units)], pixels)
     low, high, peak = (end[list(units)] for end in (picture.low, picture.high, picture.peak))
     count, height, width = tiles.shape
     columns = best_columns(count, height, width)

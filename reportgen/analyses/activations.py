@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reportgen.analyses.activation_pictures import atlas, most_varied, strip
+from reportgen.analyses.activation_pictures import atlas, most_varied, pixels_each, strip
 from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.findings import counted
 from reportgen.analyses.layer_health import RULES, layer_findings
@@ -30,6 +30,8 @@ COLUMNS = (
 def run(study: Study) -> Outcome:
     """One panel per call that was observed."""
     evidence = study.evidence
+    maps = (p for shown in evidence.pictures.values() for p in shown.values())
+    pixels = pixels_each(sum(isinstance(picture, MapPicture) for picture in maps))
     panels = {}
     for call, layer in zip(evidence.calls, study.layer_records, strict=True):
         seen = evidence.layers.get(call.key)
@@ -39,7 +41,7 @@ def run(study: Study) -> Outcome:
                 for index, shown in sorted(evidence.pictures.items())
                 if call.key in shown
             }
-            panels[layer.slug] = _panel(call, layer, seen, pictures)
+            panels[layer.slug] = _panel(call, layer, seen, pictures, pixels)
     return Outcome(panels, layer_findings(study))
 
 
@@ -48,6 +50,7 @@ def _panel(
     layer: Layer,
     seen: LayerEvidence,
     pictures: Mapping[Image, MapPicture | VectorPicture],
+    pixels: int,
 ) -> Panel:
     blocks: dict[str, Block] = {}
     arrays: dict[str, Array] = {}
@@ -55,7 +58,7 @@ def _panel(
     units = most_varied(seen)
     for image, picture in pictures.items():
         if isinstance(picture, MapPicture):
-            shown = atlas(call, layer, image, picture, units)
+            shown = atlas(call, layer, image, picture, units, pixels)
             tile = (shown.tile_height, shown.tile_width)
             is_averaged |= tile != (shown.full_height, shown.full_width)
             blocks[f"image:{image.slug}"] = shown
@@ -69,7 +72,8 @@ def _panel(
         "images": seen.images,
         "positions": seen.positions,
         "is_averaged": is_averaged,
-        "layout": "vector" if call.spatial_axes is None else "map",
+        # A map of one pixel is a vector, as after global pooling.
+        "layout": "map" if any(isinstance(p, MapPicture) for p in pictures.values()) else "vector",
         "pictured": tuple(image.slug for image in pictures),
         "shown_units": len(units),
     }

@@ -33,7 +33,8 @@ def kernels(layer: nn.Module) -> FloatArray | None:
     values = weight.detach().cpu().float()
     if getattr(layer, "transposed", False):
         groups = int(getattr(layer, "groups", 1))
-        values = values.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+        rows = values.reshape(groups, -1, *values.shape[1:])
+        values = rows.transpose(1, 2).flatten(0, 1)
     if values.ndim == 2:
         values = values[:, :, None, None]
     elif values.ndim == 3:

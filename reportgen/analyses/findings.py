@@ -23,6 +23,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def these(n: int) -> str:
+    """`this image`, `these 6 images`."""
+    return "this image" if n == 1 else f"these {n:,} images"
+
+
 def layer_link(layer: Layer, unit: int | None = None) -> str:
     """Address of a layer's page, or of one unit on it."""
     return f"layers/{layer.slug}.html" + ("" if unit is None else f"#c={unit}")

@@ -1,7 +1,6 @@
-"""The kernels of each convolution: as colour pictures, and every channel of every filter on its own."""
+"""The kernels of each convolution: as colour pictures, and every channel of every filter."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -9,13 +8,12 @@ from reportgen.analyses.filters import kernels, weighted_module
 from reportgen.analyses.findings import counted, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.figures.mosaic import LARGEST_SIDE, best_columns, mosaic, signed_levels
-from reportgen.probe.evidence import Call
 from reportgen.report.arrays import Array, FloatArray, Pixels
 from reportgen.report.blocks import Atlas
 from reportgen.report.records import Layer, Panel
 
 LARGEST_PICTURE = 600_000
-"Pixels of one picture of kernels; signed noise hardly compresses, so this is about half a megabyte."
+"Pixels of one picture of kernels: signed noise hardly compresses, so about half a megabyte."
 
 SCALE_QUANTILE = 0.999
 "Share of the non-zero weights within the colour scale: a few outliers must not turn the rest grey."
@@ -80,16 +78,12 @@ def largest(weight: FloatArray) -> tuple[Array, Array]:
     """
     filters, channels, height, width = weight.shape
     tall, wide = (1, 1) if height == width == 1 else (height + 1, width + 1)
-    scale = min(1.0, math.sqrt(LARGEST_PICTURE / (filters * tall * channels * wide)))
-    rows = min(filters, LARGEST_SIDE // tall)
-    columns = min(channels, LARGEST_SIDE // wide)
-    if scale < 1:
-        # What one side cannot use, because it is short or already cut, the other may.
-        rows = min(rows, max(1, int(filters * scale)))
-        columns = min(columns, max(1, LARGEST_PICTURE // (rows * tall * wide)))
-        rows = min(
-            filters, LARGEST_SIDE // tall, max(1, LARGEST_PICTURE // (columns * tall * wide))
-        )
+    rows, columns = min(filters, LARGEST_SIDE // tall), min(channels, LARGEST_SIDE // wide)
+    room = max(1, LARGEST_PICTURE // (tall * wide))
+    if rows * columns > room:
+        # Both sides shrink alike, and what rounding leaves goes to the channels.
+        rows = max(1, min(room, int(rows * math.sqrt(room / (rows * columns)))))
+        columns = min(columns, max(1, room // rows))
     power = np.square(np.nan_to_num(weight, posinf=0.0, neginf=0.0).astype(np.float64))
     power = power.sum(axis=(2, 3))
     return _top(power.sum(axis=1), rows), _top(power.sum(axis=0), columns)
@@ -164,8 +158,8 @@ def _rgb(weight: FloatArray, limit: float, layer: Layer) -> Atlas:
         signed=True,
         alt=f"The {filters} filters of {layer.title} as colour pictures.",
         caption=(
-            f"{counted(filters, 'filter')} of {height} x {width} over red, green and blue; mid grey "
-            f"is zero. {_scale(limit, weight)}"
+            f"{counted(filters, 'filter')} of {height} x {width} over red, green and blue; mid "
+            f"grey is zero. {_scale(limit, weight)}"
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a layer, told by the values it gives: not finite, saturated, idle, out of scale."""
+"""What a layer's values tell is wrong with it: not finite, saturated, idle or out of scale."""
 
 from collections.abc import Iterator
 
@@ -56,9 +56,7 @@ def _nonfinite(study: Study) -> Iterator[Finding]:
         return
     layer, seen = sick[0]
     count, total = int(seen.nonfinite.sum()), seen.images * seen.positions * layer.units
-    text = (
-        f"{layer.title} is the first layer to give NaN or infinite values: {count:,} of {total:,}"
-    )
+    text = f"{layer.title} is the first to give NaN or infinite values: {count:,} of {total:,}"
     if len(sick) > 1:
         text += f"; {counted(len(sick) - 1, 'layer')} after it do too"
     unit = int(np.argmax(seen.nonfinite > 0))
@@ -102,13 +100,11 @@ def _saturated(study: Study) -> Iterator[Finding]:
 def _nearly_input(study: Study) -> Iterator[Finding]:
     for call, layer in zip(study.evidence.calls, study.layer_records, strict=True):
         similarity = study.evidence.input_similarity.get(call.key)
-        # A norm rescales each channel and a pooling layer blurs: both are like their input by design.
+        # A norm rescales each channel and a pooling layer blurs: like their input by design.
         is_meant_to_change = call.kind in {"conv", "linear", "activation"}
         if similarity is not None and is_meant_to_change and similarity > NEARLY_INPUT:
-            text = (
-                f"{layer.title} gives nearly what it takes: correlation {similarity:.4f} between "
-            )
-            text += f"its input and output on {study.image_records[0].path}."
+            text = f"{layer.title} gives nearly what it takes: correlation {similarity:.4f} "
+            text += f"between its input and output on {study.image_records[0].path}."
             yield Finding("warning", "identity-layers", text, layer_link(layer))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reportgen.analyses.findings import counted
+from reportgen.analyses.findings import counted, these
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import parameter_count
 from reportgen.report.blocks import Curve, Curves
@@ -63,7 +63,7 @@ def _dead_clause(study: Study) -> str:
     if not units:
         return ""
     n = len(study.image_records)
-    seen = "on this image" if n == 1 else f"on these {n:,} images"
+    seen = f"on {these(n)}"
     if not dead:
         return f"; each of the {counted(units, 'rectified filter')} fires {seen}"
     verb = "never fires" if dead == 1 else "never fire"

@@ -7,7 +7,7 @@ from reportgen.load.images import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
 from reportgen.probe.evidence import Evidence
-from reportgen.probe.probe import Probe
+from reportgen.probe.probe import Probe, Progress
 from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Place, Rule
 
 
@@ -27,6 +27,8 @@ class Study:
     parameter_records: tuple[Parameter, ...]
     labels: tuple[str, ...]
     "One name per class."
+    progress: Progress | None = None
+    "Told how far a long section is: steps done, steps in all."
 
 
 @dataclass(frozen=True, eq=False)

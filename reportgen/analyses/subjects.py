@@ -1,4 +1,4 @@
-"""The plain records that a report is about: the network, its layers, its images and its parameters."""
+"""The plain records that a report is about: the network, its layers, images and parameters."""
 
 import re
 from collections.abc import Container, Iterable, Sequence

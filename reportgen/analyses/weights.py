@@ -27,7 +27,7 @@ def run(study: Study) -> Outcome:
     """One row per parameter; the histograms stand in the records."""
     records = study.parameter_records
     table = Table(
-        caption="Every weight, bias and norm parameter, with the running statistics of batch norms.",
+        caption="Every weight, bias and norm parameter, and the running statistics of norms.",
         columns=COLUMNS,
         rows=tuple(
             (

@@ -1,1 +1,1 @@
-"""Files to networks and images. Knows formats, never runs the network, never runs code from a file."""
+"""Files to networks and images. Knows formats; runs neither the network nor code in a file."""

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from reportgen.report.arrays import Array, ByteArray
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 "What is read. Pillow knows more, some of which start other programs or unpack without a limit."
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 32_768
 MAX_BYTES = 512 * 2**20
 
+_TOO_LARGE = (
+    f"The picture is larger than {MAX_PIXELS // 1_000_000} megapixels "
+    f"or {MAX_SIDE:,} pixels a side."
+)
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _ORIENTATION = 0x0112
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
@@ -88,29 +93,35 @@ def decode(data: bytes) -> Decoded:
     return Decoded(picture, (*notes, *_warned(str(warning.message) for warning in caught)))
 
 
-_TOO_LARGE = f"The picture is larger than {MAX_PIXELS // 1_000_000} megapixels or {MAX_SIDE:,} pixels a side."
-
-
 def _decode(data: bytes) -> tuple[Image.Image, list[str]]:
     """The picture in mode `L` or `RGB`, upright, with notes."""
-    picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    width, height = picture.size
+    opened = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = opened.size
     if width < 1 or height < 1:
         raise UnreadableImage("The picture has no pixels.")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnreadableImage(_TOO_LARGE)
     notes = []
-    if getattr(picture, "is_animated", False):
+    if getattr(opened, "is_animated", False):
         notes.append("The file holds several pictures; the first is used.")
-    if picture.mode not in _SIXTEEN_BITS and any(";16" in str(tile.args) for tile in picture.tile):
+    if opened.mode not in _SIXTEEN_BITS and _is_wide(opened):
         notes.append("16 bits a channel, cut to 8.")
-    # A TIFF is turned upright while it loads and forgets its orientation then.
-    is_turned, turn_notes = _orientation(picture)
-    picture.load()
-    if is_turned and picture.format != "TIFF":
-        picture = ImageOps.exif_transpose(picture)
+    if opened.format == "PNG":
+        # Loading alone does not look at the checksums, and gives wrong pixels in silence.
+        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+    is_turned, turn_notes = _orientation(opened)
+    opened.load()
+    picture: Image.Image = opened
+    # Pillow turns a TIFF while it loads.
+    if is_turned and not isinstance(opened, TiffImageFile):
+        picture = ImageOps.exif_transpose(opened)
     picture, colour_notes = _eight_bit(picture)
     return picture, [*notes, *turn_notes, *colour_notes]
+
+
+def _is_wide(picture: ImageFile) -> bool:
+    """Whether the file stores more than 8 bits a channel, as its raw mode says (`RGB;16B`)."""
+    return any(";16" in str(tile.args) for tile in picture.tile)
 
 
 def _orientation(picture: Image.Image) -> tuple[bool, list[str]]:
@@ -125,7 +136,7 @@ def _orientation(picture: Image.Image) -> tuple[bool, list[str]]:
 
 
 def _eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
-    """`picture` in mode `L` or `RGB`: 16 bits scaled, transparency on white, other colours converted."""
+    """`picture` in mode `L` or `RGB`: 16 bits scaled, transparency on white, colours converted."""
     notes = []
     if picture.mode in _SIXTEEN_BITS or (picture.mode == "I" and picture.format == "PPM"):
         picture = _scaled_from_sixteen_bits(picture)
@@ -133,11 +144,12 @@ def _eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
     if picture.mode in {"I", "F"}:
         kind = "floating-point" if picture.mode == "F" else "32-bit or signed"
         raise UnreadableImage(
-            f"The pixels are {kind} numbers with no defined range; save the picture with 8 or 16 bits."
+            f"The pixels are {kind} numbers with no defined range: "
+            "save the picture with 8 or 16 bits."
         )
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        if picture.getextrema()[3][0] < 255:
+        if picture.getchannel("A").getextrema() != (255, 255):
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture)
             notes.append("Its transparent parts are shown on white.")
@@ -148,7 +160,7 @@ def _eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
 
 
 def _scaled_from_sixteen_bits(picture: Image.Image) -> Image.Image:
-    """0..65535 to 0..255, rounded. (Pillow's own conversion clips at 255.)"""
+    """0..65535 to 0..255, rounded, where Pillow's own conversion clips at 255."""
     values: Array = np.asarray(picture).astype(np.uint32)
     if isinstance(picture, TiffImageFile) and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         values = 65_535 - values
@@ -175,7 +187,9 @@ def _unidentified(data: bytes) -> str:
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in head:
         return "This is an SVG drawing, which has no pixels: save it as PNG."
-    return "This is text, not an image." if _is_text(data[:4096]) else "No known image format."
+    if _is_text(data[:4096]):
+        return "This is text, not an image."
+    return "The content is of no known image format."
 
 
 def _is_text(head: bytes) -> bool:
@@ -192,7 +206,8 @@ def _damaged(data: bytes, error: Exception) -> str:
     name = next(
         (name for start, magic, name in _SIGNATURES if data.startswith(magic, start)), "image"
     )
-    return f"The {name} file is cut short or damaged ({_one_line(str(error)) or type(error).__name__})."
+    detail = _one_line(str(error)) or type(error).__name__
+    return f"The {name} file is cut short or damaged ({detail})."
 
 
 def _one_line(message: str) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from reportgen.errors import ImageError
 from reportgen.load.decode import MAX_BYTES, Decoded, UnreadableImage, decode
-from reportgen.load.listing import Candidate, listing
+from reportgen.load.listing import Candidate, listing, natural
 from reportgen.load.preprocessing import crop_box, input_pixels, normalise
 from reportgen.report.arrays import ByteArray
 from reportgen.report.records import Preprocessing, SkippedImage
@@ -52,7 +52,7 @@ class ImageSet:
     skipped: tuple[SkippedImage, ...]
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
-    "What was left out without being listed, and how the folders were understood, one sentence each."
+    "What was left out unlisted, and how the folders were understood, one sentence each."
 
     def pixels(self, index: int) -> torch.Tensor:
         """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
@@ -111,6 +111,7 @@ def image_set(paths: Sequence[Path], preprocessing: Preprocessing) -> ImageSet:
     if not read:
         raise ImageError(_nothing(paths, skipped))
     files, notes = _labelled(read)
+    skipped.sort(key=lambda entry: natural(entry.path))
     return ImageSet(files, tuple(skipped), preprocessing, (*listed.notes, *notes))
 
 
@@ -161,7 +162,10 @@ def _geometry_notes(width: int, height: int, preprocessing: Preprocessing) -> It
         preprocessing.height / (bottom - top),
     )
     if enlarged >= _ENLARGED:
-        yield f"The file has only {width} x {height} pixels; the network sees it enlarged {enlarged:.1f} times."
+        yield (
+            f"The file has only {width} x {height} pixels; "
+            f"the network sees it enlarged {enlarged:.1f} times."
+        )
     kept = (right - left) * (bottom - top) / (width * height)
     if kept < _KEPT:
         yield f"The centre crop keeps only {kept:.2%} of the picture."

@@ -3,7 +3,10 @@
 import json
 import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
+
+from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from reportgen.errors import OptionError
 from reportgen.load.images import ImageSet
@@ -43,8 +46,6 @@ def class_names(
 def _stated(labels: str) -> tuple[tuple[str, ...], str]:
     """The names that `--labels` gives, and their source in words."""
     if labels.lower() == "imagenet":
-        from torchvision.models._meta import _IMAGENET_CATEGORIES
-
         return tuple(_IMAGENET_CATEGORIES), "ImageNet-1k, stated by flag"
     path = Path(labels)
     try:
@@ -76,7 +77,8 @@ def _from_json(labels: str, text: str) -> list[str]:
         names = [by_index[index] for index in range(len(by_index))]
     except (ValueError, KeyError, RecursionError) as error:
         raise OptionError(
-            f"--labels {labels} is not a JSON list of names, nor an object from 0, 1, 2 ... to names."
+            f"--labels {labels} is neither a JSON list of names "
+            "nor an object from 0, 1, 2 ... to names."
         ) from error
     return [str(name[-1] if isinstance(name, list) and name else name) for name in names]
 
@@ -84,12 +86,15 @@ def _from_json(labels: str, text: str) -> list[str]:
 def true_indices(images: ImageSet, labels: Sequence[str]) -> tuple[int | None, ...]:
     """The class index that each image's folder names; None where it names none, or more than one.
 
-    A folder names a class by its label, in any case and with any marks between the words, or by
-    its index.
+    A folder names a class by its label, in any case and with any marks between the words, by its
+    index, or, where the classes are ImageNet's, by its WordNet id such as `n01440764`.
     """
     places: dict[str, list[int]] = {}
     for index, label in enumerate(labels):
         places.setdefault(_plain(label), []).append(index)
+    if list(labels) == _IMAGENET_CATEGORIES:
+        ids = resources.files("reportgen.load").joinpath("imagenet_synsets.txt").read_text("ascii")
+        places |= {synset: [index] for index, synset in enumerate(ids.split())}
     return tuple(
         None if file.true_class is None else _index(file.true_class, places, len(labels))
         for file in images.files

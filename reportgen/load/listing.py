@@ -12,10 +12,11 @@ from reportgen.errors import OptionError
 from reportgen.report.records import SkippedImage
 
 PLAINLY_OTHER = frozenset(
-    ".txt .csv .tsv .json .jsonl .md .rst .xml .yaml .yml .toml .ini .log .html .py .ipynb .db "
-    ".npy .npz .pth .pt .safetensors .zip .tar .gz".split()
+    {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log"}
+    | {".md", ".rst", ".html", ".py", ".ipynb", ".db", ".npy", ".npz", ".pth", ".pt"}
+    | {".safetensors", ".zip", ".tar", ".gz"}
 )
-"Endings of files that nobody takes for images: in a folder they are counted, not listed one by one."
+"Endings that nobody takes for images: in a folder such files are counted, not listed."
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,19 @@ def listing(paths: Sequence[Path]) -> Listing:
     Raises:
         OptionError: if a path does not exist.
     """
-    candidates: dict[str, Candidate] = {}
-    skipped: dict[str, SkippedImage] = {}
+    candidates: dict[Path, Candidate] = {}
+    skipped: dict[Path, SkippedImage] = {}
     left_out: Counter[str] = Counter()
     for root, name in zip(paths, _names(paths), strict=True):
-        if not root.exists():
+        mode = _mode(root)
+        if mode is None:
             raise OptionError(f"There is no file or folder {root}: check the path of the images.")
-        if not root.is_dir():
-            entries: Iterator[tuple[Path, str]] = iter([(root, "")])
-        else:
-            entries = _walk(root, left_out)
-        for location, problem in entries:
+        for location, problem in _walk(root, left_out) if stat.S_ISDIR(mode) else [(root, "")]:
             relative = location.relative_to(root)
-            path = "/".join(_text(part) for part in (name, *relative.parts) if part)
-            key = os.path.abspath(location)
-            if problem or not _is_regular(location):
+            path = "/".join(_text(part) for part in (name, *relative.parts) if part) or root.name
+            key = _absolute(location)
+            # A file that is gone by now is a candidate too: reading it says what is wrong.
+            if problem or not stat.S_ISREG(_mode(location) or stat.S_IFREG):
                 skipped[key] = SkippedImage(path, problem or "This is not a regular file.")
             else:
                 folder = _text(relative.parts[0]) if len(relative.parts) == 2 else None
@@ -74,8 +73,8 @@ def listing(paths: Sequence[Path]) -> Listing:
 
 
 def _walk(root: Path, left_out: Counter[str]) -> Iterator[tuple[Path, str]]:
-    """Every entry below `root` with what is wrong with it, "" for nothing; counts what is `left_out`."""
-    inside = Path(os.path.realpath(root))
+    """Every entry below `root` with what is wrong with it, if anything; counts the `left_out`."""
+    inside = _real(root)
     unopened: list[str] = []
     for folder, subfolders, names in os.walk(root, onerror=lambda e: unopened.append(e.filename)):
         left_out["hidden"] += sum(name.startswith(".") for name in (*subfolders, *names))
@@ -86,7 +85,7 @@ def _walk(root: Path, left_out: Counter[str]) -> Iterator[tuple[Path, str]]:
         for location in (Path(folder, name) for name in names if not name.startswith(".")):
             if location.suffix.lower() in PLAINLY_OTHER:
                 left_out[location.suffix.lower()] += 1
-            elif location.is_symlink() and not location.exists():
+            elif location.is_symlink() and _mode(location) is None:
                 yield location, "This is a link that leads nowhere."
             elif location.is_symlink() and not _real(location).is_relative_to(inside):
                 yield location, "This is a link out of the folder, which is not followed."
@@ -97,22 +96,28 @@ def _walk(root: Path, left_out: Counter[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _real(location: Path) -> Path:
+    """`location` with its links followed; a loop of links is no error here."""
     return Path(os.path.realpath(location))
 
 
-def _is_regular(location: Path) -> bool:
-    """Whether reading it comes to an end: not a pipe or a device. A file that is gone counts as regular."""
+def _absolute(location: Path) -> Path:
+    """`location` without `..`, its links not followed."""
+    return Path(os.path.normpath(location.absolute()))
+
+
+def _mode(location: Path) -> int | None:
+    """What kind of file it is, links followed; None where there is none that may be looked at."""
     try:
-        return stat.S_ISREG(location.stat().st_mode)
-    except OSError:
-        return True
+        return location.stat().st_mode
+    except (OSError, ValueError):
+        return None
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """What stands before the relative path: nothing for a single folder, else the shortest distinct ends."""
-    if len(paths) == 1 and paths[0].is_dir():
+    """What stands before the relative paths: for one folder nothing, else what tells them apart."""
+    if len(paths) == 1 and stat.S_ISDIR(_mode(paths[0]) or 0):
         return [""]
-    ends = [Path(os.path.abspath(path)).parts[1:] for path in paths]
+    ends = [_absolute(path).parts[1:] for path in paths]
     for depth in range(1, max(map(len, ends), default=1) + 1):
         names = ["/".join(end[-depth:]) for end in ends]
         if len(set(names)) == len(set(ends)):
@@ -121,7 +126,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _text(name: str) -> str:
-    """A file name as valid text: bytes that are not UTF-8 are shown as `\\xff`."""
+    """A file name as valid text: bytes that are not UTF-8 are shown by their hex codes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -1,9 +1,19 @@
 """A model file to a network that can run: the one entry of model loading."""
 
+import hashlib
+import io
+import math
+import os
+import stat
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
+from reportgen.errors import ModelError, OptionError
+from reportgen.load.checkpoint import read_checkpoint
+from reportgen.load.network import Request, network_for
+from reportgen.load.user_code import arguments_from
 from reportgen.report.records import Preprocessing
 
 
@@ -31,3 +41,95 @@ class LoadedModel:
     "(height, width) where the network fixes it; None where any will do."
     notes: tuple[str, ...]
     "What was undone or assumed on the way, one sentence each."
+
+
+def load_model(
+    path: Path, *, arch: str = "", arch_args: str = "", weights_key: str = ""
+) -> LoadedModel:
+    """The network in a model file, without running anything that the file contains.
+
+    Args:
+        path: the file; its bytes decide what it is, not its extension.
+        arch: `FILE.py:NAME` or `torchvision:NAME`; empty to recognise a torchvision classifier.
+        arch_args: keyword arguments of its constructor, as JSON.
+        weights_key: which entry of a wrapped checkpoint holds the weights; empty to find it.
+
+    Raises:
+        ModelError: if the file is unreadable, or its network unknown or another than `arch`.
+        OptionError: if `arch`, `arch_args` or `weights_key` makes no sense.
+        UnsafeModelError: if the file asks for code that no model file needs.
+    """
+    arguments = arguments_from(arch_args)
+    if arguments and not arch:
+        raise OptionError("--arch-args needs --arch: it is the constructor that takes them.")
+    with _opened(path) as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        checkpoint = read_checkpoint(path, stream, weights_key)
+    network = network_for(Request(path.name, sha256, checkpoint, arch, arguments))
+    channels, size, notes = _input_of(network.module)
+    publication = network.publication
+    return LoadedModel(
+        module=network.module,
+        file=path.name,
+        sha256=sha256,
+        architecture=network.architecture,
+        architecture_source=network.source,
+        format=checkpoint.format,
+        dtype=checkpoint.dtype,
+        preprocessing=publication.preprocessing if publication else None,
+        labels=publication.labels if publication else (),
+        labels_source=publication.labels_source if publication else "",
+        in_channels=channels,
+        input_size=size,
+        notes=(*checkpoint.notes, *network.notes, *notes),
+    )
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    """The file, once it is a plain one: a pipe would hang, a folder holds no model by itself."""
+    try:
+        # Without blocking, so that a pipe nobody writes to cannot hold us.
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+    except OSError as error:
+        raise ModelError(f"{path} cannot be opened: {error.strerror}.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise ModelError(f"{path} is {what}; give the model file itself.")
+    return os.fdopen(descriptor, "rb")
+
+
+def _input_of(net: nn.Module) -> tuple[int, tuple[int, int] | None, tuple[str, ...]]:
+    """Channels that a network takes, the (height, width) it is fixed to, and what was assumed."""
+    first = next(
+        (m for m in net.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))),
+        None,
+    )
+    size = _stated_size(net)
+    if first is None:
+        return 3, size, ("The network has no convolution or linear layer; RGB images are assumed.",)
+    if not isinstance(first, nn.Linear):
+        return first.in_channels, size, ()
+    # A linear layer first: the image is flattened, so only a square picture can be told.
+    numbers = f"The first layer takes {first.in_features} numbers"
+    for channels in (1, 3):
+        side = math.isqrt(first.in_features // channels)
+        if channels * side * side == first.in_features:
+            picture = f"{channels} x {side} x {side}"
+            return channels, size or (side, side), (f"{numbers}: {picture} images are assumed.",)
+    return 3, size, (f"{numbers}, which are no square image; RGB is assumed.",)
+
+
+def _stated_size(net: nn.Module) -> tuple[int, int] | None:
+    """(height, width) that a network keeps under a usual name, as vision transformers do."""
+    for name in ("image_size", "img_size", "input_size"):
+        stated = getattr(net, name, None)
+        if isinstance(stated, int) and stated > 1:
+            return stated, stated
+        if isinstance(stated, (tuple, list)) and len(stated) in (2, 3):
+            height, width = stated[-2:]
+            if isinstance(height, int) and isinstance(width, int) and min(height, width) > 1:
+                return height, width
+    return None

@@ -22,7 +22,7 @@ _ASSUMED = "assumed"
 
 
 def preprocessing_for(loaded: LoadedModel, options: Options) -> Preprocessing:
-    """Flags over what the network fixes over what is published for it over an assumption, which is said.
+    """Flags over what the network fixes over what is published for it over a stated assumption.
 
     Raises:
         ModelError: if the first layer takes neither grey nor RGB.
@@ -87,7 +87,8 @@ def _crop(published: Preprocessing | None, options: Options) -> tuple[Fraction |
         return Fraction(str(options.crop_pct)), _BY_FLAG
     if published:
         shorter = min(published.height, published.width)
-        return published.resize and Fraction(shorter, published.resize), published.source
+        kept = None if published.resize is None else Fraction(shorter, published.resize)
+        return kept, published.source
     return Fraction(1), _ASSUMED
 
 
@@ -130,7 +131,8 @@ def _sentence(origins: dict[str, str], assumed: dict[str, str]) -> str:
             clauses.append(f"{_anded(names)} {origin}")
     guesses = [assumed[name] for name in origins if origins[name] == _ASSUMED]
     if guesses:
-        clauses.append(f"nothing states the rest, so assumed: {_anded(guesses)}")
+        rest = "the rest" if clauses else "the preprocessing"
+        clauses.append(f"nothing states {rest}, so assumed: {_anded(guesses)}")
     return "; ".join(clauses)
 
 
@@ -197,10 +199,10 @@ def _resized_and_cropped(picture: Image.Image, preprocessing: Preprocessing) -> 
 
 
 def _resized(width: int, height: int, preprocessing: Preprocessing) -> tuple[int, int]:
-    """(width, height) after the resize: it covers a box shaped like the crop, whose shorter side is `resize`.
+    """(width, height) after the resize, which covers a box shaped like the crop.
 
-    For a square crop that is torchvision's rule: the shorter side becomes `resize`, the other
-    follows, rounded down.
+    The shorter side of the box is `resize`. For a square crop that is torchvision's rule: the
+    shorter side of the picture becomes `resize`, the other follows, rounded down.
     """
     if preprocessing.resize is None:
         return preprocessing.width, preprocessing.height
@@ -213,7 +215,7 @@ def _resized(width: int, height: int, preprocessing: Preprocessing) -> tuple[int
 
 
 def _corner(width: int, height: int, preprocessing: Preprocessing) -> tuple[int, int]:
-    """(left, top) of the centre crop in the resized picture; ties round to even, as in torchvision."""
+    """(left, top) of the centre crop in the resized picture, rounded as torchvision rounds."""
     return round((width - preprocessing.width) / 2), round((height - preprocessing.height) / 2)
 
 

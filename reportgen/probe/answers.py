@@ -1,4 +1,4 @@
-"""From whatever a network returns to one score per class, probabilities and the most probable classes."""
+"""From whatever a network returns to one score per class, probabilities and the best classes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def _shape(item: Any) -> str:
 
 
 def are_probabilities(logits: torch.Tensor) -> bool:
-    """Whether every row lies in [0, 1] and sums to one, so that a softmax is already in the network."""
+    """Whether every row lies in [0, 1] and sums to one, so that the network ends in a softmax."""
     return (
         logits.shape[1] > 1
         and bool((logits >= 0).all() and (logits <= 1).all())

@@ -1,4 +1,4 @@
-"""What was seen while the network ran: its calls in execution order, and streaming statistics of each."""
+"""What was seen while the network ran: its calls in order, and streaming statistics of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ class MapPicture:
     """The activation of one call for one image, small enough to keep."""
 
     tiles: NDArray[np.uint8]
-    "(units h w): levels 0..254, each unit scaled to its own range; area-averaged to at most 64 a side."
+    "(units h w): levels 0..254 of each unit's own range; area-averaged to at most 64 a side."
     low: FloatArray
     high: FloatArray
     "(units,) range of the full-size activation, in its own units."

@@ -1,4 +1,4 @@
-"""What is known of a tensor on its way through the network: its layout, what it sees, where it comes from."""
+"""What is known of a tensor on its way through the network: layout, what it sees, its origin."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +8,17 @@ from typing import Any, TypeAlias
 import torch
 
 from reportgen.probe.evidence import CallKey
-from reportgen.probe.layout import Axis, Factor, Layout
+from reportgen.probe.layout import Axis, Factor, Layout, Role
 from reportgen.probe.operations import argument
 from reportgen.probe.receptive_field import Span, gathered, joined
 
 Spans: TypeAlias = tuple[Span | None, Span | None]
 "What one position sees, down and across; None where that is not known."
+
+UNSEEN: Spans = (None, None)
+
+DIRECTIONS: Mapping[Role, tuple[int, ...]] = {"height": (0,), "width": (1,), "token": (0, 1)}
+"The spans that positions along an axis of each role belong to: 0 is down, 1 is across."
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,20 @@ class Operation:
         """An argument given by place or by name."""
         return argument(self.args, self.kwargs, index, name, default)
 
+    def dims(self, index: int, default: int | None) -> list[int]:
+        """The axes of the first operand that an argument names; all of them for None."""
+        value = self.argument(index, "dim", self.kwargs.get("axis", default))
+        ndim = self.operand.ndim
+        if value is None or value == ():
+            return list(range(ndim))
+        return [dim % ndim for dim in (value if isinstance(value, (tuple, list)) else (value,))]
+
     @property
     def operand(self) -> torch.Tensor:
         """The first operand."""
-        operand: torch.Tensor = self.argument(0, "input")
-        return operand
+        operand = self.argument(0, "input")
+        tensor: torch.Tensor = operand[0] if isinstance(operand, (tuple, list)) else operand
+        return tensor
 
     @property
     def layout(self) -> Layout | None:
@@ -77,14 +91,22 @@ class Operation:
             size = 1
             for factor in factors:
                 size *= factor.size
-            directions = {"height": (0,), "width": (1,), "token": (0, 1), "batch": (0, 1)}.get(role, ())
-            for direction in directions:
-                if role == "batch" or 1 < size < extent:
+            if role == "batch":
+                return UNSEEN
+            for direction in DIRECTIONS.get(role, ()):
+                if 1 < size < extent:
                     result[direction] = None
                 elif size > 1:
+                    # Tokens may hold more than the grid, so nothing is said of their spacing.
                     known = result[direction] if role != "token" else None
                     result[direction] = gathered(known, size, self.image[direction])
         return result[0], result[1]
+
+
+Known: TypeAlias = tuple[Layout | None, Spans]
+
+Rule: TypeAlias = Callable[[Operation, torch.Tensor, int], Known]
+"From an operation, one of its results and the number of that result to what is known of it."
 
 
 def shifted(spans: Spans, axis: Axis, offset: int, step: int = 1) -> Spans:
@@ -92,16 +114,28 @@ def shifted(spans: Spans, axis: Axis, offset: int, step: int = 1) -> Spans:
     if (offset, step) == (0, 1):
         return spans
     result = list(spans)
+    is_grid = len(axis) == 1 and axis[0].is_whole and axis[0].role != "token"
     for factor in axis:
-        for direction in {"height": (0,), "width": (1,), "token": (0, 1)}.get(factor.role, ()):
+        for direction in DIRECTIONS.get(factor.role, ()):
             span = result[direction]
-            if span is not None and len(axis) == 1 and factor.is_whole and factor.role != "token":
+            if span is not None and is_grid:
                 result[direction] = replace(
                     span,
                     start=span.start + offset * span.step,
                     step=span.step * step,
                     stride=span.stride * step,
                 )
-            elif span is None or span.step:
+            elif span is not None and span.step:
                 result[direction] = None
+    return result[0], result[1]
+
+
+def picked(spans: Spans, axis: Axis, position: int) -> Spans:
+    """What is seen after one position was picked from an axis."""
+    result = list(shifted(spans, axis, position))
+    for factor in axis:
+        for direction in DIRECTIONS.get(factor.role, ()):
+            span = result[direction]
+            if span is not None:
+                result[direction] = replace(span, step=0, stride=0)
     return result[0], result[1]

@@ -1,8 +1,8 @@
-"""Which axis of an activation is the batch, the channels, the height and the width: tracked, never guessed.
+"""Which axis of an activation is batch, channels, height and width: tracked, never guessed.
 
-An axis is a row of factors, outermost first. A reshape splits and joins factors in row-major order, a
-permute moves axes, and so the roles survive any such chain: the (b h w c) of Swin, the (b c/g g h w) of a
-channel shuffle, the (b (h w) c) of tokens.
+An axis is a row of factors, outermost first. A reshape splits and joins factors in row-major order,
+a permute moves axes, and so the roles survive any such chain: the (b h w c) of Swin, the
+(b c/g g h w) of a channel shuffle, the (b (h w) c) of tokens.
 """
 
 import math
@@ -44,9 +44,10 @@ def axis(role: Role, size: int) -> Axis:
 
 
 def maps(shape: Sequence[int]) -> Layout:
-    """The layout that convolutions and poolings take and give: (b c h w), (b c t) or (b c t h w)."""
-    places: tuple[Role, ...] = ("height", "width") if len(shape) == 4 else ("token",) * (len(shape) - 2)
-    roles: tuple[Role, ...] = ("batch", "channel", *places)
+    """The layout that convolutions and poolings take and give: (b c h w); tokens if not 2-D."""
+    roles: list[Role] = ["batch", "channel", "height", "width"]
+    if len(shape) != 4:
+        roles[2:] = ["token"] * (len(shape) - 2)
     return tuple(axis(role, size) for role, size in zip(roles, shape, strict=True))
 
 
@@ -58,8 +59,18 @@ def role_of(factors: Axis) -> Role:
     return roles.pop() if len(roles) == 1 else "token"
 
 
+def length(factors: Axis) -> int:
+    """Number of positions on an axis."""
+    return math.prod(factor.size for factor in factors)
+
+
+def resized(factors: Axis, size: int) -> Axis:
+    """The axis cut or padded to another length: the role stays, the positions do not."""
+    return factors if length(factors) == size else axis(role_of(factors), size)
+
+
 def reshape(layout: Layout, shape: Sequence[int]) -> Layout | None:
-    """The layout after a row-major reshape; None where a cut does not fall between whole numbers."""
+    """The layout after a row-major reshape; None where a factor cannot be cut evenly."""
     left = [factor for factors in layout for factor in factors]
     axes: list[Axis] = []
     for size in shape:
@@ -81,7 +92,7 @@ def reshape(layout: Layout, shape: Sequence[int]) -> Layout | None:
             taken.append(factor)
             size //= factor.size
         axes.append(_joined(taken))
-    return tuple(axes) if math.prod(factor.size for factor in left) == 1 else None
+    return tuple(axes) if length(tuple(left)) == 1 else None
 
 
 def _joined(factors: Iterable[Factor]) -> Axis:
@@ -97,15 +108,11 @@ def _joined(factors: Iterable[Factor]) -> Axis:
 
 
 def broadcast(layouts: Sequence[Layout], shape: Sequence[int]) -> Layout:
-    """The layout of an elementwise result: each axis as in the first operand that has its length."""
+    """The layout of an elementwise result: each axis as in the first operand of its length."""
     axes: list[Axis] = []
     for offset, size in zip(range(len(shape), 0, -1), shape, strict=True):
         candidates = [layout[-offset] for layout in layouts if offset <= len(layout)]
-        fitting = [
-            factors
-            for factors in candidates
-            if factors and math.prod(factor.size for factor in factors) == size
-        ]
+        fitting = [factors for factors in candidates if factors and length(factors) == size]
         axes.append(fitting[0] if fitting else () if size == 1 else axis("token", size))
     return tuple(axes)
 
@@ -126,7 +133,7 @@ def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arr
     """What the axes of a call's output mean; None where the images are not told apart.
 
     Args:
-        layout: as tracked; None where that failed, and then only a leading batch is taken for granted.
+        layout: as tracked; None where that failed, and then nothing but a leading batch is assumed.
         shape: of the tensor, with the batch.
         images: images in the batch.
     """
@@ -143,7 +150,7 @@ def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arr
     sizes = [*shape[:batch_axis], *shape[batch_axis + 1 :]]
     if rest:
         axes.insert(0, rest)
-        sizes.insert(0, math.prod(factor.size for factor in rest))
+        sizes.insert(0, length(rest))
     channels = [i for i, factors in enumerate(axes) if factors and role_of(factors) == "channel"]
     places = [_place(axes, role) for role in ("height", "width")]
     if not channels and len(axes) == 1:
@@ -153,13 +160,17 @@ def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arr
         shape=tuple(sizes),
         batch_axis=batch_axis,
         channel_axis=channels[0] if len(channels) == 1 else None,
-        spatial_axes=(places[0], places[1]) if places[0] is not None and places[1] is not None else None,
+        spatial_axes=(places[0], places[1])
+        if places[0] is not None and places[1] is not None
+        else None,
     )
 
 
 def _place(axes: Sequence[Axis], role: Role) -> int | None:
     """The axis that is the whole height (or width), where there is exactly one."""
     found = [
-        i for i, factors in enumerate(axes) if len(factors) == 1 and factors[0].role == role and factors[0].is_whole
+        i
+        for i, factors in enumerate(axes)
+        if len(factors) == 1 and factors[0].role == role and factors[0].is_whole
     ]
     return found[0] if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""The functions of PyTorch that count as a layer's work, under one name however they are spelled."""
+"""The functions of PyTorch that do a layer's work, under one name however they are spelled."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from reportgen.probe.evidence import Kind
 
 _ACTIVATIONS = (
     "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_softmax logsigmoid "
-    "mish prelu relu relu6 rrelu selu sigmoid silu softmax softmin softplus softshrink softsign tanh tanhshrink "
-    "threshold"
+    "mish prelu relu relu6 rrelu selu sigmoid silu softmax softmin softplus softshrink softsign "
+    "tanh tanhshrink threshold"
 )
 _POOLS = (
-    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
-    "adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d fractional_max_pool2d lp_pool1d lp_pool2d max_pool1d "
-    "max_pool2d max_pool3d"
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "
+    "adaptive_max_pool2d adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d "
+    "fractional_max_pool2d lp_pool1d lp_pool2d max_pool1d max_pool2d max_pool3d"
 )
 _CONVS = "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
 _NORMS = "batch_norm group_norm instance_norm layer_norm local_response_norm rms_norm"
@@ -64,13 +64,15 @@ def operation_name(function: Callable[..., Any]) -> str:
     return _SPELLINGS.get(name, name)
 
 
-def argument(args: Sequence[Any], kwargs: Mapping[str, Any], index: int, name: str, default: Any) -> Any:
+def argument(
+    args: Sequence[Any], kwargs: Mapping[str, Any], index: int, name: str, default: Any
+) -> Any:
     """An argument that may be given by place or by name."""
     return args[index] if index < len(args) else kwargs.get(name, default)
 
 
 def rectifies(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether a function sets what is negative to zero and keeps the order of the rest: ReLU and its kin."""
+    """Whether a function turns negative values into zeros: ReLU and its bounded kin."""
     match name:
         case "relu" | "relu6":
             return True
@@ -108,7 +110,7 @@ def is_leaf(module: nn.Module) -> bool:
 
 
 def is_atomic(module: nn.Module) -> bool:
-    """Whether a module is one layer as a whole: a leaf of torch.nn, or attention with its projections.
+    """Whether a module is one layer as a whole: a leaf of torch.nn, or attention.
 
     What goes on inside is not reported. A user's own leaf is looked into, for it may hold anything.
     """

@@ -1,7 +1,7 @@
-"""Which pixels of the input one position of a layer can see, followed operation by operation [araujo2019].
+"""Which pixels one position of a layer can see, followed operation by operation [araujo2019].
 
-Each direction (down, across) is followed on its own as a `Span`. Positions at the border see less than
-the span says: its part that lies in the padding is empty.
+Each direction (down, across) is followed on its own as a `Span`. Positions at the border see less
+than the span says: the part of it that lies in the padding is empty.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def windowed(
 
 
 def gathered(span: Span | None, positions: int, pixels: int) -> Span:
-    """What a sum over all positions sees.
+    """What a sum over all positions sees, also where it is then shared out to them again.
 
     Args:
         span: of one position; where it is not known, all positions together are taken to see all.
@@ -49,7 +49,7 @@ def gathered(span: Span | None, positions: int, pixels: int) -> Span:
     """
     if span is None:
         return Span(size=pixels, start=0, step=0, stride=0)
-    return Span(size=span.size + (positions - 1) * span.step, start=span.start, step=0, stride=0)
+    return replace(span, size=span.size + (positions - 1) * span.step, step=0)
 
 
 def joined(spans: Sequence[Span | None]) -> Span | None:
@@ -59,18 +59,21 @@ def joined(spans: Sequence[Span | None]) -> Span | None:
     known = [span for span in spans if span is not None]
     moving = [span for span in known if span.step]
     fixed = [span for span in known if not span.step]
-    strides = {span.stride for span in known if span.stride}
-    if len(strides) > 1:
+    strides = {span.stride for span in moving or fixed}
+    if len(strides) > 1 and moving:
         return None
     # A fixed operand has gathered all positions, so it holds what the moving ones see.
     leading = fixed or moving
     start = min(span.start for span in leading)
     end = max(span.start + span.size for span in leading)
-    return Span(end - start, start, leading[0].step, max(strides, default=0))
+    return Span(end - start, start, leading[0].step, max(strides))
 
 
 def record(
-    down: Span | None, across: Span | None, image: tuple[int, int], positions: tuple[int, int] | None
+    down: Span | None,
+    across: Span | None,
+    image: tuple[int, int],
+    positions: tuple[int, int] | None,
 ) -> ReceptiveField | None:
     """The receptive field as the report states it.
 
@@ -84,7 +87,10 @@ def record(
         return None
     spans = [down, across]
     if positions is not None:
-        spans = [span if n > 1 else replace(span, stride=0) for span, n in zip(spans, positions, strict=True)]
+        spans = [
+            span if n > 1 else replace(span, stride=0)
+            for span, n in zip(spans, positions, strict=True)
+        ]
     counts = positions or (1, 1)
     covers = all(
         span.start + (n - 1) * span.step <= 0 and span.start + span.size >= pixels

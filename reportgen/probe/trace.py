@@ -1,6 +1,5 @@
-"""One forward pass of one image, followed tensor by tensor: what each call is, reads, costs and sees."""
+"""One forward pass, followed tensor by tensor: what each call is, reads, costs and sees."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,11 +16,11 @@ from reportgen.probe.layout import Arrangement, arrangement, maps
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.operations import is_atomic, kind_of, rectifies, tensors_in
 from reportgen.probe.receptive_field import PIXEL, record
-from reportgen.probe.rules import known_after
+from reportgen.probe.rules import ELEMENTWISE, known_after
 from reportgen.probe.watch import FunctionCall, Observer, Watch
 
 COPIES = 2
-"The image goes through this many times side by side: a batch axis of length 1 could be told from no other."
+"The image is followed twice in one batch: an axis of length 1 could not be told from others."
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
         ModelError: if the network cannot take the image, or gives no scores per class.
     """
     batch = image.expand(COPIES, *image.shape).contiguous()
-    first = logits_in(_first_forward(module, batch), COPIES)
+    first = logits_in(_first_forward(module, batch.clone()), COPIES)
     counter = FlopCounterMode(display=False)
     tracer = _Tracer(counter, batch)
     with counter, Watch(module, tracer):
@@ -58,7 +57,11 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
         macs=counter.get_total_flops() // 2 // COPIES,
         classes=first.shape[1],
         is_deterministic=torch.allclose(
-            first, again, rtol=1e-4, atol=1e-5 * scale if scale < float("inf") else 0.0, equal_nan=True
+            first,
+            again,
+            rtol=1e-4,
+            atol=1e-5 * scale if scale < float("inf") else 0.0,
+            equal_nan=True,
         ),
         input_similarity=tracer.input_similarity,
     )
@@ -95,6 +98,9 @@ class _Pending:
     listed_flops: int
     calls: int
     functions: list[str] = field(default_factory=list)
+    "Names of the functions that ran inside and gave tensors."
+    written: set[int] = field(default_factory=set)
+    "Memory that was overwritten inside."
 
 
 class _Tracer(Observer):
@@ -126,15 +132,16 @@ class _Tracer(Observer):
         """Runs a function and works out what is known of its results."""
         operands = list(tensors_in((args, kwargs)))
         flows = tuple(flow for operand in operands if (flow := self._flow(operand)))
-        if not flows:
+        if not flows or name.startswith("new_") or name.endswith("_like"):
+            # A constant, even where it takes its shape from a tensor that is none.
             return run(*args, **kwargs)
-        for pending in self._pending.values():
-            pending.functions.append(name)
         operation = Operation(name, args, kwargs, self._image, self._flow, flows)
         versions = [operand._version for operand in operands]
         result = run(*args, **kwargs)
         sources = tuple(dict.fromkeys(key for flow in flows for key in flow.sources))
         results = list(tensors_in(result))
+        for pending in self._pending.values():
+            pending.functions += [name] * len(results)
         # All rules read the operands before any result, which may be an operand itself, is noted.
         known = [known_after(operation, tensor, number) for number, tensor in enumerate(results)]
         is_rectified = rectifies(name, args, kwargs)
@@ -143,16 +150,18 @@ class _Tracer(Observer):
         for operand, version in zip(operands, versions, strict=True):
             if operand._version != version:
                 self._overwritten(operand, sources)
+                for pending in self._pending.values():
+                    pending.written.add(_memory(operand))
         return result
 
     def _overwritten(self, tensor: torch.Tensor, sources: tuple[CallKey, ...]) -> None:
-        """Passes the new origin on to all tensors that share the memory of one that was written to."""
-        memory = tensor.untyped_storage().data_ptr()
+        """Passes the new origin on to all tensors that share memory with one written to."""
         if self._flow(tensor) is None:
             self._learn(tensor, Flow(None, (None, None), sources))
+        memory = _memory(tensor)
         for other in self._kept:
             flow = self._flow(other)
-            if flow is not None and other.untyped_storage().data_ptr() == memory:
+            if flow is not None and _memory(other) == memory:
                 is_all = other.numel() == tensor.numel()
                 merged = sources if is_all else tuple(dict.fromkeys((*flow.sources, *sources)))
                 self._flows[id(other)] = replace(flow, sources=merged)
@@ -185,7 +194,10 @@ class _Tracer(Observer):
         if arranged is not None:
             self.arrangements[key] = arranged
             if arranged.spatial_axes is not None:
-                grid = (arranged.shape[arranged.spatial_axes[0]], arranged.shape[arranged.spatial_axes[1]])
+                grid = (
+                    arranged.shape[arranged.spatial_axes[0]],
+                    arranged.shape[arranged.spatial_axes[1]],
+                )
             elif len(arranged.shape) <= 1:
                 grid = (1, 1)
         self.calls.append(
@@ -208,25 +220,31 @@ class _Tracer(Observer):
             self.input_similarity[key] = similarity
         self._last_output = output
         self._learn(output, replace(flow, sources=(key,)))
+        if _memory(output) in pending.written:
+            self._overwritten(output, (key,))
 
     def _new_parameters(self, source: nn.Module | FunctionCall) -> int:
         """Number of values in the parameters of a call that no earlier call has used."""
         used = source.operands if isinstance(source, FunctionCall) else tuple(source.parameters())
-        new = {id(p): p.numel() for p in used if isinstance(p, nn.Parameter) and id(p) not in self._counted}
+        new = {
+            id(p): p.numel()
+            for p in used
+            if isinstance(p, nn.Parameter) and id(p) not in self._counted
+        }
         self._counted.update(new)
         return sum(new.values())
 
 
-_ELEMENTWISE_FUNCTIONS = frozenset(
-    "abs add clamp clone div exp log log1p maximum minimum mul neg pow rsub sigmoid softplus sqrt square sub tanh where".split()
-)
+def _memory(tensor: torch.Tensor) -> int:
+    """Where the values lie; views of one another share it."""
+    return tensor.untyped_storage().data_ptr()
 
 
 def _kind(source: nn.Module | FunctionCall, pending: _Pending) -> Kind:
     if isinstance(source, FunctionCall):
         return source.kind
-    is_pointwise = bool(pending.functions) and _ELEMENTWISE_FUNCTIONS.issuperset(pending.functions)
-    if not is_atomic(source) and is_pointwise and next(source.parameters(), None) is None:
+    is_elementwise = bool(pending.functions) and ELEMENTWISE.issuperset(pending.functions)
+    if not is_atomic(source) and is_elementwise and next(source.parameters(), None) is None:
         # A user's own activation function, such as x * sigmoid(x).
         return "activation"
     return kind_of(source)

@@ -1,4 +1,4 @@
-"""Reports every call of a forward pass as it happens, those of modules and those of bare functions."""
+"""Reports every call of a forward pass as it happens, of modules and of bare functions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -31,14 +31,15 @@ class FunctionCall:
 
 
 class Observer:
-    """What can be told of a forward pass. Tensors handed over are overwritten later: reduce or clone them."""
+    """What can be told of a forward pass.
+
+    The network may overwrite a tensor as soon as it was handed over: reduce or clone it at once.
+    """
 
     def enter(self, key: CallKey, inputs: Any) -> None:
         """A call begins."""
 
-    def leave(
-        self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor
-    ) -> None:
+    def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
         """A call ends, with the first tensor that it gives."""
 
     def operate(self, name: str, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -61,8 +62,9 @@ class Watch(TorchFunctionMode):
     """Inside `with Watch(module, observer):` the observer is told of every call.
 
     A call of a module is named by its path. A call of a function, which module hooks cannot see
-    (`F.relu`, `torch.relu`, `x.relu_()`), is named by the module that it happens in: `layer1.0.F.relu`.
-    Calls of one name are numbered through a forward pass. Hooks are gone afterwards, also after an error.
+    (`F.relu`, `torch.relu`, `x.relu_()`), is named by the module that it happens in:
+    `layer1.0.F.relu`. Calls of one name are numbered through a forward pass. Hooks are gone
+    afterwards, also after an error.
     """
 
     def __init__(self, module: nn.Module, observer: Observer) -> None:
@@ -82,14 +84,14 @@ class Watch(TorchFunctionMode):
                 hooks.callback(before.remove)
                 after = module.register_forward_hook(self._after, with_kwargs=True)
                 hooks.callback(after.remove)
-            super().__enter__()
+            super().__enter__()  # type: ignore[no-untyped-call]
             self._hooks = hooks.pop_all()
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Takes the hooks away."""
         with self._hooks:
-            super().__exit__(*error)
+            super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def _key(self, path: str) -> CallKey:
         self._calls[path] += 1
@@ -109,9 +111,7 @@ class Watch(TorchFunctionMode):
                 self._frames.clear()
                 self._calls.clear()
             is_call = (
-                bool(path)
-                and not self._is_inside_call()
-                and (is_leaf(module) or is_atomic(module))
+                bool(path) and not self._is_inside_call() and (is_leaf(module) or is_atomic(module))
             )
             key = self._key(path) if is_call else None
             self._frames.append(_Frame(path, module, key, is_call and is_atomic(module)))

@@ -12,6 +12,7 @@ CHECKOUT = Path(__file__).parent.parent.parent / "templates"
 "Where they stand in the repository, which an editable install uses."
 
 STYLES = ("theme.css", "layout.css", "content.css")
+SCRIPTS = ("report.js", "maps.js")
 
 
 def template_folder() -> Path:
@@ -30,15 +31,31 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters |= filters.FILTERS
-    made.tests |= {"number": filters.is_number, "linked": filters.is_link}
+    made.tests |= filters.TESTS
     return made
 
 
 def stylesheet() -> bytes:
-    """`assets/report.css`: colours, then layout, then content."""
-    return b"\n".join((template_folder() / name).read_bytes() for name in STYLES)
+    """`assets/report.css`: colours and type, then layout, then content."""
+    return _joined(STYLES)
 
 
 def script() -> bytes:
-    """`assets/report.js`."""
-    return (template_folder() / "report.js").read_bytes()
+    """`assets/report.js`: what every page needs, then the maps of layers."""
+    return _joined(SCRIPTS)
+
+
+def _joined(names: tuple[str, ...]) -> bytes:
+    """The files in one, without indentation and lines of comment: every reader loads them."""
+    lines = (
+        line.strip()
+        for name in names
+        for line in (template_folder() / name).read_text(encoding="utf-8").splitlines()
+    )
+    kept = (line for line in lines if line and not line.startswith(("//", "/*")))
+    return ("\n".join(kept) + "\n").encode()
+
+
+def icon() -> bytes:
+    """`assets/icon.svg`."""
+    return (template_folder() / "icon.svg").read_bytes()

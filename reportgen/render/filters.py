@@ -1,13 +1,22 @@
 """Numbers and names as people read them. Data stays raw; rounding and units happen here alone."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
-from reportgen.report.blocks import Link
+from markupsafe import Markup
+
+from reportgen.report.arrays import FloatArray
+from reportgen.report.blocks import Atlas, Link, Table
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MISSING = "–"
+
+COLUMN = 740
+TALLEST = 900
+LARGEST_TILE = 160
+"Pixels of the screen that an atlas and one of its tiles may take when they are enlarged."
 
 
 def is_number(value: object) -> bool:
@@ -94,7 +103,8 @@ def cell(value: object, unit: str = "") -> str:
         return value.text
     if isinstance(value, int | float):
         return percent(value) if unit == "share" else number(value)
-    return str(value)
+    # Sizes reach us as `64 x 55 x 55`.
+    return re.sub(r"(?<=\d) x (?=\d)", " × ", str(value))
 
 
 def is_link(value: object) -> bool:
@@ -102,10 +112,64 @@ def is_link(value: object) -> bool:
     return isinstance(value, Link)
 
 
+def text_columns(table: Table) -> frozenset[int]:
+    """The columns that hold words, which are lined up at the left; numbers are at the right."""
+    return frozenset(
+        index
+        for index in range(len(table.columns))
+        if any(isinstance(row[index], str | Link) and row[index] != "" for row in table.rows)
+    )
+
+
+def breakable(name: str) -> Markup:
+    """A dotted name that may be broken after `.`, `_` and `/`, and is escaped."""
+    return Markup("<wbr>").join(re.findall(r"[^._/]*[._/]*", name))
+
+
+def is_atlas(block: object) -> bool:
+    """Whether a block is a picture of many tiles."""
+    return isinstance(block, Atlas)
+
+
 def brief(text: str, length: int = 80) -> str:
     """The first sentence of `text`, or its start."""
     first = text.split(". ")[0].rstrip(".")
     return first if len(first) <= length else first[: length - 1].rstrip() + "…"
+
+
+def anchor(name: str) -> str:
+    """`name` as the end of an address: ASCII letters, digits, `.`, `-` and `_`; the rest becomes `-`."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)
+
+
+def lowest(values: FloatArray) -> float:
+    """The smallest of some values."""
+    return float(values.min())
+
+
+def highest(values: FloatArray) -> float:
+    """The largest of some values."""
+    return float(values.max())
+
+
+def zoom(atlas: Atlas) -> int:
+    """Whole times that an atlas is enlarged: as far as it fits the column and its tiles stay small."""
+    room = min(
+        COLUMN // atlas.pixels.width,
+        TALLEST // atlas.pixels.height,
+        LARGEST_TILE // max(atlas.tile_height, atlas.tile_width),
+    )
+    return max(1, room)
+
+
+def points(share: float) -> str:
+    """A difference of probabilities, in percentage points: `0.412` as `41.2 points`."""
+    return f"{number(share * 100, 3)} points"
+
+
+def bibtex(text: str) -> str:
+    """Text that may stand between the braces of a BibTeX entry."""
+    return re.sub(r"([#$%&_])", r"\\\1", re.sub(r"[{}\\~^]", " ", text))
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -117,4 +181,18 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "plural": plural,
     "cell": cell,
     "brief": brief,
+    "text_columns": text_columns,
+    "breakable": breakable,
+    "anchor": anchor,
+    "lowest": lowest,
+    "highest": highest,
+    "zoom": zoom,
+    "points": points,
+    "bibtex": bibtex,
+}
+
+TESTS: dict[str, Callable[[object], bool]] = {
+    "number": is_number,
+    "linked": is_link,
+    "atlas": is_atlas,
 }

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TypeVar
 
+from reportgen.render.filters import anchor
 from reportgen.report.blocks import Atlas, Table
 from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Report, Section
 
@@ -124,7 +125,7 @@ class Site:
     @cached_property
     def _page_of_parameter(self) -> Mapping[str, str]:
         return {
-            slug(parameter.name): chunk.path
+            anchor(parameter.name): chunk.path
             for chunk in self.parameter_chunks
             for parameter in chunk.items
             if isinstance(parameter, Parameter)
@@ -132,10 +133,25 @@ class Site:
 
     def href(self, target: str, page: str) -> str:
         """`target`, which is relative to the site's root, as seen from `page`."""
-        path, mark, anchor = target.partition("#")
-        if path == "weights.html" and anchor:
-            path = self._page_of_parameter.get(anchor, path)
-        return posixpath.relpath(path, posixpath.dirname(page) or ".") + mark + anchor
+        path, mark, place = target.partition("#")
+        if path == "weights.html":
+            path = self._page_of_parameter.get(place, path)
+        return posixpath.relpath(path, posixpath.dirname(page) or ".") + mark + place
+
+    def titles(self, slugs: Sequence[str]) -> tuple[str, ...]:
+        """What the layers of these pages are called."""
+        return tuple(self.layer_by_slug[slug].title for slug in slugs)
+
+    def place_of(self, layer: Layer) -> str:
+        """Where a layer stands among all layers."""
+        chunk = next(chunk for chunk in self.layer_chunks if layer in chunk.items)
+        return f"{chunk.path}#{layer.slug}"
+
+    def atlas_range(self, layer: Layer) -> tuple[float, float]:
+        """Lowest and highest value over all pictured images of a layer: the shared scale."""
+        maps = [b for b in layer.panels["activations"].blocks.values() if isinstance(b, Atlas)]
+        low = min((float(block.low.min()) for block in maps), default=0.0)
+        return low, max((float(block.high.max()) for block in maps), default=0.0)
 
     def tree(self, current: Layer | None) -> tuple[Group, ...]:
         """The layers in execution order, neighbours grouped by the first part of their name."""
@@ -196,8 +212,3 @@ def chunks(path: str, items: Sequence[object], size: int) -> tuple[Chunk, ...]:
 def csv_path(section: str, subject: str, block: str) -> str:
     """`data/activations.features.3.statistics.csv`."""
     return "data/" + ".".join(filter(None, (section, subject, block))) + ".csv"
-
-
-def slug(name: str) -> str:
-    """ASCII letters, digits, `.`, `-` and `_` of `name`, fit for an address; `features.0.weight` stays."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)

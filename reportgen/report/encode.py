@@ -13,6 +13,7 @@ from reportgen.report.arrays import Array, Pixels
 from reportgen.report.blocks import Block, Cell, Link
 from reportgen.report.records import Image, Layer, Panel, ReceptiveField, Report, Section
 
+
 def is_array(hint: Any) -> bool:
     """Whether a field of this type holds an array."""
     return hint is np.ndarray or get_origin(hint) is np.ndarray

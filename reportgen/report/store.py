@@ -15,7 +15,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -31,8 +31,16 @@ from reportgen.report.layout import json_text
 from reportgen.report.records import SCHEMA_VERSION, Report
 
 FILE = "report.json"
-_REFERENCE = re.compile(r"(arrays/\w[\w.-]*\.npz)#([\w.-]+)", re.ASCII)
-_DAMAGED = (ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_REFERENCE = re.compile(r"arrays/\w[\w.-]*\.npz#[\w.-]+", re.ASCII)
+_DAMAGED = (
+    KeyError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _PICTURE = re.compile(r"img/\w[\w.-]*\.png", re.ASCII)
 
 
@@ -69,25 +77,30 @@ def load_report(folder: Path, *, pictures: bool = False) -> Report:
                 f"cannot read {folder / name} ({error.strerror}); "
                 "give the whole folder that `reportgen build` wrote"
             ) from None
-        raise OptionError(
-            f"{folder / name} leads out of the report's folder; build the report again"
-        )
+        raise OptionError(f"{folder / name} leads out of the report; build the report again")
 
+    return report_in(content, pictures=pictures)
+
+
+def report_in(content: Callable[[str], bytes], *, pictures: bool = False) -> Report:
+    """The report in files that `content` gives by path, such as `dict(stored(report)).__getitem__`.
+
+    Raises:
+        OptionError: if it is of another schema, or damaged.
+    """
     with ExitStack() as opened:
         archives: dict[str, zipfile.ZipFile] = {}
 
         def read_array(reference: str) -> Array:
-            if not (match := _REFERENCE.fullmatch(reference)):
-                raise ValueError(f"{reference!r} is no reference to an array")
-            file, key = match.groups()
+            file, key = reference.split("#")
             try:
                 if file not in archives:
                     archive = zipfile.ZipFile(io.BytesIO(content(file)))
                     archives[file] = opened.enter_context(archive)
                 return read_member(archives[file], key)
-            except (*_DAMAGED, KeyError):
+            except _DAMAGED:
                 raise OptionError(
-                    f"{folder / file} is damaged or lacks the array {key}; build the report again"
+                    f"{file} is damaged or lacks the array {key}; build the report again"
                 ) from None
 
         def read_picture(path: str) -> bytes:
@@ -120,13 +133,19 @@ def report_from(
             "build the report again, or use the reportgen that wrote it"
         )
 
-    def safe_picture(path: str) -> bytes:
+    @cache
+    def array(reference: str) -> Array:
+        if not _REFERENCE.fullmatch(reference):
+            raise _damaged(f"{reference!r} is no reference to an array")
+        return read_array(reference)
+
+    def picture(path: str) -> bytes:
         if not _PICTURE.fullmatch(path):
-            raise ValueError(f"{path!r} is no path of a picture")
+            raise _damaged(f"{path!r} is no path of a picture")
         return read_picture(path)
 
     try:
-        return decoded(document, cache(read_array), safe_picture)
+        return decoded(document, array, picture)
     except BaseValidationError as errors:
         for leaf in _leaves(errors):
             if isinstance(leaf, OptionError):

@@ -1,4 +1,4 @@
-"""Hand-made evidence: activations are given as arrays, and every statistic is the literal numpy one."""
+"""Hand-made evidence: activations are given as arrays, their statistics are literal numpy."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +28,7 @@ from reportgen.report.arrays import Pixels
 from reportgen.report.records import Preprocessing
 
 Values = NDArray[np.float32]
+COUNTS = ("positive", "zeros", "fired", "nonfinite")
 
 
 def a_call(path: str, values: Values, **changes: Any) -> Call:
@@ -53,7 +54,7 @@ def seen_of(values: Values) -> LayerEvidence:
     """Statistics of `values` (n units ...), one unit at a time."""
     n, units = values.shape[:2]
     columns: dict[str, list[float]] = {
-        name: [] for name in "minimum maximum mean variance positive zeros fired nonfinite".split()
+        name: [] for name in ("minimum", "maximum", "mean", "variance", *COUNTS)
     }
     for unit in range(units):
         every = values[:, unit].reshape(n, -1).astype(np.float64)
@@ -67,9 +68,8 @@ def seen_of(values: Values) -> LayerEvidence:
         columns["zeros"].append(int((finite == 0).sum()))
         columns["fired"].append(sum(bool((np.nan_to_num(image) > 0).any()) for image in every))
         columns["nonfinite"].append(every.size - finite.size)
-    floats = {"minimum", "maximum", "mean", "variance"}
     arrays = {
-        name: np.array(column, dtype=np.float64 if name in floats else np.int64)
+        name: np.array(column, dtype=np.int64 if name in COUNTS else np.float64)
         for name, column in columns.items()
     }
     return LayerEvidence(

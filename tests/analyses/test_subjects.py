@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,22 +83,15 @@ def test_no_claims_where_nothing_rectifies_or_values_are_not_finite() -> None:
             ]
         )
     )
-    assert (smooth.dead_filters, smooth.near_dead_filters, smooth.constant_filters) == (
-        None,
-        None,
-        1,
-    )
-    assert (broken.dead_filters, broken.near_dead_filters, broken.constant_filters) == (
-        None,
-        None,
-        None,
-    )
+    counts = [(r.dead_filters, r.near_dead_filters, r.constant_filters) for r in (smooth, broken)]
+    assert counts == [(None, None, 1), (None, None, None)]
     assert broken.mean == pytest.approx(float(np.nanmean(sick.astype(np.float64))))
 
 
 def test_a_layer_without_evidence_has_no_numbers() -> None:
     values = RNG.normal(size=(1, 3, 4, 5)).astype(np.float32)
-    (layer,) = layer_records(evidence_of([(a_call("x", values), values)], layers={}))
+    evidence = replace(evidence_of([(a_call("x", values), values)]), layers={})
+    (layer,) = layer_records(evidence)
     assert (layer.mean, layer.zero_fraction, layer.dead_filters) == (None, None, None)
 
 

@@ -192,7 +192,7 @@ def sample_report():
 
 
 def assert_same_report(one, other):
-    """Field by field; arrays by dtype, shape and value; NaN equals NaN; PNGs by what they are named."""
+    """Field by field; arrays by dtype, shape and value; NaN equals NaN; PNGs by their paths."""
     _assert_same(one, other, "report")
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.report.sample_report import assert_same_report, grey, sample_report
 
 from reportgen.errors import OptionError
 from reportgen.report import blocks, records
 from reportgen.report.arrays import Pixels
-from reportgen.report.store import load_report, report_from, stored
+from reportgen.report.store import load_report, report_from, report_in, stored
+from tests.report.sample_report import assert_same_report, grey, sample_report
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,7 @@ def with_facts(report, **facts):
 
 def test_a_loaded_report_equals_the_stored_one(report, folder):
     assert_same_report(report, load_report(folder))
+    assert_same_report(report, report_in(dict(stored(report)).__getitem__))
 
 
 def test_storing_a_loaded_report_gives_the_same_bytes(report, folder):
@@ -62,7 +63,9 @@ def test_storing_a_loaded_report_gives_the_same_bytes(report, folder):
 def test_pictures_are_read_only_on_request(report, folder):
     photo = load_report(folder).images[0].panels["blocks_of_all_kinds"].blocks["photo"]
     assert photo.pixels.png == b""
-    read = load_report(folder, pictures=True).images[0].panels["blocks_of_all_kinds"].blocks["photo"]
+    read = (
+        load_report(folder, pictures=True).images[0].panels["blocks_of_all_kinds"].blocks["photo"]
+    )
     original = report.images[0].panels["blocks_of_all_kinds"].blocks["photo"]
     np.testing.assert_array_equal(read.pixels.values(), original.pixels.values())
 
@@ -198,7 +201,7 @@ def test_a_fact_may_not_hide_an_array_or_the_blocks(report, name):
 
 def test_a_section_may_not_be_named_as_a_field_of_its_subject(report):
     layer = dataclasses.replace(report.layers[0], panels={"macs": records.Panel()})
-    with pytest.raises(ValueError, match="named as fields of a record: .*macs"):
+    with pytest.raises(ValueError, match=r"named as fields of a record: .*macs"):
         dict(stored(dataclasses.replace(report, layers=(layer,))))
 
 
@@ -319,7 +322,7 @@ def test_a_link_out_of_the_folder_is_not_followed(folder, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "occlusion.npz"
     (folder / "arrays/occlusion.npz").rename(outside)
     (folder / "arrays/occlusion.npz").symlink_to(outside)
-    with pytest.raises(OptionError, match="leads out of the report's folder"):
+    with pytest.raises(OptionError, match="leads out of the report"):
         load_report(folder)
 
 

@@ -1,4 +1,4 @@
-"""What the network saw and what it said: the input beside the file, the answer, and the maps in between."""
+"""What the network saw and said: the input beside the file, the answer, the maps in between."""
 
 from collections.abc import Iterator, Sequence
 from math import comb
@@ -13,9 +13,9 @@ from reportgen.load.images import thumbnail
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
-from reportgen.report.records import Finding, Image, Panel, Rule
+from reportgen.report.records import Finding, Image, Panel, Rule, Severity
 
-THUMBNAIL = 448
+THUMBNAIL = 320
 "Longest side of a file's thumbnail, in pixels."
 
 CONFIDENT = 0.8
@@ -34,9 +34,8 @@ def run(study: Study) -> Outcome:
 
 
 def _panel(study: Study, index: int) -> Panel:
-    image, answer = study.image_records[index], study.evidence.answers[index]
-    ranked = [prediction.index for prediction in image.predictions]
-    rank = ranked.index(image.true_index) + 1 if image.true_index in ranked else None
+    image = study.image_records[index]
+    rank, probability = _true_place(study, index)
     file = thumbnail(study.images.files[index], THUMBNAIL)
     blocks: dict[str, Block] = {
         "seen": seen_photo(study, index),
@@ -49,8 +48,22 @@ def _panel(study: Study, index: int) -> Panel:
     maps = _depth(study, index)
     if maps.maps:
         blocks["depth"] = maps
-    facts = {"target_rank": rank, "true_probability": answer.true_probability}
+    facts = {"target_rank": rank, "true_probability": probability}
     return Panel(facts=facts, blocks=blocks)
+
+
+def _true_place(study: Study, index: int) -> tuple[int | None, float | None]:
+    """Rank, from 1, and probability of an image's true class; the network is asked where needed."""
+    image = study.image_records[index]
+    if image.true_index is None or not image.predictions:
+        return None, None
+    for rank, prediction in enumerate(image.predictions, 1):
+        if prediction.index == image.true_index:
+            return rank, prediction.probability
+    logits = study.probe.logits(study.images.normalise(study.images.pixels(index)[None]))
+    chances = study.probe.probabilities(logits)[0]
+    own = chances[image.true_index]
+    return 1 + int(np.count_nonzero(chances > own)), float(own)
 
 
 def seen_photo(study: Study, index: int) -> Photo:
@@ -66,7 +79,7 @@ def seen_photo(study: Study, index: int) -> Photo:
 
 
 def eight_bit(pixels: torch.Tensor) -> ByteArray:
-    """Pixels (c h w) in [0, 1] as levels (h w) or (h w 3); channels other than 1 or 3 are averaged."""
+    """Pixels (c h w) in [0, 1] as (h w) or (h w 3); other counts of channels are averaged."""
     values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     if len(values) == 3:
         colour: ByteArray = np.ascontiguousarray(values.transpose(1, 2, 0))
@@ -121,12 +134,11 @@ def _no_answer(records: Sequence[Image]) -> Iterator[Finding]:
 def _chance(labelled: Sequence[Image], classes: int) -> Iterator[Finding]:
     right, n = sum(is_right(image) for image in labelled), len(labelled)
     if n >= ENOUGH_LABELLED and classes > 1 and luck(right, n, 1 / classes) > CHANCE_LEVEL:
-        text = f"{right:,} of {counted(n, 'labelled image')} are right ({percent(right / n)}): no "
-        text += (
-            f"better than guessing among {counted(classes, 'class').replace('classs', 'classes')}"
-        )
-        text += ". Check the class order and the preprocessing."
-        yield Finding("error", "chance-accuracy", text, "images/index.html")
+        text = f"{right:,} of {n:,} labelled images are right ({percent(right / n)}), hardly more "
+        text += f"than by guessing among {classes:,} classes. Check the order of the classes and "
+        text += "the preprocessing."
+        severity: Severity = "error" if right <= n / classes else "warning"
+        yield Finding(severity, "chance-accuracy", text, "images/index.html")
 
 
 def luck(right: int, n: int, chance: float) -> float:
@@ -139,9 +151,7 @@ def _one_answer(labelled: Sequence[Image]) -> Iterator[Finding]:
     answers = {image.predictions[0].label for image in labelled if image.predictions}
     truths = {image.true_index for image in labelled}
     if len(labelled) >= ENOUGH_LABELLED and len(answers) == 1 and len(truths) > 1:
-        text = (
-            f"All {len(labelled):,} labelled images get the same answer, {answers.pop()}, though "
-        )
+        text = f"All {len(labelled):,} labelled images get one answer, {answers.pop()}, though "
         text += f"they are of {len(truths):,} classes."
         yield Finding("error", "one-answer", text, "images/index.html")
 
@@ -179,7 +189,7 @@ def image_link(image: Image, anchor: str = "") -> str:
 
 
 ANALYSIS = Analysis(
-    name="predictions",
+    name="answers",
     title="Predictions",
     place="image",
     run=run,
@@ -187,8 +197,9 @@ ANALYSIS = Analysis(
         Rule("non-finite-output", "Error: the output for an image holds NaN or infinite values."),
         Rule(
             "chance-accuracy",
-            "Error: with 10 or more labelled images, guessing would do as well with a probability "
-            "above 5 % (binomial tail).",
+            "Warning: with 10 or more labelled images, guessing would do as well with a "
+            "probability above 5 % (binomial tail); error: no better than one in as many as there "
+            "are classes.",
         ),
         Rule(
             "one-answer",

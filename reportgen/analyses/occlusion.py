@@ -1,0 +1,211 @@
+"""Which parts of an image the answer needs: each is hidden in turn, and the loss is measured."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from reportgen.analyses.occlusion_findings import (
+    NO_EFFECT,
+    RULES,
+    Hidden,
+    Target,
+    occlusion_findings,
+    place_of,
+)
+from reportgen.analyses.answers import seen_photo
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.subjects import label_of
+from reportgen.errors import OptionError
+from reportgen.options import Options
+from reportgen.probe.occlusion import OcclusionResult, fill_image, occlusion, positions
+from reportgen.report.arrays import Array, FloatArray
+from reportgen.report.blocks import Block, Heatmap, Photo
+from reportgen.report.records import Fact, Image, Panel
+
+
+def run(study: Study) -> Outcome:
+    """One panel per pictured image with a finite answer."""
+    chosen = target_index(study.options.target, study.labels)
+    prepared = study.images.preprocessing
+    size = (prepared.height, prepared.width)
+    window, stride = window_and_stride(study.options, size)
+    count = len(positions(size[0], window[0], stride[0]))
+    count *= len(positions(size[1], window[1], stride[1]))
+    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    panels, seen = {}, []
+    for place, index in enumerate(pictured):
+        image, pixels = study.image_records[index], study.images.pixels(index)
+        target = target_of(image, chosen, study.labels)
+
+        def told(done: int, _: int, before: int = place * count) -> None:
+            if study.progress is not None:
+                study.progress(before + done, len(pictured) * count)
+
+        result = occlusion(
+            study.probe,
+            pixels,
+            study.images.normalise,
+            fill_image(pixels, study.options.occlusion_fill, prepared.mean),
+            window,
+            stride,
+            target.index,
+            told,
+        )
+        if np.isfinite(result.probability_drop).any():
+            hidden = _hidden(image, target, result, window, stride, size)
+            seen.append(hidden)
+            panels[image.slug] = _panel(study, hidden, seen_photo(study, index), window, stride)
+    return Outcome(panels, occlusion_findings(seen))
+
+
+def window_and_stride(
+    options: Options, size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Window and stride in pixels, each (down, across).
+
+    By default a square of a seventh of the shorter side, 32 pixels at 224, moved by half of it.
+    """
+    side = max(1, round(min(size) / 7))
+    down, across = options.occlusion_window
+    window = (down or side, across or side)
+    step_down, step_across = options.occlusion_stride
+    stride = (step_down or max(1, window[0] // 2), step_across or max(1, window[1] // 2))
+    return window, stride
+
+
+def target_index(target: str, labels: Sequence[str]) -> int | None:
+    """The class that `--target` asks for by name or index; None where it asks for none.
+
+    Raises:
+        OptionError: if there is no such class.
+    """
+    if not target:
+        return None
+    folded = [label.casefold() for label in labels]
+    for known, wanted in ((list(labels), target), (folded, target.casefold())):
+        if wanted in known:
+            return known.index(wanted)
+    if target.isdecimal() and int(target) < len(labels):
+        return int(target)
+    near = get_close_matches(target.casefold(), folded, n=3, cutoff=0.5)
+    close = ", ".join(labels[folded.index(name)] for name in near)
+    hint = f"The nearest: {close}." if close else f"Use a name, or 0 to {len(labels) - 1}."
+    raise OptionError(f"--target {target}: there is no such class. {hint}")
+
+
+def target_of(image: Image, chosen: int | None, labels: Sequence[str]) -> Target:
+    """The class to explain for one image: the one asked for, else the true, else the predicted."""
+    if chosen is not None:
+        return Target(chosen, label_of(labels, chosen), "--target")
+    if image.true_index is not None:
+        return Target(image.true_index, label_of(labels, image.true_index), "true class")
+    first = image.predictions[0]
+    return Target(first.index, first.label, "predicted class")
+
+
+def _hidden(
+    image: Image,
+    target: Target,
+    result: OcclusionResult,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    size: tuple[int, int],
+) -> Hidden:
+    drops = result.probability_drop
+    row, column = divmod(int(np.nanargmax(drops)), drops.shape[1])
+    # The last windows are cut off at the border, so their middle is that of what they hide.
+    ends = [min(place * stride[i] + window[i], size[i]) for i, place in enumerate((row, column))]
+    starts = (row * stride[0], column * stride[1])
+    centre = tuple((starts[i] + ends[i]) / 2 / size[i] for i in (0, 1))
+    flips = (result.answers >= 0) & (result.answers != image.predictions[0].index)
+    return Hidden(image, target, result, flips, (row, column), (centre[0], centre[1]))
+
+
+def _panel(
+    study: Study,
+    hidden: Hidden,
+    photo: Photo,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+) -> Panel:
+    result, target = hidden.result, hidden.target
+    has_logits = not study.evidence.gives_probabilities
+    facts: dict[str, Fact] = {
+        "target": target.index,
+        "label": target.label,
+        "target_source": target.source,
+        "window": window,
+        "stride": stride,
+        "fill": study.options.occlusion_fill,
+        "baseline_probability": result.baseline_probability,
+        "baseline_logit": result.baseline_logit if has_logits else None,
+        "positions": result.probability_drop.size,
+        "flips": int(hidden.flips.sum()),
+        "peak_row": hidden.peak[0],
+        "peak_column": hidden.peak[1],
+        "peak_drop": hidden.drop,
+        "peak_logit_drop": float(result.logit_drop[hidden.peak]) if has_logits else None,
+        "peak_place": place_of(hidden.centre),
+        "has_evidence": hidden.drop >= NO_EFFECT,
+    }
+    arrays: dict[str, Array] = {"array": result.probability_drop, "answers": result.answers}
+    scores = [("probability", "array", result.probability_drop)]
+    if has_logits:
+        arrays["logit_array"] = result.logit_drop
+        scores.append(("logit", "logit_array", result.logit_drop))
+    extreme = float(np.nanmax(np.abs(result.probability_drop)))
+    blocks: dict[str, Block] = {}
+    for score, _, drops in scores:
+        blocks[score] = Heatmap(
+            values=drops,
+            title=f"{target.label}: drop in {score}",
+            unit=score,
+            signed=True,
+            over=photo,
+            alt=_alt(hidden, score, drops),
+            caption=_caption(study, hidden, score, window, stride),
+            window=window,
+            stride=stride,
+            marks=hidden.flips,
+            # No more than the clean probability can be lost, so a weak map stays pale.
+            maximum=max(result.baseline_probability, extreme) if score == "probability" else None,
+        )
+    return Panel(facts=facts, arrays=arrays, blocks=blocks)
+
+
+def _alt(hidden: Hidden, score: str, drops: FloatArray) -> str:
+    rows, columns = drops.shape
+    return (
+        f"Occlusion map of {hidden.image.path} for {hidden.target.label}, {rows} x {columns} "
+        f"positions: the {score} drops by {float(np.nanmax(drops)):.3g} at most; the probability "
+        f"most where the {place_of(hidden.centre)} is hidden."
+    )
+
+
+def _caption(
+    study: Study,
+    hidden: Hidden,
+    score: str,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+) -> str:
+    clean = hidden.result.baseline_probability
+    return (
+        f"Drop in {score} of {hidden.target.label} ({hidden.target.source}), clean minus occluded: "
+        f"high means that hiding this place lowers it. Window {window[0]} x {window[1]}, stride "
+        f"{stride[0]} x {stride[1]} pixels, fill {study.options.occlusion_fill}; clean probability "
+        f"{clean:.3g}. Outlined: another class wins."
+    )
+
+
+ANALYSIS = Analysis(
+    name="occlusion",
+    title="Occlusion",
+    place="image",
+    run=run,
+    rules=RULES,
+    references=(
+        "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",
+    ),
+)

@@ -1,0 +1,60 @@
+"""Figures for print with matplotlib: one style, and files whose bytes depend on the data alone."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+STYLE: Any = {
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so every machine draws the same
+    "font.size": 7,
+    "axes.titlesize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1,
+    "savefig.dpi": 150,
+    "text.parse_math": False,  # a class may be called `$100`
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "reportgen",
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
+}
+_METADATA: dict[str, dict[str, None]] = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}
+
+
+@contextmanager
+def figure(width: float, height: float) -> Iterator[Figure]:
+    """A new figure of this size in inches, in our style whatever the user's own settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        # Never pyplot, which would keep every figure of a long run.
+        drawn = Figure((width, height), layout="constrained")
+        FigureCanvasAgg(drawn)
+        yield drawn
+
+
+def saved(drawn: Figure, formats: Sequence[str]) -> dict[str, bytes]:
+    """The files of a figure by format (`pdf`, `svg`, `png`), without dates or program names."""
+    files = {}
+    for name in formats:
+        buffer = io.BytesIO()
+        drawn.savefig(buffer, format=name, metadata=_METADATA[name])
+        files[name] = _small(buffer) if name == "png" else buffer.getvalue()
+    return files
+
+
+def _small(png: io.BytesIO) -> bytes:
+    """A PNG with a palette: a third of the bytes, by eye the same."""
+    buffer = io.BytesIO()
+    Image.open(png).convert("RGB").quantize(256).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,215 @@
+"""A heatmap as pictures: spread over the image it explains, as a bare grid, and as a figure."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from reportgen.figures.colormaps import DIVERGING, MAGMA, Colormap
+from reportgen.figures.mosaic import signed_levels
+from reportgen.report.arrays import GAP, Array, ByteArray, FloatArray
+from reportgen.report.blocks import Heatmap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SMALLEST_EFFECT = {"probability": 1e-3, "logit": 1e-2}
+"By unit: a map that stays below this everywhere shows no effect."
+SMALLEST_LIMIT = {"probability": 0.02, "logit": 0.2}
+"By unit: the colour scale is never narrower, so that a map without effect looks empty."
+
+
+def has_effect(heatmap: Heatmap) -> bool:
+    """Whether any value is large enough to speak of."""
+    return _largest(heatmap.values) >= SMALLEST_EFFECT.get(heatmap.unit, 0.0)
+
+
+def colour_limit(heatmap: Heatmap) -> float:
+    """End of the colour scale, which runs from -limit (0 where the map is not signed) to limit."""
+    floor = SMALLEST_LIMIT.get(heatmap.unit, 0.0)
+    return max(_largest(heatmap.values), heatmap.maximum or 0.0, floor)
+
+
+def spread(heatmap: Heatmap, height: int, width: int) -> FloatArray:
+    """The map over the pixels of its picture: the mean of the windows that cover each.
+
+    Window (i, j) covers `window` pixels from `(i, j) * stride` on, less what lies outside.
+
+    Returns:
+        (height width) float64; NaN where no window reaches.
+    """
+    rows, columns = heatmap.values.shape
+    down = _covers(height, rows, heatmap.window[0], heatmap.stride[0])
+    across = _covers(width, columns, heatmap.window[1], heatmap.stride[1])
+    count = np.outer(down.sum(axis=1), across.sum(axis=1))
+    total = down @ heatmap.values.astype(np.float64) @ across.T
+    mean: FloatArray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean
+
+
+def overlay_png(heatmap: Heatmap) -> bytes:
+    """The map at the size of its picture, to be laid over it: the weaker, the more transparent."""
+    if heatmap.over is None:
+        raise ValueError("there is no picture to lay the map over")
+    pixels = heatmap.over.pixels
+    values = spread(heatmap, pixels.height, pixels.width)
+    strength = np.abs(np.arange(256) - 127) / 127 if heatmap.signed else np.arange(256) / 254
+    opacity = np.rint(255 * np.sqrt(np.minimum(strength, 1)))
+    opacity[GAP] = 0
+    levels = np.where(np.isnan(values), GAP, _levels(heatmap, values)).astype(np.uint8)
+    return _palette_png(levels, _colormap(heatmap), opacity)
+
+
+def grid_png(heatmap: Heatmap) -> bytes:
+    """The map alone, one pixel a cell, for `image-rendering: pixelated`."""
+    return _palette_png(_levels(heatmap, heatmap.values), _colormap(heatmap), None)
+
+
+def outline(marks: Array) -> str:
+    """The border of the marked cells as an SVG path in cells; empty where none is marked."""
+    return "".join(f"M{x0} {y0}L{x1} {y1}" for (x0, y0), (x1, y1) in border(marks))
+
+
+def border(marks: Array) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Edges, as pairs of (x, y) corners in cells, between a marked cell and one that is not."""
+    padded = np.pad(marks.astype(np.int8), 1)
+    level = np.argwhere(np.diff(padded, axis=0)[:, 1:-1])
+    upright = np.argwhere(np.diff(padded, axis=1)[1:-1])
+    return [((x, y), (x + 1, y)) for y, x in level.tolist()] + [
+        ((x, y), (x, y + 1)) for y, x in upright.tolist()
+    ]
+
+
+def heatmap_figure(
+    heatmap: Heatmap,
+    formats: Sequence[str] = ("pdf", "svg", "png"),
+    *,
+    clean: float | None = None,
+    width: float = 3.5,
+) -> dict[str, bytes]:
+    """The map as a seaborn heatmap with axes in image pixels, for a paper.
+
+    Args:
+        heatmap: values are drops: clean score minus occluded score.
+        formats: of the files to make.
+        clean: the clean score, to show the occluded scores themselves, dark where they are low,
+            on a scale that ends at the clean one; None to show the drops around zero.
+        width: in inches.
+
+    Returns:
+        File contents by format. The same map gives the same bytes.
+    """
+    import seaborn
+
+    from reportgen.figures.export import figure, saved
+
+    rows, columns = heatmap.values.shape
+    aspect = heatmap.stride[0] / heatmap.stride[1]
+    with figure(width, 0.75 * width * aspect * rows / columns + 0.6) as drawn:
+        axes = drawn.add_subplot()
+        scale = _drop_scale(heatmap) if clean is None else _score_scale(heatmap, clean)
+        seaborn.heatmap(
+            **scale,
+            ax=axes,
+            cbar_ax=axes.inset_axes((1.04, 0, 0.05, 1)),
+            xticklabels=False,
+            yticklabels=False,
+            # Thousands of cells as vectors make files that no reader scrolls through.
+            rasterized=heatmap.values.size > 1024,
+        )
+        axes.set_aspect(aspect)
+        axes.set_title(
+            heatmap.title if clean is None else f"{heatmap.unit.capitalize()} with a part hidden"
+        )
+        _pixel_axes(axes, heatmap)
+        if heatmap.marks is not None:
+            for (x0, y0), (x1, y1) in border(heatmap.marks):
+                axes.plot([x0, x1], [y0, y1], color="black", linewidth=1, clip_on=False)
+        return saved(drawn, formats)
+
+
+def _drop_scale(heatmap: Heatmap) -> dict[str, Any]:
+    """Seaborn's words for the drops: their colours, the ends of the scale and its label."""
+    limit = colour_limit(heatmap)
+    label = f"{heatmap.unit}, clean − occluded" if heatmap.signed else heatmap.unit
+    return {
+        "data": heatmap.values,
+        "cmap": "RdBu_r" if heatmap.signed else "magma",
+        "vmin": -limit if heatmap.signed else 0.0,
+        "vmax": limit,
+        "cbar_kws": {"label": label},
+    }
+
+
+def _score_scale(heatmap: Heatmap, clean: float) -> dict[str, Any]:
+    """The same for what is left of the score."""
+    scores = clean - heatmap.values.astype(np.float64)
+    least, most = float(np.nanmin(scores)), float(np.nanmax(scores))
+    return {
+        "data": scores,
+        "cmap": "magma",
+        "vmin": 0.0 if heatmap.unit == "probability" else min(0.0, least),
+        "vmax": clean,
+        "cbar_kws": {
+            "label": f"{heatmap.unit} (clean: {clean:.3g})",
+            "extend": "max" if most > clean else "neither",
+        },
+    }
+
+
+def _pixel_axes(axes: "Axes", heatmap: Heatmap) -> None:
+    """Ticks at cells, labelled with the pixel at the centre of the cell's window."""
+    over = heatmap.over.pixels if heatmap.over else None
+    sizes = (over.height, over.width) if over else (None, None)
+    for axis, count, window, stride, size in zip(
+        (axes.yaxis, axes.xaxis),
+        heatmap.values.shape,
+        heatmap.window,
+        heatmap.stride,
+        sizes,
+        strict=True,
+    ):
+        cells = np.arange(0, count, -(-count // 7))
+        starts = cells * stride
+        ends = starts + window if size is None else np.minimum(starts + window, size)
+        axis.set_ticks(cells + 0.5, [f"{centre:g}" for centre in (starts + ends - 1) / 2])
+    axes.tick_params(axis="both", rotation=0, length=2)
+    axes.set_xlabel("centre of the occluder, x (px)")
+    axes.set_ylabel("y (px)")
+
+
+def _largest(values: FloatArray) -> float:
+    return float(np.nanmax(np.abs(values), initial=0.0))
+
+
+def _covers(pixels: int, cells: int, window: int, stride: int) -> NDArray[np.float64]:
+    """(pixels cells): 1 where the window of a cell covers a pixel."""
+    offset = np.arange(pixels)[:, None] - stride * np.arange(cells)[None, :]
+    return ((offset >= 0) & (offset < window)).astype(np.float64)
+
+
+def _levels(heatmap: Heatmap, values: FloatArray) -> ByteArray:
+    limit = colour_limit(heatmap)
+    if heatmap.signed:
+        return signed_levels(values, limit)[0]
+    share = np.clip(np.nan_to_num(values) / (limit or 1.0), 0, 1)
+    levels: ByteArray = np.rint(254 * share).astype(np.uint8)
+    return levels
+
+
+def _colormap(heatmap: Heatmap) -> Colormap:
+    return DIVERGING if heatmap.signed else MAGMA
+
+
+def _palette_png(
+    levels: ByteArray, colormap: Colormap, opacity: NDArray[np.float64] | None
+) -> bytes:
+    picture = Image.fromarray(np.ascontiguousarray(levels))
+    picture.putpalette(colormap.palette().tobytes())
+    buffer = io.BytesIO()
+    alpha = {} if opacity is None else {"transparency": opacity.astype(np.uint8).tobytes()}
+    picture.save(buffer, "PNG", **alpha)
+    return buffer.getvalue()

@@ -1,0 +1,77 @@
+"""Reduces every call of a forward pass to statistics and pictures while it happens."""
+
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from reportgen.errors import ModelError
+from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
+from reportgen.probe.layout import Arrangement
+from reportgen.probe.pictures import picture
+from reportgen.probe.statistics import LayerStatistics
+from reportgen.probe.watch import FunctionCall, Observer
+
+Pictures: TypeAlias = dict[int, dict[CallKey, MapPicture | VectorPicture]]
+
+
+class Collector(Observer):
+    """What one batch gave."""
+
+    def __init__(
+        self,
+        observed: Mapping[CallKey, Arrangement],
+        images: int,
+        pictured: Mapping[int, int],
+        keep_arrays: bool,
+    ) -> None:
+        """Gets ready for one forward pass.
+
+        Args:
+            observed: the calls to keep, and what the axes of their outputs mean.
+            images: number of images in the batch.
+            pictured: place in the batch of each pictured image, to its index among all images.
+            keep_arrays: whether to keep the whole activations of pictured images.
+        """
+        self.statistics: dict[CallKey, LayerStatistics] = {}
+        self.pictures: Pictures = {index: {} for index in pictured.values()}
+        self.logits = torch.empty(0)
+        self._observed = observed
+        self._images = images
+        self._pictured = pictured
+        self._keep_arrays = keep_arrays
+
+    def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
+        """Takes what is wanted from an output, at once: the network may overwrite it later."""
+        arranged = self._observed.get(key)
+        if arranged is None:
+            return
+        if output.numel() != self._images * math.prod(arranged.shape):
+            raise ModelError(
+                f"Layer {key} gives outputs of different shapes for different images. "
+                "reportgen needs a network that does the same for every image."
+            )
+        per_image = by_image(output, arranged, self._images)
+        units = 1
+        values = per_image
+        if arranged.channel_axis is not None:
+            units = arranged.shape[arranged.channel_axis]
+            values = per_image.movedim(1 + arranged.channel_axis, 1)
+        statistics = LayerStatistics(units)
+        statistics.update(values.reshape(self._images, units, -1))
+        self.statistics[key] = statistics
+        for place, index in self._pictured.items():
+            self.pictures[index][key] = picture(
+                per_image[place], arranged, key, index, self._keep_arrays
+            )
+
+
+def by_image(output: torch.Tensor, arranged: Arrangement, images: int) -> torch.Tensor:
+    """An output as (images, *shape); windows of one image, listed as images, get their own axis."""
+    if output.shape[arranged.batch_axis] != images:
+        place = arranged.batch_axis
+        output = output.reshape(*output.shape[:place], images, -1, *output.shape[place + 1 :])
+        return output.movedim((place, place + 1), (0, 1))
+    return output.movedim(arranged.batch_axis, 0)

@@ -1,0 +1,113 @@
+"""The activation of one call for one image, made small enough to keep."""
+
+import re
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
+from reportgen.probe.layout import Arrangement
+from reportgen.report.arrays import ByteArray, FloatArray, Pixels
+
+LONGEST_SIDE = 64
+"Of a kept map, in pixels."
+
+TOP_LEVEL = 254
+"255 is left for the gaps between tiles."
+
+
+def picture(
+    activation: torch.Tensor,
+    arranged: Arrangement,
+    key: CallKey,
+    image: int,
+    keep_array: bool,
+) -> MapPicture | VectorPicture:
+    """The picture of one image's activation.
+
+    Args:
+        activation: of the shape `arranged.shape`, without the batch.
+        arranged: what its axes mean.
+        key: the call, which names the picture's file.
+        image: index of the image.
+        keep_array: whether to keep the whole activation as well.
+
+    Returns:
+        A map where height and width are known and there is more than one position, otherwise one
+        value per unit: the mean over positions where there are several.
+    """
+    # A copy, even on the CPU: the network may overwrite the activation later.
+    wide = torch.float64 if activation.dtype == torch.float64 else torch.float32
+    values = activation.detach().to("cpu", wide, copy=True)
+    places = arranged.spatial_axes
+    if places is None or arranged.shape[places[0]] * arranged.shape[places[1]] == 1:
+        return VectorPicture(_vector(values, arranged.channel_axis))
+    axes = [*places] if arranged.channel_axis is None else [arranged.channel_axis, *places]
+    others = [axis for axis in range(values.ndim) if axis not in axes]
+    if others:
+        values = values.mean(others, keepdim=True)
+    maps = (
+        values.permute(*others, *axes)
+        .reshape(-1, *(values.shape[axis] for axis in places))
+        .contiguous()
+    )
+    low, high, tiles = _levels(maps)
+    mean_low, mean_high, mean_tile = _levels(maps.double().mean(0, keepdim=True))
+    stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"mean-{key}-{image + 1}")
+    return MapPicture(
+        tiles=tiles,
+        low=low,
+        high=high,
+        peak=high,
+        mean_map=Pixels.of(mean_tile[0], stem),
+        mean_low=float(mean_low[0]),
+        mean_high=float(mean_high[0]),
+        full=maps.numpy() if keep_array else None,
+    )
+
+
+def _vector(values: torch.Tensor, channel_axis: int | None) -> FloatArray:
+    """One value per unit."""
+    if channel_axis is None:
+        return values.mean().reshape(1).numpy()
+    rows = values.movedim(channel_axis, 0).reshape(values.shape[channel_axis], -1)
+    result: FloatArray = (rows[:, 0] if rows.shape[1] == 1 else rows.double().mean(1)).numpy()
+    return result
+
+
+def _levels(maps: torch.Tensor) -> tuple[FloatArray, FloatArray, ByteArray]:
+    """Range of each map (c h w), and its levels at reduced size.
+
+    Level v stands for `low + v / 254 * (high - low)`, with the range of the full-size map. A map of
+    one value is level 0. Infinite values are drawn as the end of the range on their side, NaN as
+    level 0.
+    """
+    finite = torch.isfinite(maps)
+    if bool(finite.all()):
+        low, high = maps.amin((1, 2)), maps.amax((1, 2))
+    else:
+        low = torch.where(finite, maps, torch.inf).amin((1, 2))
+        high = torch.where(finite, maps, -torch.inf).amax((1, 2))
+        low, high = (torch.where(torch.isfinite(end), end, torch.nan) for end in (low, high))
+        bottom, top = low[:, None, None], high[:, None, None]
+        maps = torch.where(maps.isnan(), bottom, maps).clamp(bottom, top)
+    low64, high64 = low.double()[:, None, None], high.double()[:, None, None]
+    span = high64 - low64
+    small = F.adaptive_avg_pool2d(maps.double()[None], _reduced(maps.shape[1], maps.shape[2]))[0]
+    levels = torch.where(span > 0, (small - low64) / span * TOP_LEVEL, 0.0)
+    tiles: NDArray[np.uint8] = (
+        levels.round().clamp(0, TOP_LEVEL).nan_to_num(0.0).to(torch.uint8).numpy()
+    )
+    return low.numpy(), high.numpy(), tiles
+
+
+def _reduced(height: int, width: int) -> tuple[int, int]:
+    """Height and width with the longer side at most 64 and the proportions kept."""
+    longest = max(height, width)
+    if longest <= LONGEST_SIDE:
+        return height, width
+    return max(1, round(height * LONGEST_SIDE / longest)), max(
+        1, round(width * LONGEST_SIDE / longest)
+    )

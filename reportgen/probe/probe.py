@@ -1,0 +1,265 @@
+"""Runs the network over the images, once, and keeps what it saw: the only way to run it."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from fnmatch import fnmatchcase
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from reportgen.errors import ImageError, OptionError, ResourceError
+from reportgen.probe.answers import answer, are_probabilities, logits_in, probabilities
+from reportgen.probe.borrow import borrowed
+from reportgen.probe.collector import Collector, Pictures
+from reportgen.probe.evidence import Answer, CallKey, Evidence
+from reportgen.probe.memory import is_out_of_memory
+from reportgen.probe.statistics import LayerStatistics
+from reportgen.probe.trace import Trace, trace
+from reportgen.probe.watch import Watch
+
+Result = TypeVar("Result")
+Progress: TypeAlias = Callable[[int, int], None]
+"Called with the number done and the number in all."
+
+OBSERVED = ("conv", "norm", "activation", "pool", "linear")
+"Kinds of calls that statistics and pictures are kept of."
+
+
+class Probe:
+    """A network ready to be run and watched.
+
+    The network itself is used where it lies on the chosen device already, and a copy elsewhere. It
+    is given back as it was found after every method, also after an error or Ctrl-C (see
+    `borrowed`).
+    """
+
+    def __init__(self, module: nn.Module, device: str = "auto", batch_size: int = 16) -> None:
+        """Makes the network ready.
+
+        Args:
+            module: takes (b c h w), gives scores (b classes).
+            device: as PyTorch names it; `auto` is a GPU where there is one.
+            batch_size: images at a time; halved when memory runs out.
+
+        Raises:
+            OptionError: if there is no such device, or the batch size is not positive.
+        """
+        if batch_size < 1:
+            raise OptionError(f"The batch size is {batch_size}; it must be at least 1.")
+        self.device = _device(device)
+        self.batch_size = batch_size
+        self.gives_probabilities = False
+        "Whether the outputs sum to one, so that no softmax is due; known after `collect`."
+        tensors = [*module.parameters(), *module.buffers()]
+        is_there = all(tensor.device == self.device for tensor in tensors)
+        self._module = module if is_there else deepcopy(module).to(self.device)
+        self._dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+
+    def borrow(self) -> AbstractContextManager[None]:
+        """Borrows the network for many calls of `logits`: quicker than once for each."""
+        return borrowed(self._module)
+
+    def logits(self, batch: torch.Tensor) -> torch.Tensor:
+        """Scores (b classes), float32 on the CPU, of normalised images (b c h w).
+
+        Raises:
+            ResourceError: if one image alone does not fit the memory.
+        """
+        with self.borrow():
+            return torch.cat(list(self._in_parts(batch, lambda part, _: self._run(part))))
+
+    def probabilities(self, logits: torch.Tensor) -> NDArray[np.float64]:
+        """Probability of every class (b classes) for scores that the network gave."""
+        return probabilities(logits, self.gives_probabilities)
+
+    def trace(self, image: torch.Tensor) -> Trace:
+        """Follows one normalised image (c h w) through the network, call by call.
+
+        Raises:
+            ModelError: if the network cannot take the image, or gives no scores per class.
+            ResourceError: if the image does not fit the memory.
+        """
+        with self.borrow():
+            try:
+                return trace(self._module, image.to(self.device, self._dtype))
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise _too_large(image, self.device) from error
+                raise
+
+    def collect(
+        self,
+        batches: Callable[[int], Iterable[torch.Tensor]],
+        n_images: int,
+        pictured: Collection[int],
+        *,
+        keep_arrays: bool = False,
+        layers: Sequence[str] = (),
+        true_classes: Sequence[int | None] = (),
+        progress: Progress | None = None,
+    ) -> Evidence:
+        """Runs all images once: statistics of every call, pictures of some images, and the answers.
+
+        Args:
+            batches: gives all images in order, normalised, (b c h w), in batches of a given size.
+            n_images: how many there are.
+            pictured: indices of the images whose activations are kept as pictures.
+            keep_arrays: whether to keep the whole activations of these images as well.
+            layers: globs over call names; statistics and pictures are kept of matching calls only.
+            true_classes: index of each image's true class, where it is known; empty for none.
+            progress: told of the images done.
+
+        Raises:
+            ImageError: if there is no image.
+            ModelError: if the network cannot take the images, or gives no scores per class.
+            OptionError: if a glob matches no call.
+            ResourceError: if one image alone does not fit the memory.
+        """
+        with self.borrow():
+            first = next(iter(batches(1)), None)
+            if first is None:
+                raise ImageError("There is no image to run the network on.")
+            traced = self.trace(first[0])
+            wanted = _matching([call.key for call in traced.calls], layers)
+            calls = [call for call in traced.calls if call.kind in OBSERVED and call.key in wanted]
+            observed = {
+                call.key: traced.arrangements[call.key]
+                for call in calls
+                if call.key in traced.arrangements
+            }
+            totals = {
+                call.key: LayerStatistics(call.units) for call in calls if call.key in observed
+            }
+            pictures: Pictures = {index: {} for index in sorted(pictured)}
+            answers = _Answers(true_classes)
+
+            def watched(part: torch.Tensor, offset: int) -> Collector:
+                chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
+                collector = Collector(observed, len(part), chosen, keep_arrays)
+                with Watch(self._module, collector):
+                    collector.logits = self._run(part)
+                return collector
+
+            done = 0
+            for batch in batches(self.batch_size):
+                for collector in self._in_parts(batch, watched, done):
+                    # Only now: a part that ran out of memory half-way is not counted twice.
+                    for key, statistics in collector.statistics.items():
+                        totals[key].merge(statistics)
+                    for index, found in collector.pictures.items():
+                        pictures[index].update(found)
+                    answers.add(collector.logits)
+                    done += len(collector.logits)
+                    if progress:
+                        progress(done, n_images)
+        self.gives_probabilities = answers.are_probabilities
+        return Evidence(
+            calls=traced.calls,
+            layers={key: total.evidence() for key, total in totals.items()},
+            pictures=pictures,
+            answers=answers.final(),
+            classes=traced.classes,
+            macs=traced.macs,
+            gives_probabilities=self.gives_probabilities,
+            is_deterministic=traced.is_deterministic,
+            input_similarity=traced.input_similarity,
+        )
+
+    def _run(self, part: torch.Tensor) -> torch.Tensor:
+        return logits_in(self._module(part), len(part))
+
+    def _in_parts(
+        self, batch: torch.Tensor, run: Callable[[torch.Tensor, int], Result], offset: int = 0
+    ) -> Iterator[Result]:
+        """Runs a batch in parts no larger than the batch size, which halves when memory runs out.
+
+        Args:
+            batch: (b c h w)
+            run: takes a part on the device, and the index of its first image.
+            offset: index of the batch's first image.
+        """
+        start = 0
+        while start < len(batch):
+            part = batch[start : start + self.batch_size]
+            try:
+                # A copy: some networks write to their input.
+                result = run(part.to(self.device, self._dtype, copy=True), offset + start)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(part) == 1:
+                    raise _too_large(part[0], self.device) from error
+                self.batch_size = len(part) // 2
+            else:
+                start += len(part)
+                yield result
+                continue
+            # Outside of the handler: there the error still holds the tensors of its frames.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+
+class _Answers:
+    """Answers as they come; whether the outputs are probabilities is known only after the last."""
+
+    def __init__(self, true_classes: Sequence[int | None]) -> None:
+        self.are_probabilities = True
+        self._true_classes = true_classes
+        self._by_softmax: list[Answer] = []
+        self._as_they_are: list[Answer] = []
+
+    def add(self, logits: torch.Tensor) -> None:
+        self.are_probabilities = self.are_probabilities and are_probabilities(logits)
+        for row in logits:
+            place = len(self._by_softmax)
+            true_class = self._true_classes[place] if place < len(self._true_classes) else None
+            self._by_softmax.append(answer(row, False, true_class))
+            if self.are_probabilities:
+                self._as_they_are.append(answer(row, True, true_class))
+
+    def final(self) -> tuple[Answer, ...]:
+        return tuple(self._as_they_are if self.are_probabilities else self._by_softmax)
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name, once it was tried."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        # A tensor knows its device in full: `cuda` becomes `cuda:0`.
+        device = torch.ones(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise OptionError(
+            f"--device {name}: this machine has no such device. Use `auto` or `cpu`."
+        ) from error
+    if device.type == "meta":
+        raise OptionError("--device meta: it holds no values. Use `auto` or `cpu`.")
+    return device
+
+
+def _too_large(image: torch.Tensor, device: torch.device) -> ResourceError:
+    shape = " x ".join(str(size) for size in image.shape)
+    return ResourceError(
+        f"The memory of {device} is too small for this network with one {shape} image. "
+        "Use a smaller --input-size, or --device cpu."
+    )
+
+
+def _matching(keys: Sequence[CallKey], globs: Sequence[str]) -> set[CallKey]:
+    """The calls whose name, with or without number, matches a glob; all where there are none."""
+    if not globs:
+        return set(keys)
+    matching: set[CallKey] = set()
+    for glob in globs:
+        found = {key for key in keys if fnmatchcase(key.path, glob) or fnmatchcase(str(key), glob)}
+        if not found:
+            raise OptionError(
+                f"--layers {glob}: no layer has such a name. "
+                f"The first is {keys[0]}, the last {keys[-1]}."
+            )
+        matching |= found
+    return matching

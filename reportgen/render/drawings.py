@@ -1,0 +1,145 @@
+"""Asks `figures` for the drawings of a page and for the files that stand beside it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from reportgen.figures.colormaps import COLORMAPS
+from reportgen.figures.files import FORMATS, figure_files, figure_path
+from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
+from reportgen.figures.svg import curves_svg, histogram_svg
+from reportgen.report.arrays import Array
+from reportgen.report.blocks import Curves, Heatmap, Histogram
+from reportgen.report.records import Parameter, Report
+
+COLOURS = tuple(COLORMAPS.values())
+SPARK_WIDTH = 100
+SPARK_HEIGHT = 40
+
+
+def colour_filters() -> Markup:
+    """The colour maps as SVG filters, and the ramp of a colour bar: once on every page.
+
+    Anything not fully opaque becomes transparent: the lines between tiles, which are
+    transparent in the picture, stay so under a veil.
+    """
+    filters = "".join(
+        f'<filter id="{c.name}" x="0" y="0" width="1" height="1" color-interpolation-filters="sRGB">'
+        f'<feComponentTransfer><feFuncR type="table" tableValues="{c.red}"/>'
+        f'<feFuncG type="table" tableValues="{c.green}"/><feFuncB type="table" tableValues="{c.blue}"/>'
+        '<feFuncA type="linear" slope="255" intercept="-254"/></feComponentTransfer></filter>'
+        for c in COLORMAPS.values()
+    )
+    ramp = '<linearGradient id="ramp"><stop stop-color="#000"/><stop offset="1" stop-color="#fefefe"/></linearGradient>'
+    return Markup(
+        f'<svg class="hush" width="0" height="0" aria-hidden="true"><defs>{filters}{ramp}</defs></svg>'
+    )
+
+
+def histogram(block: Histogram, title: str) -> Markup:
+    """A histogram with its axes in words."""
+    return Markup(histogram_svg(block, title))
+
+
+def curves(block: Curves, names: tuple[str, ...]) -> tuple[Markup, ...]:
+    """One plot a curve. `names` are the titles of the layers."""
+    return tuple(Markup(drawing) for drawing in curves_svg(block, names=names))
+
+
+def spark(parameter: Parameter) -> Markup:
+    """A histogram without axes, for a page that has one for every parameter."""
+    histogram = parameter.histogram
+    counts, low, high = histogram.counts, histogram.low, histogram.high
+    highest = max(counts, default=0) or 1
+    step = SPARK_WIDTH // max(len(counts), 1) or 1
+    width = step * max(len(counts), 1)
+    path = "".join(f"V{SPARK_HEIGHT - round(SPARK_HEIGHT * n / highest)}h{step}" for n in counts)
+    zero = ""
+    if low < 0 < high:
+        x = f"{width * -low / (high - low):.1f}"
+        zero = f'<line x1="{x}" x2="{x}" y1="0" y2="{SPARK_HEIGHT}"/>'
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<path d="M0 {}{}V{}z"/>{}</svg>'
+    ).format(
+        width,
+        SPARK_HEIGHT,
+        f"Values of {parameter.name} from {low:.3g} to {high:.3g}",
+        SPARK_HEIGHT,
+        path,
+        SPARK_HEIGHT,
+        Markup(zero),
+    )
+
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What a page needs to draw a heatmap."""
+
+    overlay: str
+    "The map at the size of its picture, transparent where it is weak."
+    grid: str
+    "The map alone, one pixel a cell."
+    outline: str
+    "SVG path around the marked cells, in cells; empty where there are none."
+    dots: str
+    "SVG path of a dot in the middle of each marked cell, in cells."
+    limit: float
+    "End of the colour scale, on both sides of zero where the map is signed."
+    low: float
+    high: float
+    has_effect: bool
+    exports: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    "Figures for print: (what it shows, ((format, where it lies), ...))."
+
+
+def heat(subject: str, section: str, name: str, block: Heatmap) -> Heat:
+    """How the map `name` of a section is drawn for a subject."""
+    stem = _stem(subject, section, name)
+    shown = [("", "the drop")]
+    if block.maximum is not None:
+        shown.append(("score", f"the {block.unit} that is left"))
+    return Heat(
+        overlay=f"{stem}-overlay.png",
+        grid=f"{stem}-grid.png",
+        outline="" if block.marks is None else outline(block.marks),
+        dots="" if block.marks is None else _dots(block.marks),
+        limit=colour_limit(block),
+        low=float(np.nanmin(block.values)),
+        high=float(np.nanmax(block.values)),
+        has_effect=has_effect(block),
+        exports=tuple(
+            (
+                words,
+                tuple(
+                    (form.upper(), figure_path(subject, section, name, form, shows=shows))
+                    for form in FORMATS
+                ),
+            )
+            for shows, words in shown
+        ),
+    )
+
+
+def _dots(marks: Array) -> str:
+    return "".join(f"M{x}.5 {y}.5h0" for y, x in np.argwhere(marks).tolist())
+
+
+def files(report: Report) -> Iterator[tuple[str, bytes]]:
+    """The pictures that pages lay over others, and the figures for print."""
+    for image in report.images:
+        for section, panel in image.panels.items():
+            for name, block in panel.blocks.items():
+                if isinstance(block, Heatmap):
+                    stem = _stem(image.slug, section, name)
+                    yield f"{stem}-grid.png", grid_png(block)
+                    if block.over is not None:
+                        yield f"{stem}-overlay.png", overlay_png(block)
+    yield from figure_files(report)
+
+
+def _stem(subject: str, section: str, name: str) -> str:
+    return f"figures/{subject}-{section}-{name}"

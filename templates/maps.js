@@ -1,0 +1,254 @@
+// The pages of layers: choose a channel, a colour map, a scale, and see one map large.
+
+// A picture of many tiles: which tile is where, and which channel it shows.
+class Atlas {
+  constructor(node, data) {
+    this.node = node;
+    this.columns = +node.dataset.columns;
+    this.count = +node.dataset.count;
+    this.width = +node.dataset.width;
+    this.height = +node.dataset.height;
+    this.picture = $("img", node);
+    this.low = data.low;
+    this.high = data.high;
+    this.labels = data.labels;
+    this.rows = Math.ceil(this.count / this.columns);
+    // The picture has no outer border: it lacks one line that every tile but the last has.
+    this.full = [this.columns * (this.width + 1) - 1, this.rows * (this.height + 1) - 1];
+    this.cursor = element("div", { class: "cursor", hidden: "" });
+    node.append(this.cursor);
+    this.tile = 0;
+  }
+
+  range(tile) {
+    const at = (values) => (Array.isArray(values) ? values[tile] : values);
+    return [at(this.low), at(this.high)];
+  }
+
+  label(tile) { return this.labels ? this.labels[tile] : String(tile); }
+
+  find(label) { return this.labels ? this.labels.indexOf(label) : +label < this.count ? +label : -1; }
+
+  box(tile) {
+    return [(tile % this.columns) * (this.width + 1), Math.floor(tile / this.columns) * (this.height + 1)];
+  }
+
+  at(event) {
+    const frame = this.node.getBoundingClientRect();
+    const column = Math.floor((event.clientX - frame.left) / frame.width * (this.full[0] + 1) / (this.width + 1));
+    const row = Math.floor((event.clientY - frame.top) / frame.height * (this.full[1] + 1) / (this.height + 1));
+    return row * this.columns + column;
+  }
+
+  select(tile) {
+    this.tile = tile;
+    const [x, y] = this.box(tile);
+    const [width, height] = this.full;
+    Object.assign(this.cursor.style, {
+      left: 100 * x / width + "%", top: 100 * y / height + "%",
+      width: 100 * this.width / width + "%", height: 100 * this.height / height + "%",
+    });
+    this.cursor.hidden = false;
+    this.node.setAttribute("aria-valuenow", tile);
+  }
+
+  // Arrow keys walk from tile to tile, a click goes to one.
+  interactive(name, chosen) {
+    const tell = (tile) => { if (tile >= 0 && tile < this.count) chosen(tile); };
+    for (const [key, value] of Object.entries({
+      role: "slider", tabindex: 0, "aria-label": name, "aria-valuemin": 0, "aria-valuemax": this.count - 1, "aria-valuenow": 0,
+    })) this.node.setAttribute(key, value);
+    this.node.addEventListener("click", (event) => tell(this.at(event)));
+    this.node.addEventListener("keydown", (event) => {
+      const step = {
+        ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns, Home: -this.tile, End: this.count - 1 - this.tile,
+      }[event.key];
+      if (step === undefined) return;
+      event.preventDefault();
+      tell(this.tile + step);
+    });
+  }
+
+  crop(tile, target) {
+    const [x, y] = this.box(tile);
+    const made = element("svg", { class: "crop tinted", viewBox: `${x} ${y} ${this.width} ${this.height}`, "aria-hidden": "true" },
+      element("image", { href: this.picture.getAttribute("src"), width: this.full[0], height: this.full[1] }));
+    this.veilCrop(made, tile, target);
+    return made;
+  }
+
+  // The same as `veil` below, for a drawing of one tile.
+  veilCrop(drawing, tile, target) {
+    $$("rect", drawing).forEach((old) => old.remove());
+    if (!target) return;
+    const [x, y] = this.box(tile);
+    const [grey, alpha] = veiled(...this.range(tile), target);
+    drawing.append(element("rect", { x, y, width: this.width, height: this.height, fill: `rgb(${grey} ${grey} ${grey})`, "fill-opacity": alpha / 255 }));
+  }
+
+  // Puts every tile on the scale `target(low, high)` by a veil of one pixel a tile over the picture: its
+  // opacity shrinks the range of a tile to its share of the scale, its grey lifts it to its place there.
+  veil(target) {
+    const frame = $(".tinted", this.node);
+    $$("canvas", frame).forEach((old) => old.remove());
+    if (!target) return;
+    const canvas = element("canvas", { width: this.columns, height: this.rows, "aria-hidden": "true" });
+    canvas.style.width = 100 * (this.full[0] + 1) / this.full[0] + "%";
+    canvas.style.height = 100 * (this.full[1] + 1) / this.full[1] + "%";
+    const pixels = new ImageData(this.columns, this.rows);
+    for (let tile = 0; tile < this.count; tile++) {
+      const [grey, alpha] = veiled(...this.range(tile), target);
+      pixels.data.set([grey, grey, grey, alpha], 4 * tile);
+    }
+    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    frame.append(canvas);
+  }
+}
+
+// Grey and opacity that take a tile from its own range to that of the scale.
+function veiled(low, high, target) {
+  const [bottom, top] = target(low, high);
+  const spread = top - bottom;
+  if (!(spread > 0)) return [0, 0];
+  // Never fully opaque: by their opacity the lines between tiles can be told from tiles.
+  const alpha = Math.min(Math.round(255 * (1 - (high - low) / spread)), 254);
+  const offset = 254 * (low - bottom) / spread;
+  return [Math.min(255, Math.max(0, Math.round(offset / Math.max(alpha / 255, 1 / 255)))), alpha];
+}
+
+function layerPage() {
+  const data = window.layerData;
+  if (!data) return;
+  for (const node of $$("[data-atlas^=kernels]")) kernels(new Atlas(node, data.atlases[node.dataset.atlas]), data.kernels);
+  const viewer = $("#viewer");
+  if (!viewer) return;
+  const plates = $$(".plate", viewer);
+  const atlases = new Map();
+  for (const plate of plates) {
+    const node = $("[data-atlas]", plate);
+    if (node) atlases.set(plate.dataset.image, new Atlas(node, data.atlases[node.dataset.atlas]));
+  }
+  const panel = $("#unit");
+  const chooser = $("#choose-image");
+  const state = { image: plates[0].dataset.image, unit: null };
+  const list = (values) => (Array.isArray(values) ? values : [values]);
+  const lowest = Math.min(...[...atlases.values()].flatMap((atlas) => list(atlas.low)));
+  const highest = Math.max(...[...atlases.values()].flatMap((atlas) => list(atlas.high)));
+
+  function scale() {
+    const isShared = viewer.dataset.scale === "shared";
+    const isCentred = viewer.dataset.colour === "diverging";
+    if (!isShared && !isCentred) return null;
+    return (low, high) => {
+      const [bottom, top] = isShared ? [lowest, highest] : [low, high];
+      const limit = Math.max(Math.abs(bottom), Math.abs(top));
+      return isCentred ? [-limit, limit] : [bottom, top];
+    };
+  }
+
+  function show() {
+    plates.forEach((plate) => plate.classList.toggle("current", plate.dataset.image === state.image));
+    if (chooser) chooser.value = state.image;
+    const atlas = atlases.get(state.image);
+    if (!atlas) return;
+    const target = scale();
+    const tile = atlas.find(state.unit);
+    atlas.veil(target);
+    atlas.cursor.hidden = true;
+    if (tile >= 0) atlas.select(tile);
+    atlas.node.setAttribute("aria-valuetext", `channel ${state.unit}`);
+    for (const link of $$(".current .tops a", viewer)) {
+      const unit = new URLSearchParams(link.hash.slice(1)).get("c");
+      atlas.veilCrop($("svg", link), atlas.find(unit), target);
+      if (unit === state.unit) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+    }
+    describe(atlas, tile, target);
+  }
+
+  function describe(atlas, tile, target) {
+    const facts = (data.units[state.unit] || []).map((value, index) => [data.columns[index], value]);
+    const title = element("h3", {}, "Channel ", element("output", { id: "channel" }, state.unit));
+    const all = [element("h4", {}, `On ${data.images}`), table(facts), element("a", { href: hash() }, "Link to this channel")];
+    if (tile < 0) {
+      panel.replaceChildren(title, element("p", { class: "quiet" }, `No map of it is kept: ${atlas.count} of ${data.units.length} channels have one.`), ...all);
+      return;
+    }
+    const [low, high] = atlas.range(tile);
+    const [bottom, top] = target ? target(low, high) : [low, high];
+    const ramp = element("div", { class: "ramp" },
+      element("svg", { class: "tinted", viewBox: "0 0 254 8", preserveAspectRatio: "none", "aria-hidden": "true" }, element("rect", { width: 254, height: 8, fill: "url(#ramp)" })),
+      element("span", {}, number(bottom)), element("span", {}, number(top)));
+    panel.replaceChildren(title, atlas.crop(tile, target), ramp, element("h4", {}, "On this image"),
+      table([["Lowest", number(low)], ["Highest", number(high)]]), ...all);
+  }
+
+  function table(facts) {
+    return element("dl", { class: "facts" }, ...facts.filter(([, value]) => value !== "").map(([name, value]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  }
+
+  const hash = () => `#c=${state.unit}&i=${state.image}`;
+
+  function go(image, unit, isNew = true) {
+    state.image = image;
+    state.unit = unit;
+    if (isNew) history.replaceState(null, "", hash());
+    show();
+  }
+
+  function read() {
+    const given = new URLSearchParams(location.hash.slice(1));
+    const anchor = plates.find((plate) => "#" + plate.id === location.hash);
+    const wanted = anchor ? anchor.dataset.image : given.get("i");
+    if (plates.some((plate) => plate.dataset.image === wanted)) state.image = wanted;
+    if (/^\d+$/.test(given.get("c")) && +given.get("c") < data.units.length) state.unit = given.get("c");
+    if (state.unit === null) state.unit = strongest();
+    show();
+    if (given.has("c")) {
+      $("#activations").scrollIntoView();
+      const row = $$("#activations tbody th").find((head) => head.textContent === state.unit);
+      $$("tr[aria-current]").forEach((old) => old.removeAttribute("aria-current"));
+      if (row) row.parentElement.setAttribute("aria-current", "true");
+    }
+  }
+
+  function strongest() {
+    const first = $(".plate.current .tops a, .plate .tops a", viewer);
+    return first ? new URLSearchParams(first.hash.slice(1)).get("c") : "0";
+  }
+
+  for (const [image, atlas] of atlases) {
+    atlas.interactive("Channels; arrow keys choose one", (tile) => go(image, atlas.label(tile)));
+  }
+  $$(".tops a", viewer).forEach((link) => link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const given = new URLSearchParams(link.hash.slice(1));
+    go(given.get("i"), given.get("c"));
+  }));
+  if (chooser) chooser.addEventListener("change", () => go(chooser.value, state.unit));
+  for (const name of ["colour", "scale"]) {
+    const kept = store.get(name);
+    for (const input of $$(`input[name=${name}]`)) {
+      if (input.value === kept) input.checked = true;
+      if (input.checked) viewer.dataset[name] = input.value;
+      input.addEventListener("change", () => { viewer.dataset[name] = input.value; store.set(name, input.value); show(); });
+    }
+  }
+  window.addEventListener("hashchange", read);
+  read();
+}
+
+// A kernel says which filter and channel it belongs to where the pointer or the arrow keys are.
+function kernels(atlas, names) {
+  if (atlas.count < 2) return;
+  const line = element("p", { class: "quiet", "aria-live": "polite" }, "Click a kernel or use the arrow keys.");
+  atlas.node.after(line);
+  const isColour = atlas.node.dataset.atlas.endsWith("rgb");
+  atlas.interactive("Kernels; arrow keys choose one", (tile) => {
+    atlas.select(tile);
+    const filter = names.filters[isColour ? tile : Math.floor(tile / atlas.columns)];
+    line.textContent = isColour ? `Filter ${tile}` : `Filter ${filter}, channel ${names.channels[tile % atlas.columns]}`;
+    atlas.node.setAttribute("aria-valuetext", line.textContent);
+    line.append(" ", element("a", { href: `#c=${isColour ? tile : filter}` }, "its maps"));
+  });
+}

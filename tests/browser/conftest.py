@@ -1,0 +1,71 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from reportgen.render.pages import pages
+from tests.render.sample_report import every_file, sample_report
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """The sample site on disk."""
+    root = tmp_path_factory.mktemp("site")
+    report = sample_report()
+    for path, content in every_file(report, pages(report)).items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return root
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not CHROMIUM.exists() and not os.environ.get("CI"):
+        pytest.skip(f"no Chromium at {CHROMIUM}: the pages were not opened in a browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, folder):
+    """Opens a page of the site and fails on any complaint or request to elsewhere."""
+    contexts, complaints = [], []
+
+    def opened(path, *, width=1280, scheme="light", scripts=True):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            offline=True,
+            java_script_enabled=scripts,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{path}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
+        page.on("requestfailed", lambda request: complaints.append(f"{path}: {request.url} failed"))
+        page.on("request", lambda request: outside(path, request.url))
+        page.goto(f"file://{folder}/{path}")
+        return page
+
+    def outside(path, url):
+        if not url.startswith((f"file://{folder}/", "data:")):
+            complaints.append(f"{path}: asks for {url}")
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not complaints

@@ -1,0 +1,217 @@
+import itertools
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reportgen.load.decode import UnreadableImage, decode
+from tests.load.picture_files import noise, png, saved
+
+
+def pixels(data):
+    return np.asarray(decode(data).picture)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "PPM", "TIFF"])
+def test_lossless_formats_give_the_pixels_that_were_saved(kind):
+    values = noise(5, 8)
+    decoded = decode(saved(Image.fromarray(values), kind))
+    assert decoded.picture.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(decoded.picture), values)
+    assert decoded.notes == ()
+
+
+def test_grey_stays_grey():
+    values = noise(5, 8, channels=1)
+    decoded = decode(saved(Image.fromarray(values), "PNG"))
+    assert decoded.picture.mode == "L"
+    np.testing.assert_array_equal(np.asarray(decoded.picture), values)
+
+
+# EXIF 2.3, tag 0x0112: which visual side the first stored row and the first stored column are.
+SIDES = {
+    1: ("top", "left"),
+    2: ("top", "right"),
+    3: ("bottom", "right"),
+    4: ("bottom", "left"),
+    5: ("left", "top"),
+    6: ("right", "top"),
+    7: ("right", "bottom"),
+    8: ("left", "bottom"),
+}
+
+
+def stored_as(upright, orientation):
+    """The array that a camera stores for `upright`, literally by the EXIF definition."""
+    first_row, first_column = SIDES[orientation]
+    height, width = upright.shape[:2]
+    is_turned = first_row in {"left", "right"}
+    stored = np.zeros_like(upright.swapaxes(0, 1) if is_turned else upright)
+    for row, column in itertools.product(*map(range, stored.shape[:2])):
+        along = {first_row: row, first_column: column}
+        y = along["top"] if "top" in along else height - 1 - along["bottom"]
+        x = along["left"] if "left" in along else width - 1 - along["right"]
+        stored[row, column] = upright[y, x]
+    return stored
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", SIDES)
+def test_every_exif_orientation_is_turned_upright(kind, orientation):
+    upright = noise(4, 7)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = saved(Image.fromarray(stored_as(upright, orientation)), kind, exif=exif, **options)
+    decoded = decode(data)
+    np.testing.assert_array_equal(np.asarray(decoded.picture), upright)
+    assert ("Turned upright as its EXIF orientation says." in decoded.notes) == (orientation > 1)
+
+
+@pytest.mark.parametrize("orientation", SIDES)
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "AVIF"])
+def test_lossy_formats_are_turned_upright_too(kind, orientation):
+    upright = np.zeros((16, 48, 3), np.uint8)
+    upright[:8, :24] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    several = {"save_all": True} if kind == "MPO" else {}
+    data = saved(Image.fromarray(stored_as(upright, orientation)), kind, exif=exif, **several)
+    difference = pixels(data).astype(int) - upright
+    assert np.abs(difference).mean() < 4
+
+
+def test_a_16_bit_grey_picture_is_turned_too():
+    upright = (noise(4, 7, channels=1).astype(np.uint16)) * 257
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(Image.fromarray(stored_as(upright, 6)), "PNG", exif=exif)
+    np.testing.assert_array_equal(pixels(data), upright // 257)
+
+
+def test_damaged_exif_leaves_the_picture_as_stored():
+    values = noise(4, 7)
+    data = saved(Image.fromarray(values), "PNG", exif=b"Exif\0\0not a TIFF header")
+    decoded = decode(data)
+    np.testing.assert_array_equal(np.asarray(decoded.picture), values)
+    assert decoded.notes == ("Its EXIF data is damaged, so it is shown as stored.",)
+
+
+def test_16_bit_grey_png_is_scaled_and_not_clipped():
+    decoded = decode(png(4, 1, 16, 0, [struct.pack(">4H", 0, 0x00FF, 0x80FF, 0xFFFF)]))
+    assert decoded.picture.mode == "L"
+    assert np.asarray(decoded.picture).tolist() == [[0, 1, 128, 255]]
+    assert decoded.notes == ("16 bits a pixel, scaled to 8.",)
+
+
+def test_16_bit_grey_png_shows_its_transparent_value_as_white():
+    row = struct.pack(">3H", 0x1000, 0x80FF, 0)
+    data = png(3, 1, 16, 0, [row], before_data=[(b"tRNS", struct.pack(">H", 0x1000))])
+    assert pixels(data).tolist() == [[255, 128, 0]]
+
+
+@pytest.mark.parametrize(("order", "photometric"), [("<", 0), ("<", 1), (">", 1)])
+def test_16_bit_grey_tiff_in_both_byte_orders_and_polarities(order, photometric):
+    values = [0, 0x80FF, 0xFFFF]
+    short, long = 3, 4
+    entries = [
+        (256, long, 3),
+        (257, long, 1),
+        (258, short, 16),
+        (259, short, 1),
+        (262, short, photometric),
+        (273, long, 8 + 2 + 12 * 9 + 4),
+        (277, short, 1),
+        (278, long, 1),
+        (279, long, 6),
+    ]
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
+    for tag, kind, value in entries:
+        packed = struct.pack(order + ("H2x" if kind == short else "I"), value)
+        data += struct.pack(order + "HHI", tag, kind, 1) + packed
+    data += struct.pack(order + "I3H", 0, *values)
+    expected = [0, 128, 255] if photometric == 1 else [255, 127, 0]
+    assert pixels(data).tolist() == [expected]
+
+
+def test_16_bit_pgm_is_scaled_by_its_own_maximum():
+    data = b"P5\n3 1\n65535\n" + struct.pack(">3H", 0, 0x80FF, 0xFFFF)
+    assert pixels(data).tolist() == [[0, 128, 255]]
+    data = b"P5\n3 1\n1000\n" + struct.pack(">3H", 0, 500, 1000)
+    assert pixels(data).tolist() == [[0, 128, 255]]
+
+
+def test_16_bit_rgb_png_is_cut_to_8_and_says_so():
+    decoded = decode(png(1, 1, 16, 2, [struct.pack(">3H", 0x12FF, 0x80FF, 0xFFFF)]))
+    assert np.asarray(decoded.picture).tolist() == [[[0x12, 0x80, 0xFF]]]
+    assert decoded.notes == ("16 bits a channel, cut to 8.",)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_numbers_without_a_range_are_refused(mode):
+    data = saved(Image.new(mode, (5, 3), 1), "TIFF")
+    with pytest.raises(UnreadableImage, match="no defined range"):
+        decode(data)
+
+
+def test_alpha_is_laid_on_white():
+    values = noise(5, 8, channels=4)
+    decoded = decode(saved(Image.fromarray(values, "RGBA"), "PNG"))
+    colour, alpha = values[..., :3].astype(float), values[..., 3:].astype(float) / 255
+    expected = colour * alpha + 255 * (1 - alpha)
+    np.testing.assert_allclose(np.asarray(decoded.picture), expected, atol=1)
+    assert decoded.notes == ("Its transparent parts are shown on white.",)
+
+
+def test_grey_with_alpha_is_laid_on_white():
+    data = png(3, 1, 8, 4, [bytes([0, 255, 0, 0, 100, 51])])
+    assert pixels(data)[..., 0].tolist() == [[0, 255, 224]]
+
+
+def test_an_opaque_alpha_channel_changes_nothing_and_is_not_mentioned():
+    values = noise(5, 8, channels=4)
+    values[..., 3] = 255
+    decoded = decode(saved(Image.fromarray(values, "RGBA"), "PNG"))
+    np.testing.assert_array_equal(np.asarray(decoded.picture), values[..., :3])
+    assert decoded.notes == ()
+
+
+def test_palette_with_a_transparent_entry():
+    palette = bytes([10, 20, 30, 200, 100, 50, 0, 0, 255])
+    chunks = [(b"PLTE", palette), (b"tRNS", bytes([255, 0]))]
+    data = png(3, 1, 8, 3, [bytes([0, 1, 2])], before_data=chunks)
+    assert pixels(data).tolist() == [[[10, 20, 30], [255, 255, 255], [0, 0, 255]]]
+
+
+def test_palette_without_transparency():
+    palette = bytes([10, 20, 30, 200, 100, 50])
+    data = png(2, 1, 8, 3, [bytes([1, 0])], before_data=[(b"PLTE", palette)])
+    assert pixels(data).tolist() == [[[200, 100, 50], [10, 20, 30]]]
+
+
+def test_one_bit_is_black_and_white():
+    assert pixels(png(4, 1, 1, 0, [bytes([0b01010000])])).tolist() == [[0, 255, 0, 255]]
+
+
+def test_cmyk_is_converted():
+    inks = np.array([[[0, 255, 255, 0], [0, 0, 0, 255], [255, 0, 0, 0], [0, 0, 0, 51]]], np.uint8)
+    decoded = decode(saved(Image.fromarray(inks, "CMYK"), "TIFF"))
+    expected = [[[255, 0, 0], [0, 0, 0], [0, 255, 255], [204, 204, 204]]]
+    assert np.asarray(decoded.picture).tolist() == expected
+    assert decoded.notes == ("CMYK, converted to RGB without its colour profile.",)
+
+
+def test_cmyk_jpeg_with_inverted_inks():
+    red = Image.new("CMYK", (16, 8), (0, 255, 255, 0))
+    middle = pixels(saved(red, "JPEG", quality=95))[4, 8]
+    np.testing.assert_allclose(middle, [255, 0, 0], atol=4)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_the_first_of_several_frames_is_used(kind):
+    first, second = Image.new("RGB", (6, 4), (255, 0, 0)), Image.new("RGB", (6, 4), (0, 0, 255))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    decoded = decode(saved(first, kind, save_all=True, append_images=[second], **options))
+    assert np.asarray(decoded.picture)[2, 3].tolist() == [255, 0, 0]
+    assert decoded.notes == ("The file holds several pictures; the first is used.",)

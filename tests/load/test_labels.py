@@ -1,0 +1,141 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+from torchvision.models import SqueezeNet1_1_Weights
+
+from reportgen.errors import OptionError
+from reportgen.load.images import ImageFile, ImageSet
+from reportgen.load.labels import class_names, true_indices
+from reportgen.load.model import LoadedModel
+from reportgen.options import Options
+from reportgen.report.records import Preprocessing
+
+PREPROCESSING = Preprocessing(8, 8, 8, "bilinear", (0.5,), (0.5,), 1, "stated by flag", False)
+LOADED = LoadedModel(
+    module=nn.Identity(),
+    file="net.pth",
+    sha256="",
+    architecture="net",
+    architecture_source="",
+    format="state_dict",
+    dtype="float32",
+    preprocessing=None,
+    labels=(),
+    labels_source="",
+    in_channels=1,
+    input_size=None,
+    notes=(),
+)
+
+
+def images(*folders):
+    files = tuple(
+        ImageFile(Path("x.png"), f"{folder}/{index}.png", f"s{index}", "", 8, 8, folder, ())
+        for index, folder in enumerate(folders)
+    )
+    return ImageSet(files, (), PREPROCESSING)
+
+
+def options(labels=""):
+    return Options(Path("net.pth"), (), labels=str(labels))
+
+
+def names(classes, labels="", *, loaded=LOADED, folders=(None,)):
+    return class_names(loaded, images(*folders), options(labels), classes)
+
+
+def test_a_text_file_has_one_name_a_line(tmp_path):
+    (tmp_path / "names.txt").write_text("\ufefftench \ngreat white shark\r\ncafé\n\n", "utf-8")
+    expected = ("tench", "great white shark", "café")
+    assert names(3, tmp_path / "names.txt") == (expected, "names.txt, stated by flag")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["tench", "shark", "cock"],
+        {"0": "tench", "2": "cock", "1": "shark"},
+        {"2": ["n1", "cock"], "0": ["n2", "tench"], "1": ["n3", "shark"]},
+        {"cock": 2, "shark": 1, "tench": 0},
+    ],
+)
+def test_json_in_the_shapes_that_people_have(tmp_path, content):
+    (tmp_path / "names.json").write_text(json.dumps(content))
+    assert names(3, tmp_path / "names.json")[0] == ("tench", "shark", "cock")
+
+
+def test_imagenet_names_by_word():
+    given, source = names(1000, "imagenet")
+    assert list(given) == SqueezeNet1_1_Weights.DEFAULT.meta["categories"]
+    assert source == "ImageNet-1k, stated by flag"
+
+
+def test_another_count_is_refused_with_both_numbers(tmp_path):
+    with pytest.raises(OptionError, match="has 1000 names, and the network has 10 classes"):
+        names(10, "imagenet")
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    with pytest.raises(OptionError, match="has 2 names, and the network has 3 classes"):
+        names(3, tmp_path / "names.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\n\nb\n", "name 2 is empty"),
+        (b'{"0": "a", "2": "b"}', "neither a JSON list"),
+        (b'{"a": 0, "b": 0}', "neither a JSON list"),
+        (b'{"zero": "a"}', "neither a JSON list"),
+        (b'["a", ', "neither a JSON list"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+    ],
+)
+def test_files_that_hold_no_names(tmp_path, content, message):
+    (tmp_path / "names").write_bytes(content)
+    with pytest.raises(OptionError, match=message):
+        names(3, tmp_path / "names")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(OptionError, match=r"nowhere\.txt cannot be read: No such file"):
+        names(3, tmp_path / "nowhere.txt")
+
+
+def test_the_order_of_sources():
+    known = replace(LOADED, labels=("x", "y"), labels_source="known with the weights")
+    folders = ("dog", "Cat", "dog")
+    assert names(2, loaded=known, folders=folders) == (("x", "y"), "known with the weights")
+    expected = (("Cat", "dog"), "folder names, numbered in alphabetical order")
+    assert names(2, folders=folders) == expected
+    assert names(3, folders=folders) == (("class 0", "class 1", "class 2"), "no names are known")
+
+
+def test_true_classes_from_folder_names():
+    labels = ("T-shirt/top", "Ankle boot", "crane", "crane", "7", "x")
+    folders = (
+        "t-shirt top",
+        "ANKLE_BOOT",
+        "ankle-boot",
+        "crane",
+        "3",
+        "005",
+        "7",
+        "6",
+        "cat",
+        None,
+    )
+    assert true_indices(images(*folders), labels) == (0, 1, 1, None, 3, 5, 4, None, None, None)
+
+
+def test_imagenet_folders_named_by_wordnet_id():
+    labels = tuple(SqueezeNet1_1_Weights.DEFAULT.meta["categories"])
+    folders = ("n02123045", "n07920052", "n99999999", "tench")
+    found = true_indices(images(*folders), labels)
+    assert found == (labels.index("tabby"), labels.index("espresso"), None, 0)
+    assert true_indices(images("n02123045"), ("a", "b")) == (None,)
+
+
+def test_names_of_marks_alone_are_told_apart():
+    assert true_indices(images("+", "-"), ("-", "+")) == (1, 0)

@@ -1,0 +1,267 @@
+import ast
+import json
+import re
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+
+import reportgen.render
+from reportgen.render.pages import pages
+from reportgen.render.site import LAYERS_PER_PAGE, PARAMETERS_PER_PAGE, Site
+from tests.render.sample_report import HOSTILE, SLUGS, sample_report
+from tests.render.walk import Page
+
+KILO = 1000
+
+
+@pytest.fixture(scope="module")
+def parsed(html):
+    return {path: Page(path, text) for path, text in html.items()}
+
+
+def test_every_page_there_should_be(html, report):
+    wanted = {"index.html", "about.html", "layers/index.html", "images/index.html"}
+    wanted |= {"architecture.html", "weights.html", "dead_filters.html", "frequencies.html"}
+    wanted |= {f"layers/{slug}.html" for slug in SLUGS}
+    wanted |= {"images/chelsea.html", "images/night-sky.html"}
+    assert set(html) == wanted
+
+
+def test_same_report_same_bytes(report, site):
+    again = dict(pages(sample_report()))
+    assert again == {path: site[path] for path in again}
+
+
+def test_every_link_and_anchor_resolves(parsed, site, report):
+    units = {f"layers/{layer.slug}.html": layer.units for layer in report.layers}
+    checked = 0
+    for path, page in parsed.items():
+        for target, anchor in page.links():
+            assert target in site, f"{path} points to {target}, which is not there"
+            if anchor.startswith(("c=", "i=")):
+                given = parse_qs(anchor)
+                assert int(given["c"][0]) < units[target], f"{path}: no unit for #{anchor}"
+                if "i" in given:
+                    assert f"i-{given['i'][0]}" in parsed[target].ids
+            elif anchor and target in parsed:
+                assert anchor in parsed[target].ids, f"{path}: {target} has no #{anchor}"
+            checked += 1
+    assert checked > 500
+
+
+def test_drawings_refer_to_filters_of_their_own_page(parsed, html):
+    for path, page in parsed.items():
+        for name in re.findall(r"url\(#([\w-]+)\)", html[path]):
+            assert name in page.ids, f"{path}: no filter or gradient {name}"
+
+
+def test_filters_of_the_style_sheet_stand_on_every_page(parsed, site):
+    names = set(re.findall(r"url\(#([\w-]+)\)", site["assets/report.css"].decode()))
+    assert names == {"grey", "viridis", "magma", "diverging"}
+    assert all(names <= set(page.ids) for page in parsed.values())
+
+
+def test_ids_are_unique(parsed):
+    for path, page in parsed.items():
+        assert len(page.ids) == len(set(page.ids)), path
+
+
+def test_references_by_id_resolve(parsed):
+    for path, page in parsed.items():
+        for _, attributes in page.tags:
+            for name in ("aria-labelledby", "for", "data-copy"):
+                if name in attributes:
+                    assert attributes[name] in page.ids, f"{path}: {name}={attributes[name]}"
+
+
+def test_nothing_comes_from_the_network(html, site):
+    for path, text in html.items():
+        loads = re.findall(r'(?:src|href|srcset|action|data)="([^"]*)"', text)
+        assert not [url for url in loads if re.match(r"[a-z]+:|//", url)], path
+    for name in ("assets/report.css", "assets/report.js"):
+        outside = re.findall(r"https?://[\w.]+", site[name].decode())
+        assert set(outside) <= {"http://www.w3.org"}, name
+        assert "@import" not in site[name].decode()
+
+
+def test_content_security_policy_is_obeyed(parsed):
+    for path, page in parsed.items():
+        policy = [m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+        assert policy[0]["content"].startswith("default-src 'none'; img-src 'self' data:;")
+        for tag, attributes in page.tags:
+            assert tag != "style", path
+            assert "style" not in attributes, f"{path}: <{tag} style>"
+            assert not [name for name in attributes if name.startswith("on")], f"{path}: <{tag}>"
+        assert all("src" in script for script in page.all("script")), path
+
+
+def test_hostile_names_are_text(parsed, html):
+    shown = 0
+    for path, page in parsed.items():
+        assert HOSTILE not in html[path], path
+        assert len(page.all("script")) == (2 if re.match(r"layers/(?!index)", path) else 1), path
+        shown += page.text.count(HOSTILE)
+    assert shown > 50
+
+
+def test_pages_are_light(html, site):
+    for path, text in html.items():
+        assert len(text.encode()) <= 100 * KILO, path
+    assert len(site["assets/report.css"]) + len(site["assets/report.js"]) <= 40 * KILO
+
+
+def test_every_page_has_its_landmarks(parsed):
+    for path, page in parsed.items():
+        assert page.all("html")[0]["lang"] == "en"
+        assert [len(page.all(tag)) for tag in ("main", "h1", "footer")] == [1] * 3, path
+        assert "title" in [tag for tag, _ in page.tags[: page.tags.index(("body", {}))]]
+        assert page.all("a")[0] == {"class": "skip", "href": "#main"}
+        current = [a for a in page.all("a") if a.get("aria-current") == "page"]
+        assert current, path
+
+
+def test_headings_skip_no_level(parsed):
+    for path, page in parsed.items():
+        levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+        for before, after in zip(levels, levels[1:], strict=False):
+            assert after <= before + 1, f"{path}: h{before}, h{after}"
+
+
+def test_pictures_have_size_and_words(parsed):
+    for path, page in parsed.items():
+        for image in page.all("img"):
+            assert {"alt", "width", "height"} <= image.keys(), path
+            assert image["loading"] == "lazy"
+        for drawing in page.all("svg"):
+            is_named = "aria-label" in drawing or drawing.get("aria-hidden") == "true"
+            assert is_named or "chart" in drawing["class"], f"{path}: {drawing}"
+
+
+def test_tables_name_their_columns(parsed, report):
+    page = parsed["layers/features.1.html"]
+    statistics = report.layers[1].panels["activations"].blocks["statistics"]
+    heads = [head for head in page.all("th") if head.get("scope") == "col"]
+    assert len(heads) == len(statistics.columns)
+    assert {head["title"] for head in heads} == {column.hint for column in statistics.columns}
+    rows = [head for head in page.all("th") if head.get("scope") == "row"]
+    assert len(rows) == len(statistics.rows)
+
+
+def test_long_tables_are_cut_and_say_so(parsed):
+    page = parsed["layers/features.4.html"]
+    assert len([head for head in page.all("th") if head.get("scope") == "row"]) == 256
+    assert "The first 256 of 2,048 rows; the CSV has all." in page.text
+
+
+def test_failed_sections_keep_their_place(parsed):
+    own = parsed["frequencies.html"].text
+    assert "Frequencies could not be made." in own
+    assert f"ValueError: {HOSTILE}" in own
+    for slug in SLUGS:
+        text = parsed[f"layers/{slug}.html"].text
+        assert "Attention could not be made." in text
+        assert text.index("Activations") < text.index("Attention could not be made.")
+
+
+def test_no_evidence_does_not_look_like_evidence(parsed):
+    assert "No evidence." in parsed["images/night-sky.html"].text
+    assert "No evidence." not in parsed["images/chelsea.html"].text
+
+
+def test_findings_are_sorted_and_linked(parsed, html):
+    text = parsed["index.html"].text
+    order = ["1 of 12 units never fires", "night sky is wrong", "With 3 images", "Half of features.0"]
+    assert sorted(order, key=text.index) == order
+    for href in ("layers/features.1.html#c=3", "images/night-sky.html#occlusion"):
+        assert f'href="{href}"' in html["index.html"]
+
+
+def test_crops_show_the_tile_they_name(parsed, report):
+    """The view box of the most active channel's crop is where that channel's tile stands."""
+    page = parsed["layers/features.0.html"]
+    atlas = report.layers[0].panels["activations"].blocks["image:chelsea"]
+    crop = next(d for d in page.all("svg") if d.get("class") == "tile tinted")
+    best = int(np.argmax(atlas.high))
+    assert next(a["href"] for a in page.all("a") if "#c=" in a["href"]) == f"#c={best}&i=chelsea"
+    x, y, width, height = map(int, crop["viewbox"].split())
+    picture = atlas.pixels.values()
+    tile = picture[y : y + height, x : x + width]
+    assert (height, width) == (24, 32)
+    assert tile.min() == 0
+    assert tile.max() == 254
+    row, column = divmod(best, atlas.columns)
+    assert (y, x) == (row * 25, column * 33)
+
+
+def test_layer_script_holds_ranges_and_statistics(site, report):
+    script = site["data/features.4.js"].decode()
+    data = json.loads(script.removeprefix("window.layerData = ").removesuffix(";\n"))
+    atlas = report.layers[5].panels["activations"].blocks["image:night-sky"]
+    given = data["atlases"]["activations.image:night-sky"]
+    np.testing.assert_allclose(given["low"], atlas.low, rtol=5e-5)
+    np.testing.assert_allclose(given["high"], atlas.high, rtol=5e-5)
+    assert given["labels"] == list(atlas.labels)
+    assert len(data["units"]) == 2048
+    assert data["units"][3][data["columns"].index("State")] == "dead"
+
+
+def test_tables_are_whole_in_csv(site, report):
+    lines = site["data/activations.features.4.statistics.csv"].decode().splitlines()
+    table = report.layers[5].panels["activations"].blocks["statistics"]
+    assert len(lines) == 1 + 2048
+    assert lines[0].startswith("Unit,Mean,Std,Min,Max,Above zero (share)")
+    assert float(lines[5].split(",")[1]) == pytest.approx(table.rows[4][1], rel=1e-8)
+
+
+def test_text_that_starts_like_a_formula_stays_text(report):
+    from reportgen.render.tables import table_csv
+    from reportgen.report.blocks import Column, Table
+
+    table = Table("", (Column("Name"), Column("Value")), (("=1+1", -2.5), ("@x", None)))
+    assert table_csv(table).decode() == "Name,Value\n'=1+1,-2.5\n'@x,\n"
+
+
+def test_links_to_weights_find_their_page(report):
+    from dataclasses import replace
+
+    many = tuple(
+        replace(report.parameters[0], name=f"block{i}.weight") for i in range(PARAMETERS_PER_PAGE + 1)
+    )
+    site = Site(replace(report, parameters=many))
+    assert site.href("weights.html#block0.weight", "index.html") == "weights.html#block0.weight"
+    last = f"block{PARAMETERS_PER_PAGE}.weight"
+    assert site.href(f"weights.html#{last}", "layers/a.html") == f"../weights-2.html#{last}"
+
+
+def test_a_large_network_keeps_its_pages_light(report):
+    """700 calls and 600 parameters, as the largest torchvision networks have."""
+    from dataclasses import replace
+
+    layers = tuple(
+        replace(report.layers[1], slug=f"block{i // 9}.layer{i}", name=f"features.denseblock{i // 40}.denselayer{i}.relu1", inputs=())
+        for i in range(700)
+    )
+    parameters = tuple(
+        replace(report.parameters[0], name=f"features.denseblock{i // 40}.denselayer{i}.weight")
+        for i in range(600)
+    )
+    bare = tuple(replace(image, panels={}) for image in report.images)
+    sections = tuple(replace(section, panel=None) if section.name == "overview" else section for section in report.sections)
+    big = replace(report, layers=layers, parameters=parameters, images=bare, sections=sections)
+    sizes = {path: len(content) for path, content in pages(big) if path.endswith(".html")}
+    assert max(sizes.values()) <= 100 * KILO, max(sizes, key=sizes.get)
+    assert {"weights-7.html", f"layers/index-{-(-700 // LAYERS_PER_PAGE)}.html"} <= sizes.keys()
+
+
+def test_render_imports_no_torch_and_draws_nothing_itself():
+    for file in Path(reportgen.render.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                assert name.split(".")[0] not in {"torch", "torchvision", "matplotlib", "seaborn", "PIL"}
