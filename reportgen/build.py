@@ -90,6 +90,7 @@ def _study(options: Options, progress: Progress) -> tuple[Study, str]:
         image_records=image_records(images, evidence, labels, truth, pictured),
         parameter_records=parameter_records(loaded.module),
         labels=labels,
+        progress=progress.reached,
     )
     return study, labels_source
 

@@ -150,7 +150,10 @@ function layerPage() {
     plates.forEach((plate) => plate.classList.toggle("current", plate.dataset.image === state.image));
     if (chooser) chooser.value = state.image;
     const atlas = atlases.get(state.image);
-    if (!atlas) return;
+    if (!atlas) {
+      describe(null, -1);
+      return;
+    }
     const target = scale();
     const tile = atlas.find(state.unit);
     atlas.veil(target);
@@ -167,10 +170,11 @@ function layerPage() {
 
   function describe(atlas, tile, target) {
     const facts = (data.units[state.unit] || []).map((value, index) => [data.columns[index], value]);
-    const title = element("h3", {}, "Channel ", element("output", { id: "channel" }, state.unit));
+    const title = element("h3", {}, atlas ? "Channel " : "Unit ", element("output", { id: "channel" }, state.unit));
     const all = [element("h4", {}, `On ${data.images}`), table(facts), element("a", { href: hash() }, "Link to this channel")];
     if (tile < 0) {
-      panel.replaceChildren(title, element("p", { class: "quiet" }, `No map of it is kept: ${atlas.count} of ${data.units.length} channels have one.`), ...all);
+      const why = atlas ? `No map of it is kept: ${atlas.count} of ${data.units.length} channels have one.` : "";
+      panel.replaceChildren(title, element("p", { class: "quiet" }, why), ...all);
       return;
     }
     const [low, high] = atlas.range(tile);
@@ -213,14 +217,14 @@ function layerPage() {
   }
 
   function strongest() {
-    const first = $(".plate.current .tops a, .plate .tops a", viewer);
+    const first = $(`[data-image="${state.image}"] :is(.tops, .largest) a`, viewer);
     return first ? new URLSearchParams(first.hash.slice(1)).get("c") : "0";
   }
 
   for (const [image, atlas] of atlases) {
     atlas.interactive("Channels; arrow keys choose one", (tile) => go(image, atlas.label(tile)));
   }
-  $$(".tops a", viewer).forEach((link) => link.addEventListener("click", (event) => {
+  $$(".tops a, .largest a", viewer).forEach((link) => link.addEventListener("click", (event) => {
     event.preventDefault();
     const given = new URLSearchParams(link.hash.slice(1));
     go(given.get("i"), given.get("c"));

@@ -24,6 +24,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
     "cli": EVERYTHING,
+    "rerender": frozenset({"reportgen.render", "reportgen.report", "reportgen.write"}),
     "build": EVERYTHING,
     "report": frozenset({"numpy", "PIL", "cattrs", "reportgen.errors", "reportgen.report"}),
     "figures": frozenset(

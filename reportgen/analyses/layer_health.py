@@ -14,6 +14,9 @@ END = 1 / 64
 "How close to an end of its range a sigmoid or tanh is saturated."
 
 NEARLY_INPUT = 0.99
+GATES = frozenset({"sigmoid", "hardsigmoid", "logsigmoid", "softmax", "logsoftmax"})
+"Activations that give weights or probabilities: alike in shape, but not what they take."
+
 SCALE_RATIO = 1e3
 
 RULES = (
@@ -25,8 +28,8 @@ RULES = (
     ),
     Rule(
         "identity-layers",
-        "Warning: the output of a convolution, linear layer or activation correlates more than "
-        "0.99 with its input on the first image.",
+        "Warning: the output of a convolution, linear layer or activation (gates such as the "
+        "sigmoid aside) correlates more than 0.99 with its input on the first image.",
     ),
     Rule(
         "activation-scale",
@@ -69,7 +72,7 @@ def saturation(call: Call, seen: LayerEvidence) -> tuple[float, str] | None:
     Counted in the bins of the histogram, whose edges are multiples of a power of two: the bounds
     6 and 1 - 1/64 are such edges. None for activations without bounds.
     """
-    name = call.type.rsplit(".", 1)[-1].strip("_").casefold()
+    name = _plain_type(call)
     edges = (np.arange(256) - 128) * 2.0**seen.histogram.exponent
     width = 2.0**seen.histogram.exponent
     upper = edges >= 1 - END
@@ -83,6 +86,11 @@ def saturation(call: Call, seen: LayerEvidence) -> tuple[float, str] | None:
         return None
     total = int(seen.histogram.counts.sum())
     return (float(seen.histogram.counts[ends].sum()) / total, words) if total else None
+
+
+def _plain_type(call: Call) -> str:
+    """`relu6` for `ReLU6`, `F.relu6` and `relu6_`."""
+    return call.type.rsplit(".", 1)[-1].replace("_", "").casefold()
 
 
 def _saturated(study: Study) -> Iterator[Finding]:
@@ -102,6 +110,7 @@ def _nearly_input(study: Study) -> Iterator[Finding]:
         similarity = study.evidence.input_similarity.get(call.key)
         # A norm rescales each channel and a pooling layer blurs: like their input by design.
         is_meant_to_change = call.kind in {"conv", "linear", "activation"}
+        is_meant_to_change &= _plain_type(call) not in GATES
         if similarity is not None and is_meant_to_change and similarity > NEARLY_INPUT:
             text = f"{layer.title} gives nearly what it takes: correlation {similarity:.4f} "
             text += f"between its input and output on {study.image_records[0].path}."

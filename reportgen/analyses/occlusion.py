@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.occlusion_findings import (
     NO_EFFECT,
     RULES,
@@ -13,7 +14,6 @@ from reportgen.analyses.occlusion_findings import (
     occlusion_findings,
     place_of,
 )
-from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import label_of
 from reportgen.errors import OptionError

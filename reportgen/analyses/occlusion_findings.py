@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.answers import image_link
+from reportgen.analyses.findings import counted, few, percent
 from reportgen.probe.occlusion import OcclusionResult
-from reportgen.report.records import Finding, Image, Rule
+from reportgen.report.records import Finding, Image, Rule, Severity
 
 NO_EFFECT = 0.01
 "A largest drop in probability below this is no evidence."
@@ -22,7 +22,8 @@ FRAGILE = 0.5
 RULES = (
     Rule(
         "occlusion-no-effect",
-        "Warning: no occluder lowers the probability of the target by 0.01 or more.",
+        "Info: no occluder lowers the probability of the target by 0.01 or more; a warning where "
+        "this is so for every pictured image.",
     ),
     Rule("fragile-answer", "Warning: the answer changes at more than 50 % of the positions."),
     Rule(
@@ -71,11 +72,12 @@ def occlusion_findings(seen: Sequence[Hidden]) -> tuple[Finding, ...]:
 
 
 def _without_effect(seen: Sequence[Hidden]) -> Iterator[Finding]:
-    for hidden in seen:
-        if hidden.drop < NO_EFFECT:
-            text = f"{hidden.image.path}: hiding any part lowers the probability of "
-            text += f"{hidden.target.label} by less than 0.01, so its map is no evidence."
-            yield Finding("warning", "occlusion-no-effect", text, _link(hidden))
+    idle = [hidden for hidden in seen if hidden.drop < NO_EFFECT]
+    severity: Severity = "warning" if len(idle) == len(seen) else "info"
+    for hidden in idle:
+        text = f"{hidden.image.path}: hiding any part lowers the probability of "
+        text += f"{hidden.target.label} by less than 0.01, so its map is no evidence."
+        yield Finding(severity, "occlusion-no-effect", text, _link(hidden))
 
 
 def _fragile(seen: Sequence[Hidden]) -> Iterator[Finding]:

@@ -150,7 +150,7 @@ def _weights(
         return found, ()
     if isinstance(found, Stub) and found.name.startswith("__torch__."):
         raise ModelError(
-            f"{file} holds no weights by name: it is a frozen TorchScript, whose weights are part of "
+            f"{file} holds no weights by name: it is a frozen TorchScript, whose weights are in "
             "its code; save the state_dict instead."
         )
     if not isinstance(found, Mapping):

@@ -1,5 +1,6 @@
 """What a file is, told by its bytes and never by its extension."""
 
+import codecs
 import io
 import json
 import re
@@ -89,10 +90,18 @@ def _what_else(head: bytes) -> str:
             "is a plain pickle, not a file of torch.save; load it where it was made and save the "
             "weights with torch.save(model.state_dict(), FILE) or as safetensors."
         )
-    text = head.decode("utf-8", errors="replace")
-    if all(character.isprintable() or character.isspace() for character in text.rstrip("\ufffd")):
+    if _is_text(head):
         return "is a text file, not a model."
     return f"is not a model file that reportgen knows (it begins with {head[:4].hex(' ')})."
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        # The last character may be cut in two.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)
 
 
 def _check_safetensors(stream: IO[bytes], file: str, size: int) -> None:

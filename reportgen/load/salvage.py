@@ -21,7 +21,7 @@ _SAFE_GLOBALS = threading.Lock()
 
 
 # Shared modules are listed once per path, which a hostile file could multiply without end.
-_MOST_MODULES = 100_000
+_MOST_MODULES = 20_000
 # Wrappers around a whole network: they add a level and no weights.
 _WRAPPERS = frozenset(
     {"DataParallel", "DistributedDataParallel", "OptimizedModule", "AveragedModel"}

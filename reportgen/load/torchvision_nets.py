@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from reportgen.report.records import Preprocessing
 
@@ -52,20 +54,25 @@ def variants(name: str) -> list[dict[str, Any]]:
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """A torchvision classifier without values, where it can be built so: on the meta device."""
+    """A torchvision classifier with shapes but no values yet: on the meta device."""
     from torchvision import models
 
     if name in REORDERS_COLOURS:
         # The values are loaded; without this torchvision warns and draws them for seconds.
         arguments = {"init_weights": False, **arguments}
-    try:
-        with torch.device("meta"):
-            net: nn.Module = models.get_model(name, **arguments)
-    except NotImplementedError:
-        # RegNet computes its widths with tensors, which must have values.
-        with torch.random.fork_rng(devices=[]):
-            net = models.get_model(name, **arguments)
+    with torch.device("meta"), _Counting() if name.startswith("regnet") else nullcontext():
+        net: nn.Module = models.get_model(name, **arguments)
     return net
+
+
+class _Counting(TorchFunctionMode):
+    """Keeps the tensors with which RegNet computes its widths off the meta device."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        device = {"device": "cpu"} if function in (torch.arange, torch.tensor) else {}
+        return function(*args, **{**(kwargs or {}), **device})
 
 
 def first_convolution(net: nn.Module) -> str:

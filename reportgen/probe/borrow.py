@@ -17,7 +17,11 @@ def borrowed(module: nn.Module) -> Iterator[None]:
     tell what is computed.
     """
     flags = [(part, part.training) for part in module.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    buffers = [
+        (part, name, buffer, buffer.detach().clone())
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
     devices = {p.device for p in module.parameters() if p.device.type == "cuda"}
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with torch.random.fork_rng(devices=sorted(devices, key=str)), torch.no_grad():
@@ -31,7 +35,6 @@ def borrowed(module: nn.Module) -> Iterator[None]:
             torch.backends.mha.set_fastpath_enabled(fast_path)
             for part, flag in flags:
                 part.training = flag
-            for buffer, value in buffers:
-                # NaN differs from itself, so such a buffer is written back needlessly: harmless.
-                if not torch.equal(buffer, value):
-                    pass
+            for part, name, buffer, value in buffers:
+                # A network may write into a buffer, or put another tensor in its place.
+                setattr(part, name, buffer.copy_(value))

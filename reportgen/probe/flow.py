@@ -30,6 +30,8 @@ class Flow:
     sources: tuple[CallKey, ...]
     "Calls whose output it was made from."
     is_rectified: bool = False
+    is_constant: bool = False
+    "True where it does not depend on the image."
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +77,20 @@ class Operation:
     def spans(self) -> Spans:
         """Of all operands together."""
         return (
-            joined([flow.spans[0] for flow in self.flows]),
-            joined([flow.spans[1] for flow in self.flows]),
+            joined([flow.spans[0] for flow in self.flows], self.image[0]),
+            joined([flow.spans[1] for flow in self.flows], self.image[1]),
+        )
+
+    @property
+    def settled(self) -> Spans:
+        """What is seen after positions were moved or mixed in an unknown way.
+
+        That is unknown, too, unless all positions saw the same before.
+        """
+        down, across = self.spans
+        return (
+            down if down and not down.step else None,
+            across if across and not across.step else None,
         )
 
     def gathered(self, *axes: Axis, spans: Spans | None = None) -> Spans:
@@ -95,7 +109,7 @@ class Operation:
                 return UNSEEN
             for direction in DIRECTIONS.get(role, ()):
                 if 1 < size < extent:
-                    result[direction] = None
+                    result[direction] = self.settled[direction]
                 elif size > 1:
                     # Tokens may hold more than the grid, so nothing is said of their spacing.
                     known = result[direction] if role != "token" else None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from reportgen.probe.flow import DIRECTIONS, UNSEEN, Known, Operation, Rule, picked, shifted
+from reportgen.probe.flow import DIRECTIONS, Known, Operation, Rule, picked, shifted
 from reportgen.probe.layout import Axis, Layout, axis, broadcast, reshape, resized, role_of
 
 
@@ -42,10 +42,10 @@ def _order(operation: Operation, ndim: int) -> list[int]:
 def _pad(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout, spans = operation.layout, operation.spans
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     pads = operation.argument(1, "pad")
     if operation.argument(2, "mode", "constant") == "circular":
-        spans = UNSEEN
+        spans = operation.settled
     axes = list(layout)
     for i in range(len(pads) // 2):
         place = len(axes) - 1 - i
@@ -55,7 +55,7 @@ def _pad(operation: Operation, result: torch.Tensor, _: int) -> Known:
 
 
 def _shuffled(operation: Operation, result: torch.Tensor, _: int) -> Known:
-    return operation.layout, UNSEEN
+    return operation.layout, operation.settled
 
 
 def _expanded(operation: Operation, result: torch.Tensor, _: int) -> Known:
@@ -65,13 +65,13 @@ def _expanded(operation: Operation, result: torch.Tensor, _: int) -> Known:
 
 def _tiled(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout = operation.layout
-    return broadcast([layout], result.shape) if layout else None, UNSEEN
+    return broadcast([layout], result.shape) if layout else None, operation.settled
 
 
 def _cat(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layouts = [flow.layout for flow in operation.flows if flow.layout is not None]
     if len(layouts) < len(operation.flows):
-        return None, UNSEEN
+        return None, operation.settled
     (dim,) = operation.dims(1, 0)
     roles = {role_of(layout[dim]) for layout in layouts}
     role = roles.pop() if len(roles) == 1 else "token"
@@ -79,7 +79,7 @@ def _cat(operation: Operation, result: torch.Tensor, _: int) -> Known:
     if role != "token" and len(operation.argument(0, "tensors")) > 1:
         # Tokens that are added to those of the image, such as ViT's class token, see nothing new.
         for direction in DIRECTIONS.get(role, ()):
-            spans[direction] = None
+            spans[direction] = operation.settled[direction]
     axes = list(layouts[0])
     axes[dim] = axis(role, result.shape[dim])
     return tuple(axes), (spans[0], spans[1])
@@ -88,7 +88,7 @@ def _cat(operation: Operation, result: torch.Tensor, _: int) -> Known:
 def _stack(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout = operation.flows[0].layout
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     dim = operation.argument(1, "dim", 0) % result.ndim
     new: Layout = (*layout[:dim], axis("branch", result.shape[dim]), *layout[dim:])
     return new, operation.spans
@@ -97,17 +97,17 @@ def _stack(operation: Operation, result: torch.Tensor, _: int) -> Known:
 def _split(operation: Operation, result: torch.Tensor, number: int) -> Known:
     layout, spans = operation.layout, operation.spans
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     (dim,) = operation.dims(2, 0)
     if number and role_of(layout[dim]) in DIRECTIONS:
-        spans = UNSEEN
+        spans = operation.settled
     return (*layout[:dim], resized(layout[dim], result.shape[dim]), *layout[dim + 1 :]), spans
 
 
 def _narrow(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout = operation.layout
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     (dim,) = operation.dims(1, 0)
     spans = shifted(operation.spans, layout[dim], operation.argument(2, "start"))
     return (*layout[:dim], resized(layout[dim], result.shape[dim]), *layout[dim + 1 :]), spans
@@ -116,7 +116,7 @@ def _narrow(operation: Operation, result: torch.Tensor, _: int) -> Known:
 def _pick(operation: Operation, result: torch.Tensor, number: int) -> Known:
     layout = operation.layout
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     (dim,) = operation.dims(1, 0)
     position = number
     if operation.name == "select":
@@ -131,7 +131,7 @@ def _getitem(operation: Operation, result: torch.Tensor, _: int) -> Known:
     items = list(index) if isinstance(index, tuple) else [index]
     is_plain = all(item is None or item is ... or type(item) in (int, slice) for item in items)
     if layout is None or not is_plain:
-        return None, UNSEEN
+        return None, operation.settled
     taken = sum(item is not None and item is not ... for item in items)
     if ... not in items:
         items.append(...)

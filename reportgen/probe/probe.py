@@ -1,7 +1,7 @@
 """Runs the network over the images, once, and keeps what it saw: the only way to run it."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import TypeAlias, TypeVar
@@ -54,14 +54,24 @@ class Probe:
         self.batch_size = batch_size
         self.gives_probabilities = False
         "Whether the outputs sum to one, so that no softmax is due; known after `collect`."
+        self._is_borrowed = False
         tensors = [*module.parameters(), *module.buffers()]
         is_there = all(tensor.device == self.device for tensor in tensors)
         self._module = module if is_there else deepcopy(module).to(self.device)
         self._dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
 
-    def borrow(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def borrow(self) -> Iterator[None]:
         """Borrows the network for many calls of `logits`: quicker than once for each."""
-        return borrowed(self._module)
+        if self._is_borrowed:
+            yield
+            return
+        with borrowed(self._module):
+            self._is_borrowed = True
+            try:
+                yield
+            finally:
+                self._is_borrowed = False
 
     def logits(self, batch: torch.Tensor) -> torch.Tensor:
         """Scores (b classes), float32 on the CPU, of normalised images (b c h w).

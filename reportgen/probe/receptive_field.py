@@ -52,11 +52,19 @@ def gathered(span: Span | None, positions: int, pixels: int) -> Span:
     return replace(span, size=span.size + (positions - 1) * span.step, step=0)
 
 
-def joined(spans: Sequence[Span | None]) -> Span | None:
-    """What a sum or a concatenation sees; None where the grids do not agree."""
-    if not spans or any(span is None for span in spans):
-        return None
+def joined(spans: Sequence[Span | None], pixels: int) -> Span | None:
+    """What a sum or a concatenation sees; None where the grids do not agree.
+
+    Args:
+        spans: of the operands.
+        pixels: length of the image.
+    """
     known = [span for span in spans if span is not None]
+    is_all_seen = any(
+        not span.step and span.start <= 0 and span.start + span.size >= pixels for span in known
+    )
+    if not known or (len(known) < len(spans) and not is_all_seen):
+        return None
     moving = [span for span in known if span.step]
     fixed = [span for span in known if not span.step]
     strides = {span.stride for span in moving or fixed}

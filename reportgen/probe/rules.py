@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from reportgen.probe.flow import DIRECTIONS, UNSEEN, Known, Operation, Rule
+from reportgen.probe.flow import DIRECTIONS, Known, Operation, Rule
 from reportgen.probe.layout import Axis, Layout, axis, broadcast, maps, resized, role_of
 from reportgen.probe.moves import MOVES
 from reportgen.probe.receptive_field import gathered, windowed
@@ -45,7 +45,7 @@ def _window(
 ) -> Known:
     layout = _maps_like(operation, result)
     if result.ndim != 4:
-        return layout, UNSEEN
+        return layout, operation.settled
     sizes, steps, gaps = _pair(kernel), _pair(stride), _pair(dilation)
     if padding == "same":
         # An odd total leaves its extra pixel at the far end.
@@ -87,7 +87,7 @@ def _pool(operation: Operation, result: torch.Tensor, _: int) -> Known:
 def _adaptive_pool(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout = _maps_like(operation, result)
     if result.ndim != 4:
-        return layout, UNSEEN
+        return layout, operation.settled
     spans = list(operation.spans)
     for direction in (0, 1):
         before, after = operation.operand.shape[2 + direction], result.shape[2 + direction]
@@ -95,14 +95,14 @@ def _adaptive_pool(operation: Operation, result: torch.Tensor, _: int) -> Known:
             spans[direction] = gathered(spans[direction], before, operation.image[direction])
         elif before % after:
             # The windows differ in size, so there is no one receptive field.
-            spans[direction] = None
+            spans[direction] = operation.settled[direction]
         else:
             spans[direction] = windowed(spans[direction], before // after, before // after)
     return layout, (spans[0], spans[1])
 
 
 def _resampled(operation: Operation, result: torch.Tensor, _: int) -> Known:
-    return _maps_like(operation, result), UNSEEN
+    return _maps_like(operation, result), operation.settled
 
 
 def _pixel_unshuffle(operation: Operation, result: torch.Tensor, _: int) -> Known:
@@ -113,7 +113,7 @@ def _pixel_unshuffle(operation: Operation, result: torch.Tensor, _: int) -> Know
 def _linear(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout = operation.layout
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     others = tuple(
         axis("branch", factors[0].size) if role_of(factors) == "channel" else factors
         for factors in layout[:-1]
@@ -125,10 +125,10 @@ def _matmul(operation: Operation, result: torch.Tensor, _: int) -> Known:
     second = "other" if operation.name == "matmul" else "mat2"
     factors = operation.argument(0, "input"), operation.argument(1, second)
     if min(factor.ndim for factor in factors) < 2:
-        return None, UNSEEN
+        return None, operation.settled
     left, right = (operation.flow(factor) for factor in factors)
     if (left and left.layout is None) or (right and right.layout is None):
-        return None, UNSEEN
+        return None, operation.settled
     above = left.layout if left else None
     below = right.layout if right else None
     rows = above[-2] if above else axis("token", result.shape[-2])
@@ -145,7 +145,7 @@ def _attention(operation: Operation, result: torch.Tensor, number: int) -> Known
     flows = (operation.flow(operation.argument(i, name)) for i, name in enumerate(names))
     query, key, value = (flow.layout if flow else None for flow in flows)
     if number or query is None or key is None:
-        return None, UNSEEN
+        return None, operation.settled
     if operation.name == "multi_head_attention_forward":
         # (l b c): positions come first.
         positions, channels = key[0], axis("channel", result.shape[-1])
@@ -161,7 +161,7 @@ def _reduction(operation: Operation, result: torch.Tensor, number: int) -> Known
         return _elementwise(operation, result, number)
     layout = operation.layout
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     dims = operation.dims(2 if operation.name == "norm" else 1, None)
     is_kept = result.ndim == len(layout)
     kept: list[Axis] = [
@@ -176,7 +176,7 @@ def _normalised(operation: Operation, result: torch.Tensor, _: int) -> Known:
     """Functions that mix values along some axes and keep the shape: softmax, layer norm ..."""
     layout = operation.layout
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     match operation.name:
         case "layer_norm" | "rms_norm":
             dims = list(range(len(layout)))[-len(operation.argument(1, "normalized_shape")) :]
@@ -192,9 +192,9 @@ def _normalised(operation: Operation, result: torch.Tensor, _: int) -> Known:
 def _glu(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout = operation.layout
     if layout is None:
-        return None, UNSEEN
+        return None, operation.settled
     (dim,) = operation.dims(1, -1)
-    spans = UNSEEN if role_of(layout[dim]) in DIRECTIONS else operation.spans
+    spans = operation.settled if role_of(layout[dim]) in DIRECTIONS else operation.spans
     return (*layout[:dim], resized(layout[dim], result.shape[dim]), *layout[dim + 1 :]), spans
 
 
@@ -238,9 +238,9 @@ def known_after(operation: Operation, result: torch.Tensor, number: int) -> Know
     """What is known of result `number` of an operation; nothing where there is no rule for it."""
     rule = _RULES.get(operation.name)
     if rule is None:
-        return None, UNSEEN
+        return None, operation.settled
     try:
         return rule(operation, result, number)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         # A function may be called in ways that no rule foresees; then its result is not known.
-        return None, UNSEEN
+        return None, operation.settled

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from reportgen.errors import ModelError
 from reportgen.probe.answers import logits_in
 from reportgen.probe.evidence import Call, CallKey, Kind
-from reportgen.probe.flow import Flow, Operation
+from reportgen.probe.flow import UNSEEN, Flow, Operation
 from reportgen.probe.layout import Arrangement, arrangement, maps
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.operations import is_atomic, kind_of, rectifies, tensors_in
@@ -54,7 +54,7 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
     return Trace(
         calls=tuple(tracer.calls),
         arrangements=tracer.arrangements,
-        macs=counter.get_total_flops() // 2 // COPIES,
+        macs=(counter.get_total_flops() + tracer.constant_flops) // 2 // COPIES,
         classes=first.shape[1],
         is_deterministic=torch.allclose(
             first,
@@ -97,6 +97,8 @@ class _Pending:
     flops: int
     listed_flops: int
     calls: int
+    is_constant: bool
+    "True where it reads nothing that depends on the image."
     functions: list[str] = field(default_factory=list)
     "Names of the functions that ran inside and gave tensors."
     written: set[int] = field(default_factory=set)
@@ -117,6 +119,8 @@ class _Tracer(Observer):
         self._pending: dict[CallKey, _Pending] = {}
         self._counted: set[int] = set()
         self._listed_flops = 0
+        self.constant_flops = 0
+        "To be added where a batch shares what a single image needs for itself."
         self._last_output: torch.Tensor | None = None
         self._learn(batch, Flow(maps(batch.shape), (PIXEL, PIXEL), ()))
 
@@ -126,19 +130,21 @@ class _Tracer(Observer):
         self._kept.append(tensor)
 
     def _flow(self, value: Any) -> Flow | None:
-        return self._flows.get(id(value))
+        flow = self._flows.get(id(value))
+        return None if flow and flow.is_constant else flow
 
     def operate(self, name: str, run: Any, args: Any, kwargs: Any) -> Any:
         """Runs a function and works out what is known of its results."""
         operands = list(tensors_in((args, kwargs)))
-        flows = tuple(flow for operand in operands if (flow := self._flow(operand)))
-        if not flows or name.startswith("new_") or name.endswith("_like"):
+        origins = [flow for operand in operands if (flow := self._flows.get(id(operand)))]
+        if not origins or name.startswith("new_") or name.endswith("_like"):
             # A constant, even where it takes its shape from a tensor that is none.
             return run(*args, **kwargs)
+        flows = tuple(flow for flow in origins if not flow.is_constant)
         operation = Operation(name, args, kwargs, self._image, self._flow, flows)
         versions = [operand._version for operand in operands]
         result = run(*args, **kwargs)
-        sources = tuple(dict.fromkeys(key for flow in flows for key in flow.sources))
+        sources = tuple(dict.fromkeys(key for flow in origins for key in flow.sources))
         results = list(tensors_in(result))
         for pending in self._pending.values():
             pending.functions += [name] * len(results)
@@ -146,7 +152,7 @@ class _Tracer(Observer):
         known = [known_after(operation, tensor, number) for number, tensor in enumerate(results)]
         is_rectified = rectifies(name, args, kwargs)
         for tensor, (layout, spans) in zip(results, known, strict=True):
-            self._learn(tensor, Flow(layout, spans, sources, is_rectified))
+            self._learn(tensor, Flow(layout, spans, sources, is_rectified, not flows))
         for operand, version in zip(operands, versions, strict=True):
             if operand._version != version:
                 self._overwritten(operand, sources)
@@ -157,11 +163,11 @@ class _Tracer(Observer):
     def _overwritten(self, tensor: torch.Tensor, sources: tuple[CallKey, ...]) -> None:
         """Passes the new origin on to all tensors that share memory with one written to."""
         if self._flow(tensor) is None:
-            self._learn(tensor, Flow(None, (None, None), sources))
+            self._learn(tensor, Flow(None, UNSEEN, sources))
         memory = _memory(tensor)
         for other in self._kept:
-            flow = self._flow(other)
-            if flow is not None and _memory(other) == memory:
+            flow = self._flows[id(other)]
+            if _memory(other) == memory:
                 is_all = other.numel() == tensor.numel()
                 merged = sources if is_all else tuple(dict.fromkeys((*flow.sources, *sources)))
                 self._flows[id(other)] = replace(flow, sources=merged)
@@ -169,13 +175,14 @@ class _Tracer(Observer):
     def enter(self, key: CallKey, inputs: Any) -> None:
         """Notes the state before a call."""
         tensors = list(tensors_in(inputs))
-        flows = [flow for tensor in tensors if (flow := self._flow(tensor))]
+        flows = [flow for tensor in tensors if (flow := self._flows.get(id(tensor)))]
         self._pending[key] = _Pending(
             inputs=tuple(dict.fromkeys(source for flow in flows for source in flow.sources)),
             first_input=tensors[0].detach().clone() if tensors else None,
             flops=self._counter.get_total_flops(),
             listed_flops=self._listed_flops,
             calls=len(self.calls),
+            is_constant=all(flow.is_constant for flow in flows),
         )
 
     def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
@@ -187,8 +194,14 @@ class _Tracer(Observer):
         flops = self._counter.get_total_flops() - pending.flops
         flops -= self._listed_flops - pending.listed_flops
         self._listed_flops += flops
-        flow = self._flow(output) or Flow(None, (None, None), pending.inputs)
-        arranged = arrangement(flow.layout, output.shape, COPIES)
+        if pending.is_constant:
+            # It is computed once for all images, and here there are `COPIES` of them.
+            flops *= COPIES
+            self.constant_flops += flops // COPIES * (COPIES - 1)
+        flow = self._flows.get(id(output)) or Flow(
+            None, UNSEEN, pending.inputs, is_constant=pending.is_constant
+        )
+        arranged = None if flow.is_constant else arrangement(flow.layout, output.shape, COPIES)
         kind = _kind(source, pending)
         grid = None
         if arranged is not None:
@@ -205,7 +218,7 @@ class _Tracer(Observer):
                 key=key,
                 type=source.type if isinstance(source, FunctionCall) else type(source).__name__,
                 kind=kind,
-                output_shape=arranged.shape if arranged else tuple(output.shape[1:]),
+                output_shape=arranged.shape if arranged else tuple(output.shape),
                 channel_axis=arranged.channel_axis if arranged else None,
                 spatial_axes=arranged.spatial_axes if arranged else None,
                 parameters=self._new_parameters(source),

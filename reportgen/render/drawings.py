@@ -25,17 +25,19 @@ def colour_filters() -> Markup:
     Anything not fully opaque becomes transparent: the lines between tiles, which are
     transparent in the picture, stay so under a veil.
     """
+    box = 'x="0" y="0" width="1" height="1" color-interpolation-filters="sRGB"'
     filters = "".join(
-        f'<filter id="{c.name}" x="0" y="0" width="1" height="1" color-interpolation-filters="sRGB">'
+        f'<filter id="{c.name}" {box}>'
         f'<feComponentTransfer><feFuncR type="table" tableValues="{c.red}"/>'
-        f'<feFuncG type="table" tableValues="{c.green}"/><feFuncB type="table" tableValues="{c.blue}"/>'
+        f'<feFuncG type="table" tableValues="{c.green}"/>'
+        f'<feFuncB type="table" tableValues="{c.blue}"/>'
         '<feFuncA type="linear" slope="255" intercept="-254"/></feComponentTransfer></filter>'
         for c in COLORMAPS.values()
     )
-    ramp = '<linearGradient id="ramp"><stop stop-color="#000"/><stop offset="1" stop-color="#fefefe"/></linearGradient>'
-    return Markup(
-        f'<svg class="hush" width="0" height="0" aria-hidden="true"><defs>{filters}{ramp}</defs></svg>'
-    )
+    ends = '<stop stop-color="#000"/><stop offset="1" stop-color="#fefefe"/>'
+    ramp = f'<linearGradient id="ramp">{ends}</linearGradient>'
+    hidden = 'class="hush" width="0" height="0" aria-hidden="true"'
+    return Markup(f"<svg {hidden}><defs>{filters}{ramp}</defs></svg>")
 
 
 def histogram(block: Histogram, title: str) -> Markup:
@@ -61,7 +63,8 @@ def spark(parameter: Parameter) -> Markup:
         x = f"{width * -low / (high - low):.1f}"
         zero = f'<line x1="{x}" x2="{x}" y1="0" y2="{SPARK_HEIGHT}"/>'
     return Markup(
-        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
+        ' aria-label="{}">'
         '<path d="M0 {}{}V{}z"/>{}</svg>'
     ).format(
         width,
@@ -72,7 +75,6 @@ def spark(parameter: Parameter) -> Markup:
         SPARK_HEIGHT,
         Markup(zero),
     )
-
 
 
 @dataclass(frozen=True)

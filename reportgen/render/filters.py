@@ -51,7 +51,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def si(value: float, unit: str = "") -> str:
-    """Three significant digits and a decimal prefix: `1.24 M`, `349 M`, `17.6 G`; small counts in full."""
+    """Three significant digits and a prefix: `1.24 M`, `349 M`, `17.6 G`; small counts in full."""
     if abs(value) < 10_000:
         return number(int(value)) + (f" {unit}" if unit else "")
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -74,11 +74,6 @@ def percent(share: float | None) -> str:
     if share < 1 and text == "100":
         text = number(share * 100, 4)
     return f"{text} %"
-
-
-def byte_size(value: int) -> str:
-    """`14.2 MB`, in powers of 1000 as file managers count."""
-    return f"{number(value)} B" if value < 1000 else si(value, "B") if value >= 10_000 else f"{value / 1000:.1f} kB"
 
 
 def shape(sizes: tuple[int, ...]) -> str:
@@ -138,7 +133,7 @@ def brief(text: str, length: int = 80) -> str:
 
 
 def anchor(name: str) -> str:
-    """`name` as the end of an address: ASCII letters, digits, `.`, `-` and `_`; the rest becomes `-`."""
+    """`name` as the end of an address: what is not an ASCII letter, digit, `.`, `_` becomes `-`."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)
 
 
@@ -153,7 +148,7 @@ def highest(values: FloatArray) -> float:
 
 
 def zoom(atlas: Atlas) -> int:
-    """Whole times that an atlas is enlarged: as far as it fits the column and its tiles stay small."""
+    """Whole times that an atlas is enlarged: it must fit the column, and its tiles stay small."""
     room = min(
         COLUMN // atlas.pixels.width,
         TALLEST // atlas.pixels.height,
@@ -176,7 +171,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "si": si,
     "percent": percent,
-    "byte_size": byte_size,
     "shape": shape,
     "plural": plural,
     "cell": cell,

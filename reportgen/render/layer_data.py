@@ -1,6 +1,6 @@
 """What the script of a layer's page needs: the range of every tile and the numbers of every unit.
 
-It stands in a file of its own beside the page: a thousand tiles for ten images would double the page.
+It stands in a file of its own: a thousand tiles for ten images would double the page.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Where everything stands on the site: the menu, the tree of layers, and the links between pages."""
+"""Where everything stands on the site: the menu, the tree of layers, the links between pages."""
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
@@ -164,7 +164,7 @@ class Site:
         return tuple(groups)
 
     def evidence(self, subject: Layer | Image) -> tuple[Evidence, ...]:
-        """What the sections say of a layer or an image, in their order; failed ones keep their place."""
+        """What each section says of a layer or an image; failed ones keep their place."""
         place = "layer" if isinstance(subject, Layer) else "image"
         return tuple(
             Evidence(section, subject.panels.get(section.name))

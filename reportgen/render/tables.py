@@ -24,7 +24,16 @@ def csv_files(report: Report) -> Iterator[tuple[str, bytes]]:
     yield "data/images.csv", _csv(IMAGE_COLUMNS, _image_rows(report))
 
 
-IMAGE_COLUMNS = ("path", "sha256", "width", "height", "true class", "answer", "probability", "logit")
+IMAGE_COLUMNS = (
+    "path",
+    "sha256",
+    "width",
+    "height",
+    "true class",
+    "answer",
+    "probability",
+    "logit",
+)
 
 
 def _image_rows(report: Report) -> Iterator[Sequence[object]]:

@@ -68,11 +68,14 @@ def test_saturated_layers_are_found_and_unbounded_ones_have_no_ends() -> None:
     assert "83 % of its values are exactly at 6" in text
 
 
-def test_layers_that_change_nothing_are_found_but_norms_and_dropout_are_not() -> None:
+def test_layers_that_change_nothing_are_found_but_norms_gates_and_dropout_are_not() -> None:
     values = noise()
     kinds = {"conv": "conv", "bn": "norm", "drop": "other", "act": "activation"}
     calls = [(a_call(name, values, kind=kind), values) for name, kind in kinds.items()]
-    similar = {CallKey(name): 0.995 for name in kinds} | {CallKey("act"): 0.98}
+    gate = a_call("gate", values, type="Hardsigmoid")
+    calls.append((gate, values))
+    similar = {CallKey(name): 0.995 for name in (*kinds, "gate")}
+    similar[CallKey("act")] = 0.98
     ((_, kind, text, href),) = found(*calls, input_similarity=similar)
     assert (kind, href) == ("identity-layers", "layers/conv.html")
     assert "correlation 0.9950" in text

@@ -66,7 +66,9 @@ def test_a_channel_without_a_map_says_so(visit):
 
 def test_the_crop_is_the_tile_of_the_channel(visit):
     page = visit("layers/features.0.html#c=6&i=chelsea")
-    columns = int(page.locator("[data-atlas='activations.image:chelsea']").get_attribute("data-columns"))
+    columns = int(
+        page.locator("[data-atlas='activations.image:chelsea']").get_attribute("data-columns")
+    )
     x, y = 6 % columns * 33, 6 // columns * 25
     assert page.locator("#unit .crop").get_attribute("viewBox") == f"{x} {y} 32 24"
 
@@ -152,6 +154,10 @@ def report_maps():
     return atlases[0], low, max(float(atlas.high.max()) for atlas in atlases)
 
 
+def signed(text):
+    return float(text.replace("−", "-"))
+
+
 def column_texts(page, table, column):
     return page.locator(f"{table} tbody tr > :nth-child({column})").all_inner_texts()
 
@@ -160,14 +166,13 @@ def test_a_click_on_a_head_sorts_by_number(visit):
     page = visit("layers/features.0.html")
     table = "#activations table"
     before = column_texts(page, table, 2)
-    number = lambda text: float(text.replace("−", "-"))
     head = page.locator(f"{table} thead th >> nth=1")
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "descending"
-    assert column_texts(page, table, 2) == sorted(before, key=number, reverse=True)
+    assert column_texts(page, table, 2) == sorted(before, key=signed, reverse=True)
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    assert column_texts(page, table, 2) == sorted(before, key=number)
+    assert column_texts(page, table, 2) == sorted(before, key=signed)
 
 
 def test_the_theme_is_switched_and_remembered(visit, folder):

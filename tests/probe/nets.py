@@ -33,7 +33,7 @@ def batches_of(images: torch.Tensor) -> Callable[[int], Iterable[torch.Tensor]]:
 
 
 class Residual(nn.Module):
-    """conv, norm, ReLU, conv, norm, sum, ReLU, pool, linear; how the ReLU is spelled is left open."""
+    """conv, norm, ReLU, conv, norm, sum, ReLU, pool, linear; the kind of ReLU is left open."""
 
     def __init__(self, is_inplace: bool = False, is_reused: bool = False) -> None:
         super().__init__()

@@ -16,6 +16,9 @@ from tests.probe.test_statistics import literal as literal_statistics
 from tests.probe.test_statistics import literal_bins
 
 IMAGES = photos(7)
+FIELDS = ["kind", "output_shape", "channel_axis", "spatial_axes", "parameters", "macs"]
+FIELDS += ["receptive_field", "rectifies"]
+STATISTICS = ["minimum", "maximum", "mean", "variance", "positive", "zeros", "fired", "nonfinite"]
 
 
 def collected(net: nn.Module, batch_size: int = 3, images: torch.Tensor = IMAGES) -> Evidence:
@@ -33,14 +36,12 @@ def assert_same(left: Evidence, right: Evidence, names: dict[str, str]) -> None:
 
     assert [renamed(call.key) for call in left.calls] == [call.key for call in right.calls]
     for before, after in zip(left.calls, right.calls, strict=True):
-        for field in (
-            "kind output_shape channel_axis spatial_axes parameters macs receptive_field rectifies"
-        ).split():
+        for field in FIELDS:
             assert getattr(before, field) == getattr(after, field), (before.key, field)
         assert [renamed(key) for key in before.inputs] == list(after.inputs)
     for key, before in left.layers.items():
         after = right.layers[renamed(key)]
-        for field in "minimum maximum mean variance positive zeros fired nonfinite".split():
+        for field in STATISTICS:
             np.testing.assert_array_equal(getattr(before, field), getattr(after, field))
         np.testing.assert_array_equal(before.histogram.counts, after.histogram.counts)
     for index, pictures in left.pictures.items():

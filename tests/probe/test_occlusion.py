@@ -72,7 +72,7 @@ GEOMETRIES = [
 
 @pytest.mark.parametrize(("window", "stride"), GEOMETRIES)
 def test_agrees_with_captum(window: tuple[int, int], stride: tuple[int, int]) -> None:
-    """Captum gives each pixel the mean over the windows that cover it, so ours is spread likewise."""
+    """Captum gives each pixel the mean over the windows that cover it: so is ours spread."""
     pixels, net = picture(), network()
     ours = occluded(window, stride)
     spread = np.zeros((2, *pixels.shape[1:]))

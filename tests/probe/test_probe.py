@@ -1,4 +1,4 @@
-"""The network is given back as it was found, memory that runs out halves the batch, NaN says nothing."""
+"""The network is given back as found, a batch halves when memory runs out, NaN says nothing."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,6 +25,7 @@ class Touchy(Residual):
         super().__init__(is_inplace=True, is_reused=True)
         self.drop = nn.Dropout(0.5)
         self.register_buffer("runs", torch.zeros(1, dtype=torch.int64))
+        self.register_buffer("last_runs", torch.zeros(1, dtype=torch.int64))
         self.fail: Callable[[], None] = lambda: None
         self.train()
         self.bn2.eval()
@@ -38,6 +39,7 @@ class Touchy(Residual):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.runs += 1
+        self.last_runs = self.runs + 1
         x = F.relu(x, inplace=True)
         x = super().forward(self.drop(x))
         torch.rand(3)

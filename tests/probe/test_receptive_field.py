@@ -291,7 +291,7 @@ def test_spans_by_hand() -> None:
     assert conv == Span(size=7, start=-3, step=2, stride=2)
     pool = windowed(conv, kernel=3, stride=2, padding=1)
     assert pool == Span(size=11, start=-5, step=4, stride=4)
-    assert joined([conv, pool]) is None
-    assert joined([conv, None]) is None
+    assert joined([conv, pool], 224) is None
+    assert joined([conv, None], 224) is None
     assert gathered(pool, positions=56, pixels=224) == Span(231, -5, 0, 4)
     assert gathered(None, positions=9, pixels=224) == Span(224, 0, 0, 0)

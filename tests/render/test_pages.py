@@ -1,6 +1,8 @@
 import ast
 import json
 import re
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -125,7 +127,7 @@ def test_every_page_has_its_landmarks(parsed):
 def test_headings_skip_no_level(parsed):
     for path, page in parsed.items():
         levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
-        for before, after in zip(levels, levels[1:], strict=False):
+        for before, after in pairwise(levels):
             assert after <= before + 1, f"{path}: h{before}, h{after}"
 
 
@@ -172,7 +174,12 @@ def test_no_evidence_does_not_look_like_evidence(parsed):
 
 def test_findings_are_sorted_and_linked(parsed, html):
     text = parsed["index.html"].text
-    order = ["1 of 12 units never fires", "night sky is wrong", "With 3 images", "Half of features.0"]
+    order = [
+        "1 of 12 units never fires",
+        "night sky is wrong",
+        "With 3 images",
+        "Half of features.0",
+    ]
     assert sorted(order, key=text.index) == order
     for href in ("layers/features.1.html#c=3", "images/night-sky.html#occlusion"):
         assert f'href="{href}"' in html["index.html"]
@@ -224,10 +231,9 @@ def test_text_that_starts_like_a_formula_stays_text(report):
 
 
 def test_links_to_weights_find_their_page(report):
-    from dataclasses import replace
-
     many = tuple(
-        replace(report.parameters[0], name=f"block{i}.weight") for i in range(PARAMETERS_PER_PAGE + 1)
+        replace(report.parameters[0], name=f"block{i}.weight")
+        for i in range(PARAMETERS_PER_PAGE + 1)
     )
     site = Site(replace(report, parameters=many))
     assert site.href("weights.html#block0.weight", "index.html") == "weights.html#block0.weight"
@@ -237,18 +243,14 @@ def test_links_to_weights_find_their_page(report):
 
 def test_a_large_network_keeps_its_pages_light(report):
     """700 calls and 600 parameters, as the largest torchvision networks have."""
-    from dataclasses import replace
-
+    names = [f"features.denseblock{i // 40}.denselayer{i}" for i in range(700)]
+    model = report.layers[1]
     layers = tuple(
-        replace(report.layers[1], slug=f"block{i // 9}.layer{i}", name=f"features.denseblock{i // 40}.denselayer{i}.relu1", inputs=())
-        for i in range(700)
+        replace(model, slug=f"{name}.relu1", name=f"{name}.relu1", inputs=()) for name in names
     )
-    parameters = tuple(
-        replace(report.parameters[0], name=f"features.denseblock{i // 40}.denselayer{i}.weight")
-        for i in range(600)
-    )
+    parameters = tuple(replace(report.parameters[0], name=f"{name}.weight") for name in names[:600])
     bare = tuple(replace(image, panels={}) for image in report.images)
-    sections = tuple(replace(section, panel=None) if section.name == "overview" else section for section in report.sections)
+    sections = tuple(section for section in report.sections if section.name != "overview")
     big = replace(report, layers=layers, parameters=parameters, images=bare, sections=sections)
     sizes = {path: len(content) for path, content in pages(big) if path.endswith(".html")}
     assert max(sizes.values()) <= 100 * KILO, max(sizes, key=sizes.get)
@@ -256,6 +258,7 @@ def test_a_large_network_keeps_its_pages_light(report):
 
 
 def test_render_imports_no_torch_and_draws_nothing_itself():
+    foreign = {"torch", "torchvision", "matplotlib", "seaborn", "PIL"}
     for file in Path(reportgen.render.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = []
@@ -263,5 +266,4 @@ def test_render_imports_no_torch_and_draws_nothing_itself():
                 names = [alias.name for alias in node.names]
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            for name in names:
-                assert name.split(".")[0] not in {"torch", "torchvision", "matplotlib", "seaborn", "PIL"}
+            assert not foreign & {name.split(".")[0] for name in names}, file

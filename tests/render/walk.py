@@ -1,4 +1,4 @@
-"""Reads a page as a browser would: its tags, its links, its text; and refuses one that is not well nested."""
+"""Reads a page: its tags, links and text; refuses one that is not well nested."""
 
 import posixpath
 from html.parser import HTMLParser
@@ -57,5 +57,10 @@ class Page(HTMLParser):
             for name in LINKS & attributes.keys():
                 target, _, anchor = attributes[name].partition("#")
                 folder = posixpath.dirname(self.path)
-                found.append((posixpath.normpath(posixpath.join(folder, target)) if target else self.path, anchor))
+                found.append(
+                    (
+                        posixpath.normpath(posixpath.join(folder, target)) if target else self.path,
+                        anchor,
+                    )
+                )
         return found

@@ -1,0 +1,112 @@
+"""Made-up images: one that is right with evidence, one unlabelled and without, one without a page."""
+
+import numpy as np
+
+from reportgen.figures.mosaic import levels
+from reportgen.report.arrays import Pixels
+from reportgen.report.blocks import Heatmap, MapStrip, Photo
+from reportgen.report.records import Image, Panel, Prediction
+from tests.render.sample_layers import HEIGHT, HOSTILE, IMAGES, LAYERS, SLUGS, WIDTH, blob
+
+
+def photo(slug: str, name: str, what: str) -> Photo:
+    shade = blob(HEIGHT, WIDTH, 0.4, 0.6, 0.06)
+    rgb = np.stack([200 * shade + 20, 120 * shade + 60, 90 + 60 * (1 - shade)], axis=2)
+    return Photo(Pixels.of(rgb.astype(np.uint8), f"{slug}-{what}"), f"{name}, {what}", f"{what}.")
+
+
+def occlusion(seen: Photo, is_evident: bool) -> Panel:
+    size = 0.6 if is_evident else 0.0004
+    drop = size * (blob(5, 7, 0.4, 0.6, 0.05) - 0.1).astype(np.float32)
+    flips = drop > 0.4
+
+    def heat(values: np.ndarray, unit: str) -> Heatmap:
+        return Heatmap(
+            values=values,
+            title=f"Drop in {unit}",
+            unit=unit,
+            signed=True,
+            over=seen,
+            alt=f"Occlusion map in {unit}; the largest drop is upper right.",
+            caption=f"Clean minus occluded {unit} at 5 x 7 positions.",
+            window=(16, 16),
+            stride=(8, 8),
+            marks=flips,
+            maximum=0.87 if unit == "probability" else None,
+        )
+
+    facts = {
+        "target": 3,
+        "label": f"tabby {HOSTILE}",
+        "target_source": "true class",
+        "window": (16, 16),
+        "stride": (8, 8),
+        "fill": "mean",
+        "baseline_probability": 0.87,
+        "baseline_logit": 9.25,
+        "positions": 35,
+        "flips": int(flips.sum()),
+        "peak_row": 2,
+        "peak_column": 4,
+        "peak_drop": float(drop.max()),
+        "peak_logit_drop": 3.5,
+        "peak_place": "upper right",
+        "has_evidence": is_evident,
+    }
+    arrays = {"array": drop, "logit_array": drop * 6, "answers": flips.astype(np.int64)}
+    blocks = {"probability": heat(drop, "probability"), "logit": heat(drop * 6, "logit")}
+    return Panel(facts, arrays, blocks)
+
+
+def images() -> tuple[Image, ...]:
+    made = []
+    for number, (slug, path) in enumerate(IMAGES):
+        seen = photo(slug, path, "seen")
+        depth = []
+        for index, (_, _, _, _, height, width) in enumerate(LAYERS):
+            if height:
+                row, low, high = levels(blob(height, width, 0.4, 0.5, 0.05 / (index + 1))[None])
+                depth.append(
+                    (
+                        SLUGS[index],
+                        Pixels.of(row[0], f"{SLUGS[index]}-{slug}-mean"),
+                        float(low[0]),
+                        float(high[0]),
+                    )
+                )
+        blocks = {
+            "seen": seen,
+            "file": photo(slug, path, "file"),
+            "depth": MapStrip(tuple(depth), "Mean maps", "Mean over channels."),
+        }
+        predictions = tuple(
+            Prediction(index, f"class {index} {HOSTILE}", 0.87 / 3**rank, 9.25 - rank)
+            for rank, index in enumerate((3, 1, 4, 0, 2))
+        )
+        made.append(
+            Image(
+                slug=slug,
+                path=path,
+                sha256=f"{number:064x}",
+                width=640,
+                height=480,
+                true_class="class 3" if number == 0 else None,
+                true_index=3 if number == 0 else None,
+                predictions=predictions,
+                is_pictured=True,
+                notes=("transparency on white",) if number else (),
+                panels={
+                    "answers": Panel(
+                        {
+                            "target_rank": 1 if number == 0 else None,
+                            "true_probability": 0.87 if number == 0 else None,
+                        },
+                        {},
+                        blocks,
+                    ),
+                    "occlusion": occlusion(seen, is_evident=number == 0),
+                },
+            )
+        )
+    unpictured = Image("other", f"other {HOSTILE}.png", "f" * 64, 10, 20, None, None, (), False)
+    return (*made, unpictured)
