@@ -19,6 +19,7 @@ from reportgen.analyses.subjects import (
     model_record,
     parameter_records,
 )
+from reportgen.destination import check_output
 from reportgen.errors import ReportgenError, SkippedError
 from reportgen.load.images import image_set
 from reportgen.load.labels import class_names, true_indices
@@ -29,7 +30,7 @@ from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.render.pages import pages
 from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
-from reportgen.report.store import stored
+from reportgen.report.store import report_in, stored
 from reportgen.write import Written, write_site
 
 VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
@@ -42,14 +43,14 @@ def build(options: Options, progress: Progress, *, command: str) -> Written:
         ReportgenError: of the kind that says what went wrong, with nothing written.
         SkippedError: under `--strict`, once the report is written, if anything was left out.
     """
+    inputs = (options.model, *options.images)
+    check_output(options.output, inputs, force=options.force)
     study, labels_source = _study(options, progress)
     outcomes = {analysis.name: _outcome(analysis, study, progress) for analysis in ANALYSES}
     report = _report(study, outcomes, labels_source, command)
 
     progress.stage("Writing")
-    written = write_site(
-        _files(report), options.output, force=options.force, inputs=(options.model, *options.images)
-    )
+    written = write_site(_files(report), options.output, force=options.force, inputs=inputs)
     if options.strict:
         _refuse_skipped(report)
     return written
@@ -192,5 +193,7 @@ def _refuse_skipped(report: Report) -> None:
 
 
 def _files(report: Report) -> Iterator[tuple[str, bytes]]:
-    yield from stored(report)
-    yield from pages(report)
+    """What is saved, and the pages made from that alone, as `reportgen render` makes them."""
+    saved = dict(stored(report))
+    yield from saved.items()
+    yield from pages(report_in(saved.__getitem__))

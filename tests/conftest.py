@@ -1,4 +1,4 @@
-"""Where the sample models are, and a report built once from the smallest of them."""
+"""Where the sample models are, how to run the command, and one real report that many tests read."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,31 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
+LENET_WORDS = (
+    "build",
+    SAMPLES / "lenet.pth",
+    SAMPLES / "fashion_mnist",
+    "--arch",
+    f"{SAMPLES / 'lenet.py'}:LeNet",
+    "--labels",
+    SAMPLES / "fashion_mnist_labels.txt",
+    *("--input-size", 28, 28, "--mean", 0.286, "--std", 0.353),
+)
+"The command that README gives for the LeNet sample."
+
+
+def left_with(*words: object) -> int:
+    """Exit code of one command, run in this process."""
+    from reportgen.cli import main
+
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    return int(left.value.code or 0)
 
 
 @pytest.fixture(scope="session")
-def samples() -> Path:
-    """The folder of sample models and images."""
-    return SAMPLES
+def lenet_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the LeNet sample on its twenty images."""
+    folder = tmp_path_factory.mktemp("lenet") / "report"
+    assert left_with(*LENET_WORDS, "--save-arrays", "-q", "-o", folder) == 0
+    return folder

@@ -14,6 +14,9 @@ from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Column, Histogram, Table
 from reportgen.report.records import Fact, Image, Layer, Panel
 
+SHOWN = 128
+"Units whose statistics stand in the page; the CSV has all."
+
 COLUMNS = (
     Column("Unit", hint="Channel, counted from 0."),
     Column("Mean"),
@@ -105,7 +108,7 @@ def _statistics(call: Call, seen: LayerEvidence) -> Table:
         unit_states(call, seen).words(),
     )
     caption = f"Each unit over {counted(seen.images, 'image')}, {seen.positions:,} values an image."
-    return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)))
+    return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), SHOWN)
 
 
 ANALYSIS = Analysis(

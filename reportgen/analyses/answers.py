@@ -15,7 +15,7 @@ from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
 from reportgen.report.records import Finding, Image, Panel, Rule, Severity
 
-THUMBNAIL = 320
+THUMBNAIL = 256
 "Longest side of a file's thumbnail, in pixels."
 
 CONFIDENT = 0.8

@@ -12,8 +12,8 @@ from reportgen.report.arrays import Array, FloatArray, Pixels
 from reportgen.report.blocks import Atlas
 from reportgen.report.records import Layer, Panel
 
-LARGEST_PICTURE = 600_000
-"Pixels of one picture of kernels: signed noise hardly compresses, so about half a megabyte."
+LARGEST_PICTURE = 450_000
+"Pixels of one picture of kernels, which hardly compress: 192 x 64 kernels of 5 x 5 fit."
 
 SCALE_QUANTILE = 0.999
 "Share of the non-zero weights within the colour scale: a few outliers must not turn the rest grey."

@@ -27,7 +27,7 @@ def curves_figure(
             values = [value for _, value in known]
             axes.plot([i for i, _ in known], values, marker=".", markersize=3)
             unit = "%" if curve.unit == "share" else curve.unit
-            axes.set_ylabel(f"{curve.name}\n({unit})" if unit else curve.name)
+            axes.set_title(f"{curve.name} ({unit})" if unit else curve.name, loc="left")
             if curve.unit != "share" and values and 0 < 100 * min(values) < max(values):
                 axes.set_yscale("log")
                 axes.yaxis.set_major_formatter("{x:g}")

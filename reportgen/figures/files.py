@@ -49,4 +49,5 @@ def _figures(block: Block, panel: Panel) -> Iterator[tuple[str, dict[str, bytes]
         if block.maximum is not None:
             clean = panel.facts.get(f"baseline_{block.unit}")
             score = float(clean) if isinstance(clean, float | np.floating) else block.maximum
-            yield "score", heatmap_figure(block, FORMATS, clean=score)
+            title = f"{panel.facts.get('label', 'Target')}: {block.unit} with a part hidden"
+            yield "score", heatmap_figure(block, FORMATS, clean=score, title=title)

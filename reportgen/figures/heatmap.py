@@ -88,6 +88,7 @@ def heatmap_figure(
     formats: Sequence[str] = ("pdf", "svg", "png"),
     *,
     clean: float | None = None,
+    title: str = "",
     width: float = 3.5,
 ) -> dict[str, bytes]:
     """The map as a seaborn heatmap with axes in image pixels, for a paper.
@@ -97,6 +98,7 @@ def heatmap_figure(
         formats: of the files to make.
         clean: the clean score, to show the occluded scores themselves, dark where they are low,
             on a scale that ends at the clean one; None to show the drops around zero.
+        title: in place of the heatmap's own.
         width: in inches.
 
     Returns:
@@ -121,9 +123,7 @@ def heatmap_figure(
             rasterized=heatmap.values.size > 1024,
         )
         axes.set_aspect(aspect)
-        axes.set_title(
-            heatmap.title if clean is None else f"{heatmap.unit.capitalize()} with a part hidden"
-        )
+        axes.set_title(title or heatmap.title)
         _pixel_axes(axes, heatmap)
         if heatmap.marks is not None:
             for (x0, y0), (x1, y1) in border(heatmap.marks):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
-from reportgen.errors import ModelError, OptionError
+from reportgen.errors import ModelError, OptionError, ReportgenError
 from reportgen.load.checkpoint import read_checkpoint
 from reportgen.load.network import Request, network_for
 from reportgen.load.user_code import arguments_from
@@ -59,6 +59,14 @@ def load_model(
         OptionError: if `arch`, `arch_args` or `weights_key` makes no sense.
         UnsafeModelError: if the file asks for code that no model file needs.
     """
+    try:
+        return _loaded(path, arch, arch_args, weights_key)
+    except ReportgenError as error:
+        # Names in a file may hold line breaks and colour codes for the terminal.
+        raise type(error)(_printable(str(error))) from error
+
+
+def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedModel:
     arguments = arguments_from(arch_args)
     if arguments and not arch:
         raise OptionError("--arch-args needs --arch: it is the constructor that takes them.")
@@ -81,8 +89,12 @@ def load_model(
         labels_source=publication.labels_source if publication else "",
         in_channels=channels,
         input_size=size,
-        notes=(*checkpoint.notes, *network.notes, *notes),
+        notes=tuple(map(_printable, (*checkpoint.notes, *network.notes, *notes))),
     )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _opened(path: Path) -> io.BufferedReader:

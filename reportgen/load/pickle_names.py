@@ -60,8 +60,11 @@ def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
                 recent.append(memo.get(argument))
             else:
                 recent.append(None)
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
         raise ModelError(f"{file} is damaged or cut short: its pickle does not end.") from error
+    for name in names:
+        if name[0] != "(" and not all(part.isidentifier() for part in name.split(".")):
+            raise ModelError(f"{file} is damaged: its pickle asks for {name!a}, which is no name.")
     return frozenset(names), protocol
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from reportgen.probe.flow import DIRECTIONS, Known, Operation, Rule
-from reportgen.probe.layout import Axis, Layout, axis, broadcast, maps, resized, role_of
+from reportgen.probe.layout import Axis, Layout, Role, axis, broadcast, maps, resized, role_of
 from reportgen.probe.moves import MOVES
+from reportgen.probe.operations import tensors_in
 from reportgen.probe.receptive_field import gathered, windowed
 
 
@@ -140,6 +141,30 @@ def _matmul(operation: Operation, result: torch.Tensor, _: int) -> Known:
     return (*batch, rows, columns), spans
 
 
+def _einsum(operation: Operation, result: torch.Tensor, _: int) -> Known:
+    equation = operation.args[0].replace(" ", "")
+    given, made = equation.split("->")
+    axes: dict[str, Axis] = {}
+    spans = operation.spans
+    role: Role = "token"
+    for letters, factor in zip(given.split(","), tensors_in(operation.args[1:]), strict=True):
+        flow = operation.flow(factor)
+        if flow is None:
+            continue
+        if flow.layout is None:
+            return None, operation.settled
+        named = dict(zip(letters, flow.layout, strict=True))
+        summed = [factors for name, factors in named.items() if name not in made]
+        spans = operation.gathered(*summed, spans=spans)
+        if any(role_of(factors) == "channel" for factors in summed):
+            # As in a linear layer, what channels are turned into is channels again.
+            role = "channel"
+        axes = {**named, **axes}
+    sizes = dict(zip(made, result.shape, strict=True))
+    layout = tuple(axes.get(name, axis(role, size)) for name, size in sizes.items())
+    return layout, spans
+
+
 def _attention(operation: Operation, result: torch.Tensor, number: int) -> Known:
     names = ("query", "key", "value")
     flows = (operation.flow(operation.argument(i, name)) for i, name in enumerate(names))
@@ -219,6 +244,7 @@ _NAMES: tuple[tuple[Rule, str], ...] = (
     (_pixel_unshuffle, "pixel_unshuffle"),
     (_linear, "linear"),
     (_matmul, "bmm matmul mm"),
+    (_einsum, "einsum"),
     (_attention, "multi_head_attention_forward scaled_dot_product_attention"),
     (_reduction, "amax amin logsumexp max mean min norm prod std sum var"),
     (_normalised, "group_norm instance_norm layer_norm log_softmax normalize rms_norm"),

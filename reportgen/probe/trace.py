@@ -122,7 +122,11 @@ class _Tracer(Observer):
         self.constant_flops = 0
         "To be added where a batch shares what a single image needs for itself."
         self._last_output: torch.Tensor | None = None
-        self._learn(batch, Flow(maps(batch.shape), (PIXEL, PIXEL), ()))
+
+    def start(self, inputs: Any) -> None:
+        """Notes the images, which hooks of the network's own may have replaced."""
+        images = next(tensors_in(inputs))
+        self._learn(images, Flow(maps(images.shape), (PIXEL, PIXEL), ()))
 
     def _learn(self, tensor: torch.Tensor, flow: Flow) -> None:
         """Notes what is known of a tensor, and keeps it so that no other gets its identity."""
@@ -155,14 +159,16 @@ class _Tracer(Observer):
             self._learn(tensor, Flow(layout, spans, sources, is_rectified, not flows))
         for operand, version in zip(operands, versions, strict=True):
             if operand._version != version:
-                self._overwritten(operand, sources)
+                self._overwritten(operand, sources, is_constant=not flows)
                 for pending in self._pending.values():
                     pending.written.add(_memory(operand))
         return result
 
-    def _overwritten(self, tensor: torch.Tensor, sources: tuple[CallKey, ...]) -> None:
+    def _overwritten(
+        self, tensor: torch.Tensor, sources: tuple[CallKey, ...], is_constant: bool
+    ) -> None:
         """Passes the new origin on to all tensors that share memory with one written to."""
-        if self._flow(tensor) is None:
+        if self._flow(tensor) is None and not is_constant:
             self._learn(tensor, Flow(None, UNSEEN, sources))
         memory = _memory(tensor)
         for other in self._kept:
@@ -234,7 +240,7 @@ class _Tracer(Observer):
         self._last_output = output
         self._learn(output, replace(flow, sources=(key,)))
         if _memory(output) in pending.written:
-            self._overwritten(output, (key,))
+            self._overwritten(output, (key,), flow.is_constant)
 
     def _new_parameters(self, source: nn.Module | FunctionCall) -> int:
         """Number of values in the parameters of a call that no earlier call has used."""

@@ -36,6 +36,9 @@ class Observer:
     The network may overwrite a tensor as soon as it was handed over: reduce or clone it at once.
     """
 
+    def start(self, inputs: Any) -> None:
+        """A forward pass begins."""
+
     def enter(self, key: CallKey, inputs: Any) -> None:
         """A call begins."""
 
@@ -110,6 +113,7 @@ class Watch(TorchFunctionMode):
             if not path:
                 self._frames.clear()
                 self._calls.clear()
+                self._tell(self._observer.start, (args, kwargs))
             is_call = (
                 bool(path) and not self._is_inside_call() and (is_leaf(module) or is_atomic(module))
             )

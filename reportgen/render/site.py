@@ -18,6 +18,8 @@ PARAMETERS_PER_PAGE = 96
 LAYERS_PER_PAGE = 200
 TREE_IN_FULL = 160
 "Layers that the tree lists on every page; a larger network shows the group it is in."
+TREE_CUT = 40
+"Layers before and after the one shown, where even its group is large."
 FINDINGS_SHOWN = 60
 IMAGES_LISTED = 400
 SEVERITIES = ("error", "warning", "info")
@@ -41,6 +43,8 @@ class Group:
     is_open: bool
     is_listed: bool
     "False where a large network leaves the group to the page of all layers."
+    is_cut: bool
+    "True where a large network lists only the neighbours of the layer that is shown."
 
     def label(self, layer: Layer) -> str:
         """What is left of the layer's title once the group is known."""
@@ -160,7 +164,11 @@ class Site:
         for name, members in groupby(self.report.layers, lambda layer: layer.name.split(".")[0]):
             layers = tuple(members)
             is_open = current in layers
-            groups.append(Group(name, layers, is_open, is_small or is_open))
+            is_cut = is_open and not is_small and len(layers) > TREE_IN_FULL
+            if is_cut:
+                middle = layers.index(current) if current is not None else 0
+                layers = layers[max(0, middle - TREE_CUT) : middle + TREE_CUT + 1]
+            groups.append(Group(name, layers, is_open, is_small or is_open, is_cut))
         return tuple(groups)
 
     def evidence(self, subject: Layer | Image) -> tuple[Evidence, ...]:

@@ -53,14 +53,7 @@ def _image_rows(report: Report) -> Iterator[Sequence[object]]:
 def table_csv(table: Table) -> bytes:
     """One table: units in the header, links as their text, missing values as nothing."""
     head = [f"{c.name} ({c.unit})" if c.unit else c.name for c in table.columns]
-    return _csv(head, ([_plain(cell) for cell in row] for row in table.rows))
-
-
-def _plain(cell: object) -> object:
-    if isinstance(cell, float):
-        # Nine digits tell any two float32 apart.
-        return f"{cell:.9g}"
-    return "" if cell is None else cell.text if isinstance(cell, Link) else cell
+    return _csv(head, table.rows)
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
@@ -68,10 +61,15 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     for row in rows:
-        writer.writerow([_harmless(cell) for cell in row])
-    return text.getvalue().encode()
+        writer.writerow([_plain(cell) for cell in row])
+    # A file name that is not UTF-8 reaches us as lone surrogates.
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _harmless(cell: object) -> object:
-    """Spreadsheets run text that starts like a formula; an apostrophe keeps it text."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@"} else cell
+def _plain(cell: object) -> object:
+    if isinstance(cell, float):
+        # Nine digits tell any two float32 apart.
+        return f"{cell:.9g}"
+    words = cell.text if isinstance(cell, Link) else cell
+    # Spreadsheets run text that starts like a formula; an apostrophe keeps it text.
+    return f"'{words}" if isinstance(words, str) and words[:1] in {"=", "+", "-", "@"} else words

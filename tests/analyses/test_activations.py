@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from reportgen.analyses.activation_pictures import ALL_PIXELS, averaged, pixels_each
 from reportgen.analyses.activations import histogram, run
 from reportgen.probe.evidence import CallKey, MapPicture
 from tests.analyses.planted import a_call, evidence_of, seen_of, study_of
@@ -112,3 +113,33 @@ def test_a_layer_of_nothing_but_nan_still_has_a_panel() -> None:
     outcome = run(study_of(evidence_of([(a_call("bad", values), values)], pictured=())))
     assert outcome.panels["bad"].blocks["histogram"].counts == (0,)
     assert [row[8] for row in outcome.panels["bad"].blocks["statistics"].rows] == ["non-finite"] * 2
+
+
+@pytest.mark.parametrize("pixels", [3000, 9000])
+def test_large_maps_are_averaged_over_areas_to_a_budget(pixels: int) -> None:
+    rows, columns = np.mgrid[0:40, 0:60]
+    ramp = (rows * 2 + columns * 2).astype(np.uint8)
+    tiles = np.stack([ramp, ramp[::-1], ramp[:, ::-1], np.full_like(ramp, 254)])
+    small = averaged(tiles, pixels)
+    assert 0.8 * pixels < small.size <= pixels
+    assert (small[3] == 254).all()
+    _, height, width = small.shape
+    assert height / width == pytest.approx(40 / 60, rel=0.1)
+    # Each small pixel is the mean of what lies under it, to within one of 64 levels.
+    for row, column in [(0, 0), (height // 2, width // 3), (height - 1, width - 1)]:
+        top, bottom = row * 40 // height, -(-(row + 1) * 40 // height)
+        left, right = column * 60 // width, -(-(column + 1) * 60 // width)
+        mean = tiles[0, top:bottom, left:right].astype(np.float64).mean()
+        assert abs(float(small[0, row, column]) - mean) <= 254 / 63
+    assert len(np.unique(small)) <= 64
+
+
+def test_maps_within_the_budget_stay_as_they_are() -> None:
+    tiles = RNG.integers(0, 255, (3, 20, 30)).astype(np.uint8)
+    assert averaged(tiles, 1800) is tiles
+
+
+def test_every_picture_has_its_share_of_the_pixels() -> None:
+    assert pixels_each(1) == 262_144
+    assert pixels_each(100) * 100 == ALL_PIXELS
+    assert pixels_each(10_000) == 16_384

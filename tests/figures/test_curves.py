@@ -29,8 +29,7 @@ def texts(svg):
 
 def test_every_curve_is_named_with_its_unit_and_layers_are_on_the_axis():
     found = texts(curves_figure(curves(), ("svg",))["svg"])
-    assert {"Zeros", "Scale", "Dead filters"} <= set(found)
-    assert "(%)" in found and "(std)" in found
+    assert {"Zeros (%)", "Scale (std)", "Dead filters (%)"} <= set(found)
     assert "features.0" in found and "features.28" in found and "features.1" not in found
 
 
@@ -71,13 +70,17 @@ def test_every_heatmap_and_curve_of_a_report_becomes_three_files():
 
 def test_the_classic_view_ends_at_the_clean_score_not_at_the_end_of_the_colours():
     panel = sample_report().images[0].panels["blocks_of_all_kinds"]
-    panel = records.Panel({"baseline_probability": 0.25}, {}, {"heat": panel.blocks["heat"]})
+    panel = records.Panel(
+        {"baseline_probability": 0.25, "label": "tabby"}, {}, {"heat": panel.blocks["heat"]}
+    )
     section = records.Section("occlusion", "", "page", panel)
     report = records.Report(
         **{**vars(sample_report()), "images": (), "layers": (), "sections": (section,)}
     )
     files = dict(figure_files(report))
-    assert "probability (clean: 0.25)" in texts(files["figures/occlusion-heat-score.svg"])
+    assert {"probability (clean: 0.25)", "tabby: probability with a part hidden"} <= set(
+        texts(files["figures/occlusion-heat-score.svg"])
+    )
 
 
 def test_names_of_figures():

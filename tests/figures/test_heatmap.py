@@ -163,7 +163,11 @@ def drawn():
     marks = values > 0.5
     photo = Photo(Pixels("img/seen.png", 128, 176), "", "")
     block = heatmap(values, window=(32, 32), stride=(32, 29), over=photo, maximum=0.8, marks=marks)
-    return block, heatmap_figure(block), heatmap_figure(block, clean=0.8)
+    return (
+        block,
+        heatmap_figure(block),
+        heatmap_figure(block, clean=0.8, title="tabby: what is left"),
+    )
 
 
 def nearest(image, colour):
@@ -213,7 +217,7 @@ def test_title_and_scale_are_said(drawn):
     _, drop, score = drawn
     assert "tabby: drop" in texts(drop["svg"])
     assert "probability, clean − occluded" in texts(drop["svg"])
-    assert "Probability with a part hidden" in texts(score["svg"])
+    assert "tabby: what is left" in texts(score["svg"])
     assert "probability (clean: 0.8)" in texts(score["svg"])
 
 

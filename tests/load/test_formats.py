@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from reportgen.errors import ModelError
+from reportgen.errors import ModelError, ReportgenError
 from reportgen.load.model import load_model
 from tests.load.model_files import small_net, with_records
 
@@ -258,3 +258,51 @@ def test_damaged_safetensors_headers_are_refused(tmp_path: Path) -> None:
     file.write_bytes((1 << 62).to_bytes(8, "little") + b"{" + bytes(20))
     with pytest.raises(ModelError, match="not a model file"):
         load_model(file)
+
+
+class Tiny(nn.Module):
+    """A network whose files are small enough to damage them everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 2, 2)
+        self.norm = nn.BatchNorm2d(2)
+
+
+def damaged(content: bytes, generator: random.Random) -> bytes:
+    changed = bytearray(content)
+    for _ in range(generator.choice([1, 2, 5])):
+        place = generator.randrange(len(changed))
+        how = generator.random()
+        if how < 0.6:
+            changed[place] = generator.randrange(256)
+        elif how < 0.8:
+            del changed[place : place + 3]
+        else:
+            changed[place:place] = changed[place : place + 9]
+    return bytes(changed)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", ["zip", "whole", "legacy", "whole legacy", "safetensors"])
+def test_no_damage_gives_anything_but_a_plain_error(form: str, tmp_path: Path) -> None:
+    whole, file = tmp_path / "whole", tmp_path / "damaged"
+    net = Tiny()
+    if form == "safetensors":
+        save_file(net.state_dict(), whole)
+    else:
+        content = net if "whole" in form else net.state_dict()
+        torch.save(content, whole, _use_new_zipfile_serialization="legacy" not in form)
+    generator = random.Random(form)
+    for _ in range(200):
+        if form in ("zip", "whole"):
+            # The checksums are made right again, so that the damage reaches the reader.
+            with_records(
+                whole,
+                file,
+                lambda name, data: damaged(data, generator) if name.endswith("data.pkl") else data,
+            )
+        else:
+            file.write_bytes(damaged(whole.read_bytes(), generator))
+        with pytest.raises(ReportgenError, match="damaged"):
+            load_model(file)

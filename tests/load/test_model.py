@@ -339,7 +339,8 @@ def test_preprocessing_is_that_of_the_published_weights(name: str) -> None:
     assert ours.interpolation == theirs.interpolation.value
 
 
-def test_the_sample_squeezenet_is_a_known_file(samples: Path) -> None:
+def test_the_sample_squeezenet_is_a_known_file() -> None:
+    samples = Path(__file__).parents[2] / "sample_models"
     loaded = load_model(samples / "squeezenet1_1.pth")
     assert loaded.architecture == "squeezenet1_1"
     assert loaded.labels[281] == "tabby" and "ImageNet-1k" in loaded.labels_source
@@ -395,3 +396,13 @@ def test_near_misses_name_the_nearest_and_the_first_five_differences(
     assert "torchvision's shufflenet_v2_x0_5, which shares" in message
     assert "conv1.0.weight is missing; conv1.1.weight is missing; " in message
     assert message.count("is missing") == 5 and "and 2 more" in message
+
+
+def test_odd_names_cannot_break_a_message(weights: Weights, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    torch.save({**weights, "a\nb\x1b[31m{0}<b>": torch.ones(1)}, file)
+    with pytest.raises(ModelError) as caught:
+        load_model(file)
+    assert r"a\nb\x1b[31m{0}<b> is not expected" in str(caught.value)
+    torch.save({"state_dict": {**weights, "x\ny": "text"}}, file)
+    assert any(r"x\ny" in note for note in load_model(file).notes)

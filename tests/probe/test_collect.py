@@ -210,6 +210,49 @@ def test_one_image_that_does_not_sum_to_one_means_logits() -> None:
     assert evidence.answers[0].probabilities.sum() == pytest.approx(1)
 
 
+class Tokens(nn.Module):
+    """Positions first, as `nn.Transformer` has it, and windows that lie among the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.block = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1)
+        self.inner = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.block(self.patches(x).flatten(2).permute(2, 0, 1))
+        windows = x.permute(1, 0, 2).reshape(-1, 5, 7, 8).flatten(0, 1)
+        return self.inner(windows).reshape(-1, 35, 5).mean(1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_images_are_told_apart_wherever_the_batch_lies(batch_size: int) -> None:
+    net = seeded(Tokens)
+    evidence = collected(net, batch_size)
+    shapes = {str(call.key): call.output_shape for call in evidence.calls}
+    assert shapes["block.norm2"] == (35, 8)
+    assert shapes["inner"] == (5, 7, 5)
+    with torch.no_grad():
+        x = net.patches(IMAGES).flatten(2).permute(2, 0, 1)
+        hidden = net.block(x)
+        inner = net.inner(hidden).permute(1, 2, 0)
+    for name, values in (("block.norm2", hidden.permute(1, 2, 0)), ("inner", inner)):
+        found = evidence.layers[CallKey(name)]
+        expected = literal_statistics(values.numpy())
+        assert (found.images, found.positions) == (7, 35)
+        np.testing.assert_array_equal(found.fired, expected["fired"])
+        np.testing.assert_array_equal(found.positive, expected["positive"])
+        np.testing.assert_allclose(found.mean, expected["mean"], rtol=1e-9)
+        np.testing.assert_allclose(found.variance, expected["variance"], rtol=1e-9)
+    tokens = evidence.pictures[4][CallKey("block.norm2")]
+    assert isinstance(tokens, VectorPicture)
+    np.testing.assert_allclose(tokens.values, hidden[:, 4].mean(0).numpy(), rtol=1e-9)
+    # Five windows of a row each: height and width again.
+    rows = evidence.pictures[4][CallKey("inner")]
+    assert isinstance(rows, MapPicture)
+    np.testing.assert_allclose(rows.full, inner[4].reshape(5, 5, 7).numpy(), rtol=1e-9, atol=1e-12)
+
+
 def test_large_maps_are_averaged_and_keep_their_proportions() -> None:
     net = seeded(lambda: nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
     images = photos(1, 1, 96, 192)

@@ -13,6 +13,7 @@ from reportgen.probe.layout import Layout, arrangement, length, maps, reshape
 from reportgen.probe.trace import trace
 
 SHAPE = (2, 12, 6, 10)
+ONES = torch.ones(12, 5)
 
 
 def coordinates(shape: tuple[int, ...]) -> list[torch.Tensor]:
@@ -138,6 +139,9 @@ def last_call(forward: Callable[[torch.Tensor], torch.Tensor]) -> Call:
         (lambda x: F.linear(x, torch.ones(4, 10)), (12, 6, 4), 2, None),
         (lambda x: torch.ones(5, 12) @ x.flatten(2), (5, 60), None, None),
         (lambda x: x.view(2, 3, 4, 60).transpose(1, 2).reshape(x.shape), (12, 6, 10), 0, (1, 2)),
+        (lambda x: torch.einsum("b c h w, c d -> b h w d", x, ONES), (6, 10, 5), 2, (0, 1)),
+        (lambda x: torch.einsum("bchw,bcuw->bchu", x, x[:, :, :1]), (12, 6, 1), 0, None),
+        (lambda x: torch.einsum("bchw,bchv->bcwv", [x, x]), (12, 10, 10), 0, None),
         (lambda x: F.pixel_shuffle(x, 2), (3, 12, 20), 0, (1, 2)),
         (lambda x: x.view(2, 12, 3, 20).permute(0, 2, 3, 1).flatten(0, 1), (3, 20, 12), 2, None),
         (lambda x: x.flatten(2).permute(2, 0, 1), (60, 12), 1, None),

@@ -185,6 +185,40 @@ def test_writing_through_a_view_changes_where_the_whole_comes_from() -> None:
     assert plain(calls["fourth"].inputs) == ["F.relu"]
 
 
+def test_what_does_not_depend_on_the_image_is_counted_once() -> None:
+    class Biased(nn.Module):
+        """A small network makes a bias from fixed positions, as in Swin V2."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("places", torch.rand(1, 30, 2))
+            self.bias = nn.Linear(2, 4)
+            self.conv = nn.Conv2d(3, 4, 1)
+            self.last = nn.Conv2d(4, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            bias = self.bias(self.places).mT.reshape(1, 4, 5, 6)
+            return self.last(self.conv(x) + bias.relu()).mean((2, 3))
+
+    found = followed(Biased(), 3, 5, 6)
+    calls = {str(call.key): call for call in found.calls}
+    assert calls["bias"].output_shape == (1, 30, 4)
+    assert calls["bias"].macs == 30 * 2 * 4
+    assert calls["bias"].receptive_field is None
+    assert CallKey("bias") not in found.arrangements
+    assert sorted(plain(calls["last"].inputs)) == ["F.relu", "conv"]
+    assert calls["last"].receptive_field.size == (3, 3)
+    assert found.macs == 30 * 2 * 4 + 30 * 3 * 4 + 12 * 9 * 4 * 2
+
+
+def test_a_hook_that_replaces_the_image_is_followed() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten())
+    net.register_forward_pre_hook(lambda module, args: (args[0] * 2,))
+    conv = followed(net, 3, 5, 6).calls[0]
+    assert conv.receptive_field.size == (3, 3)
+    assert conv.spatial_axes == (1, 2)
+
+
 RECTIFIERS = {
     "relu": (nn.ReLU(), True),
     "relu6": (nn.ReLU6(), True),

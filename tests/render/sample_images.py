@@ -1,4 +1,4 @@
-"""Made-up images: one that is right with evidence, one unlabelled and without, one without a page."""
+"""Made-up images: one right and with evidence, one unlabelled and without, one without a page."""
 
 import numpy as np
 

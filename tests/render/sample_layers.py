@@ -1,4 +1,4 @@
-"""Made-up layers: small, non-square, one of 2048 units, one without maps, dead units, a hostile name."""
+"""Made-up layers: non-square, one of 2048 units, one without maps, dead units, a hostile name."""
 
 import numpy as np
 

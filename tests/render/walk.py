@@ -3,7 +3,7 @@
 import posixpath
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "img", "input", "br", "hr"}
+VOID = {"wbr", "meta", "link", "img", "input", "br", "hr"}
 CLOSED_IN_PLACE = {"path", "rect", "image", "line", "circle", "stop", "use", "mspace"}
 CLOSED_IN_PLACE |= {"fefuncr", "fefuncg", "fefuncb", "fefunca"}
 LINKS = {"href", "src"}

@@ -1,0 +1,269 @@
+"""The whole command on real files: what stands in the report is what the network really does."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision import models
+
+from tests.conftest import LENET_WORDS, SAMPLES, left_with
+
+Json = dict[str, Any]
+
+
+def report_of(folder: Path) -> Json:
+    """`report.json`, read as strictly as the standard asks."""
+
+    def refused(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    text = (folder / "report.json").read_text(encoding="utf-8")
+    report: Json = json.loads(text, parse_constant=refused)
+    return report
+
+
+def array_of(folder: Path, reference: str) -> np.ndarray:
+    path, key = reference.split("#")
+    with np.load(folder / path, allow_pickle=False) as arrays:
+        array: np.ndarray = arrays[key]
+    return array
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def lenet() -> torch.nn.Module:
+    """The sample as a user would make it, with nothing of reportgen."""
+    code: dict[str, Any] = {"__name__": "lenet"}
+    exec((SAMPLES / "lenet.py").read_text(), code)
+    net: torch.nn.Module = code["LeNet"]()
+    net.load_state_dict(torch.load(SAMPLES / "lenet.pth", weights_only=True))
+    return net.eval()
+
+
+def lenet_input(path: str) -> torch.Tensor:
+    pixels = np.asarray(Image.open(SAMPLES / "fashion_mnist" / path), dtype=np.float32) / 255
+    return torch.from_numpy((pixels - 0.286) / 0.353)[None, None]
+
+
+def test_the_keys_that_scripts_read(lenet_report: Path) -> None:
+    report = report_of(lenet_report)
+    assert report["schema_version"] == 1
+    assert report["model"].keys() >= {"architecture", "parameters", "macs", "sha256"}
+    assert report["model"]["parameters"] == 61_706
+    assert (
+        report["model"]["sha256"]
+        == hashlib.sha256((SAMPLES / "lenet.pth").read_bytes()).hexdigest()
+    )
+    for image in report["images"]:
+        assert image.keys() >= {"path", "true_class", "predictions"}
+        assert image["predictions"][0].keys() >= {"index", "label", "probability"}
+        if image["is_pictured"]:
+            assert image["occlusion"].keys() >= {
+                "target",
+                "window",
+                "stride",
+                "fill",
+                "baseline_probability",
+                "array",
+            }
+    layer_keys = {"name", "call", "type", "output_shape", "parameters", "macs", "receptive_field"}
+    layer_keys |= {"zero_fraction", "dead_filters", "near_dead_filters"}
+    assert all(layer.keys() >= layer_keys for layer in report["layers"])
+    parameter_keys = {"name", "shape", "mean", "std", "min", "max", "zero_fraction", "histogram"}
+    assert all(parameter.keys() >= parameter_keys for parameter in report["parameters"])
+    assert all(f.keys() >= {"severity", "kind", "text", "href"} for f in report["findings"])
+
+
+def test_layers_are_numbered_in_execution_order(lenet_report: Path) -> None:
+    layers = [(layer["name"], layer["call"]) for layer in report_of(lenet_report)["layers"]]
+    convs = [name for name in layers if name[0].startswith("conv")]
+    assert convs == [("conv1", 1), ("conv2", 1), ("conv3", 1)]
+    calls = [call for name, call in layers if name == next(n for n, c in layers if c == 2)]
+    assert calls == list(range(1, len(calls) + 1))
+
+
+def test_answers_are_those_of_the_network(lenet_report: Path) -> None:
+    net, report = lenet(), report_of(lenet_report)
+    labels = (SAMPLES / "fashion_mnist_labels.txt").read_text().split("\n")
+    right = 0
+    assert len(report["images"]) == 20
+    for image in report["images"]:
+        with torch.no_grad():
+            chances = net(lenet_input(image["path"])).softmax(1)[0]
+        index = int(chances.argmax())
+        best = image["predictions"][0]
+        assert (best["index"], best["label"]) == (index, labels[index])
+        assert best["probability"] == pytest.approx(float(chances.max()), abs=1e-5)
+        folder = image["path"].split("/")[0]
+        right += labels[index].lower().replace("/", " ") == folder.replace("_", " ")
+    assert report["accuracy"] == pytest.approx(right / 20)
+
+
+def test_occlusion_of_a_pictured_image_by_a_loop(lenet_report: Path) -> None:
+    net, report = lenet(), report_of(lenet_report)
+    image = next(image for image in report["images"] if image["is_pictured"])
+    occlusion, clean = image["occlusion"], lenet_input(image["path"])
+    (height, width), (down, across) = occlusion["window"], occlusion["stride"]
+    assert occlusion["fill"] == "mean"
+    drops = array_of(lenet_report, occlusion["array"])
+    assert drops.dtype == np.float32
+    with torch.no_grad():
+        before = float(net(clean).softmax(1)[0, occlusion["target"]])
+        assert occlusion["baseline_probability"] == pytest.approx(before, abs=1e-5)
+        for row in range(drops.shape[0]):
+            for column in range(drops.shape[1]):
+                hidden = clean.clone()
+                top, left = row * down, column * across
+                hidden[..., top : top + height, left : left + width] = 0.0
+                after = float(net(hidden).softmax(1)[0, occlusion["target"]])
+                assert drops[row, column] == pytest.approx(before - after, abs=1e-5)
+
+
+def test_saved_activations_are_the_networks(lenet_report: Path) -> None:
+    net, report = lenet(), report_of(lenet_report)
+    layer = next(layer for layer in report["layers"] if layer["name"] == "conv2")
+    images = {image["slug"]: image["path"] for image in report["images"]}
+    slug = layer["activations"]["pictured"][3]
+    caught = []
+    net.conv2.register_forward_hook(lambda _, __, output: caught.append(output.clone()))  # type: ignore[union-attr, arg-type]
+    with torch.no_grad():
+        net(lenet_input(images[slug]))
+    saved = array_of(lenet_report, layer["activations"][slug])
+    np.testing.assert_allclose(saved, caught[0][0].numpy(), atol=1e-5)
+    assert list(saved.shape) == layer["output_shape"]
+
+
+def test_dead_filters_by_a_loop_over_the_images(lenet_report: Path) -> None:
+    net, report = lenet(), report_of(lenet_report)
+    peaks: dict[int, list[torch.Tensor]] = {}
+    calls = {"n": 0}
+    rectifier = next(m for m in net.modules() if isinstance(m, torch.nn.ReLU))
+
+    def watch(_: object, __: object, output: torch.Tensor) -> None:
+        calls["n"] += 1
+        peaks.setdefault(calls["n"], []).append(output[0].reshape(output.shape[1], -1).amax(1))
+
+    rectifier.register_forward_hook(watch)
+    for image in report["images"]:
+        calls["n"] = 0
+        with torch.no_grad():
+            net(lenet_input(image["path"]))
+    layers = [layer for layer in report["layers"] if layer["kind"] == "activation"]
+    assert len(layers) == len(peaks)
+    for call, layer in enumerate(layers, 1):
+        dead = (torch.stack(peaks[call]).amax(0) <= 0).nonzero().flatten().tolist()
+        assert layer["dead_units"] == dead
+        assert layer["dead_filters"] == len(dead)
+
+
+def test_parameters_are_those_of_the_file(lenet_report: Path) -> None:
+    weights = torch.load(SAMPLES / "lenet.pth", weights_only=True)
+    parameters = {
+        parameter["name"]: parameter for parameter in report_of(lenet_report)["parameters"]
+    }
+    assert parameters.keys() == weights.keys()
+    for name, tensor in weights.items():
+        values, said = tensor.double().numpy(), parameters[name]
+        assert said["shape"] == list(values.shape)
+        assert said["mean"] == pytest.approx(values.mean(), abs=1e-9)
+        assert said["std"] == pytest.approx(values.std(ddof=1), rel=1e-9)
+        counts, _ = np.histogram(values, bins=50)
+        assert said["histogram"]["counts"] == counts.tolist()
+
+
+def test_render_gives_the_same_bytes(lenet_report: Path, tmp_path: Path) -> None:
+    assert left_with("render", lenet_report, "-o", tmp_path / "again") == 0
+    first, again = files_of(lenet_report), files_of(tmp_path / "again")
+    assert first.keys() == again.keys()
+    assert [name for name in first if first[name] != again[name]] == []
+
+
+def test_a_second_build_gives_the_same_bytes(
+    lenet_report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.chdir(tmp_path)
+    assert left_with(*LENET_WORDS, "--save-arrays", "-q") == 0
+    first, again = files_of(lenet_report), files_of(tmp_path / "report")
+    assert first.keys() == again.keys()
+    assert [name for name in first if first[name] != again[name]] == []
+
+
+def test_no_folder_of_this_machine_in_any_file(lenet_report: Path) -> None:
+    names = {str(SAMPLES.parent), str(lenet_report.parent), str(Path.home()) + "/"}
+    for name, content in files_of(lenet_report).items():
+        for folder in names:
+            assert folder.encode() not in content, name
+
+
+def saved(net: torch.nn.Module, how: str, folder: Path) -> Path:
+    path = folder / f"{how}.pth"
+    if how == "state_dict":
+        torch.save(net.state_dict(), path)
+    elif how == "module":
+        torch.save(net, path)
+    else:
+        save_file(net.state_dict(), path)
+    return path
+
+
+@pytest.mark.slow
+def test_resnet18_gives_one_report_however_it_was_saved(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    net = models.resnet18().eval()
+    reports = []
+    for how in ("state_dict", "module", "safetensors"):
+        path = saved(net, how, tmp_path)
+        words = ("build", path, SAMPLES / "photos" / "chelsea.png", "-o", tmp_path / how, "-q")
+        assert left_with(*words, "--occlusion-window", 64, 64, "--occlusion-stride", 64, 64) == 0
+        reports.append(report_of(tmp_path / how))
+    for report in reports:
+        assert report["model"]["architecture"] == "resnet18"
+        assert report["model"]["parameters"] == 11_689_512
+        assert report["model"]["macs"] == pytest.approx(1.814e9, rel=1e-3)
+        assert {layer["name"] for layer in report["layers"] if layer["call"] == 2} >= {
+            "layer1.0.relu"
+        }
+        for image in report["images"]:
+            assert image["occlusion"]["array"].startswith("arrays/")
+    numbers = [json.dumps([r["layers"], r["images"], r["parameters"]]) for r in reports]
+    assert numbers[0] == numbers[1] == numbers[2]
+    assert {r["model"]["format"] for r in reports} == {"state_dict", "whole module", "safetensors"}
+
+
+def test_strict_writes_the_report_and_exits_with_8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    good = SAMPLES / "fashion_mnist" / report_image()
+    (images / "good.png").write_bytes(good.read_bytes())
+    (images / "broken.png").write_bytes(good.read_bytes()[:60])
+    words = list(LENET_WORDS)
+    words[2] = images
+    assert left_with(*words, "-q", "-o", tmp_path / "out") == 0
+    skipped = report_of(tmp_path / "out")["skipped"]
+    assert [image["path"] for image in skipped] == ["broken.png"]
+    assert "broken.png" in (tmp_path / "out" / "index.html").read_text()
+    capsys.readouterr()
+    assert left_with(*words, "-q", "--strict", "-o", tmp_path / "out") == 8
+    assert "broken.png" in capsys.readouterr().err
+
+
+def report_image() -> str:
+    """The path of one sample image."""
+    return min(
+        str(p.relative_to(SAMPLES / "fashion_mnist")) for p in SAMPLES.glob("fashion_mnist/*/*.png")
+    )
