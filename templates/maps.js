@@ -131,6 +131,9 @@ function layerPage() {
   const panel = $("#unit");
   const chooser = $("#choose-image");
   const state = { image: plates[0].dataset.image, unit: null };
+  const rows = new Map($$("#activations tbody tr").map((row) => [row.cells[0].textContent, row]));
+  // The page's table holds the first units, the data the others.
+  const numbers = (unit) => (rows.has(unit) ? [...rows.get(unit).cells].slice(1).map((item) => item.textContent) : data.rest[unit - data.shown]);
   const list = (values) => (Array.isArray(values) ? values : [values]);
   const lowest = Math.min(...[...atlases.values()].flatMap((atlas) => list(atlas.low)));
   const highest = Math.max(...[...atlases.values()].flatMap((atlas) => list(atlas.high)));
@@ -169,11 +172,11 @@ function layerPage() {
   }
 
   function describe(atlas, tile, target) {
-    const facts = (data.units[state.unit] || []).map((value, index) => [data.columns[index], value]);
+    const facts = numbers(state.unit).map((value, index) => [data.columns[index][0], `${value} ${value && data.columns[index][1]}`.trim()]);
     const title = element("h3", {}, atlas ? "Channel " : "Unit ", element("output", { id: "channel" }, state.unit));
     const all = [element("h4", {}, `On ${data.images}`), table(facts), element("a", { href: hash() }, "Link to this channel")];
     if (tile < 0) {
-      const why = atlas ? `No map of it is kept: ${atlas.count} of ${data.units.length} channels have one.` : "";
+      const why = atlas ? `No map of it is kept: ${atlas.count} of ${data.count} channels have one.` : "";
       panel.replaceChildren(title, element("p", { class: "quiet" }, why), ...all);
       return;
     }
@@ -205,14 +208,14 @@ function layerPage() {
     const anchor = plates.find((plate) => "#" + plate.id === location.hash);
     const wanted = anchor ? anchor.dataset.image : given.get("i");
     if (plates.some((plate) => plate.dataset.image === wanted)) state.image = wanted;
-    if (/^\d+$/.test(given.get("c")) && +given.get("c") < data.units.length) state.unit = given.get("c");
+    if (/^\d+$/.test(given.get("c")) && +given.get("c") < data.count) state.unit = given.get("c");
     if (state.unit === null) state.unit = strongest();
     show();
     if (given.has("c")) {
       $("#activations").scrollIntoView();
-      const row = $$("#activations tbody th").find((head) => head.textContent === state.unit);
-      $$("tr[aria-current]").forEach((old) => old.removeAttribute("aria-current"));
-      if (row) row.parentElement.setAttribute("aria-current", "true");
+      for (const [unit, row] of rows) {
+        if (unit === state.unit) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
+      }
     }
   }
 

@@ -98,17 +98,22 @@ def _statistics(call: Call, seen: LayerEvidence) -> Table:
     values = max(seen.images * seen.positions, 1)
     columns = (
         range(len(seen.mean)),
-        seen.mean.tolist(),
-        np.sqrt(seen.variance).tolist(),
-        seen.minimum.tolist(),
-        seen.maximum.tolist(),
-        (seen.positive / values).tolist(),
-        (seen.zeros / values).tolist(),
+        _seven_digits(seen.mean),
+        _seven_digits(np.sqrt(seen.variance)),
+        _seven_digits(seen.minimum),
+        _seven_digits(seen.maximum),
+        _seven_digits(seen.positive / values),
+        _seven_digits(seen.zeros / values),
         seen.fired.tolist(),
         unit_states(call, seen).words(),
     )
     caption = f"Each unit over {counted(seen.images, 'image')}, {seen.positions:,} values an image."
     return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), SHOWN)
+
+
+def _seven_digits(values: Array) -> list[float]:
+    """As much as a float32 holds: a table of a large network is half as long for it."""
+    return [float(f"{value:.7g}") for value in values.tolist()]
 
 
 ANALYSIS = Analysis(

@@ -13,12 +13,16 @@ def run(study: Study) -> Outcome:
     """Curves over the layers in execution order."""
     layers = study.layer_records
     images = counted(len(study.image_records), "image")
+    # A convolution gives hardly a zero and its rectifier many: in one curve they would draw a comb.
+    nonlinear = [layer for layer in layers if layer.kind == "activation"]
+    answers = nonlinear or layers
+    what = "the outputs of the nonlinearities" if nonlinear else "all activations"
     curves = (
         Curve(
             "Zeros",
             "share",
-            tuple(layer.zero_fraction for layer in layers),
-            f"Share of activations that are exactly zero, over {images}.",
+            tuple(layer.zero_fraction if layer in answers else None for layer in layers),
+            f"Share of {what} that are exactly zero, over {images}.",
         ),
         Curve(
             "Dead filters",
@@ -29,8 +33,8 @@ def run(study: Study) -> Outcome:
         Curve(
             "Activation scale",
             "std",
-            tuple(layer.std for layer in layers),
-            "Standard deviation of all activations of the layer.",
+            tuple(layer.std if layer in answers else None for layer in layers),
+            f"Standard deviation of {what}, all units together.",
         ),
         Curve(
             "Receptive field",

@@ -1,4 +1,5 @@
-"""What the script of a layer's page needs: the range of every tile and the numbers of every unit.
+"""What the script of a layer's page needs: the range of every tile and the numbers that the
+page itself leaves out.
 
 It stands in a file of its own: a thousand tiles for ten images would double the page.
 """
@@ -12,7 +13,7 @@ import numpy as np
 from reportgen.render.filters import cell
 from reportgen.render.site import Site
 from reportgen.report.arrays import FloatArray
-from reportgen.report.blocks import Atlas, Cell, Table
+from reportgen.report.blocks import Atlas, Table
 from reportgen.report.records import Layer
 
 
@@ -25,11 +26,13 @@ def layer_script(site: Site, layer: Layer) -> bytes:
         panel = layer.panels["activations"]
         table = panel.blocks["statistics"]
         assert isinstance(table, Table)
-        data["columns"] = [column.name for column in table.columns[1:]]
-        units = [column.unit for column in table.columns[1:]]
-        data["units"] = [
-            [_with_unit(value, unit) for value, unit in zip(row[1:], units, strict=True)]
-            for row in table.rows
+        columns = table.columns[1:]
+        data["columns"] = [(c.name, "" if c.unit == "share" else c.unit) for c in columns]
+        data["count"], data["shown"] = len(table.rows), table.shown
+        # The page's own table holds the first rows.
+        data["rest"] = [
+            [cell(value, column.unit) for value, column in zip(row[1:], columns, strict=True)]
+            for row in table.rows[table.shown :]
         ]
         images = panel.facts["images"]
         assert isinstance(images, int)
@@ -39,11 +42,6 @@ def layer_script(site: Site, layer: Layer) -> bytes:
         data["kernels"] = {"filters": facts["filter_rows"], "channels": facts["channel_columns"]}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return f"window.layerData = {text};\n".encode()
-
-
-def _with_unit(value: Cell, unit: str) -> str:
-    text = cell(value, unit)
-    return text if unit in {"", "share"} else f"{text} {unit}"
 
 
 def _atlas(block: Atlas) -> dict[str, object]:

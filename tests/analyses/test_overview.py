@@ -22,11 +22,19 @@ def test_curves_hold_one_value_per_layer() -> None:
     block = run(study).panels[""].blocks["curves"]
     curves = {curve.name: curve.values for curve in block.curves}
     assert block.layers == ("conv", "relu")
-    assert curves["Zeros"] == (0, pytest.approx(float((relu == 0).mean())))
+    assert curves["Zeros"] == (None, pytest.approx(float((relu == 0).mean())))
     assert curves["Dead filters"] == (None, 0.25)
     assert curves["Receptive field"] == (11, None)
-    expected = [float(values.astype(np.float64).std()) for values in (conv, relu)]
-    assert curves["Activation scale"] == pytest.approx(expected)
+    assert curves["Activation scale"] == (None, pytest.approx(relu.astype(np.float64).std()))
+
+
+def test_without_a_nonlinearity_the_curves_are_those_of_every_layer() -> None:
+    values = RNG.normal(size=(2, 4, 3, 5)).astype(np.float32)
+    values[0] = 0
+    call = a_call("conv", values, kind="conv", rectifies=False)
+    curves = run(study_of(evidence_of([(call, values)]))).panels[""].blocks["curves"].curves
+    assert curves[0].values == (0.5,)
+    assert curves[2].values == pytest.approx((values.astype(np.float64).std(),))
 
 
 def test_the_verdict_names_size_trouble_and_dead_filters() -> None:

@@ -56,10 +56,15 @@ def visit(browser, folder):
         page = context.new_page()
         page.on("console", lambda message: complaints.append(f"{path}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
-        page.on("requestfailed", lambda request: complaints.append(f"{path}: {request.url} failed"))
+        page.on("requestfailed", lambda request: failed(path, request))
         page.on("request", lambda request: outside(path, request.url))
         page.goto(f"file://{folder}/{path}")
         return page
+
+    def failed(path, request):
+        # Turning the page stops what the last one was still loading.
+        if "ERR_ABORTED" not in (request.failure or ""):
+            complaints.append(f"{path}: {request.url} {request.failure}")
 
     def outside(path, url):
         if not url.startswith((f"file://{folder}/", "data:")):

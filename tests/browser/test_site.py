@@ -57,6 +57,16 @@ def test_a_link_to_a_channel_opens_it(visit):
     shown = page.locator("#unit .facts dd").all_inner_texts()
     assert float(shown[0].replace("−", "-")) == pytest.approx(low, rel=1e-3)
     assert float(shown[1]) == pytest.approx(high, rel=1e-3)
+    assert shown[-1] == f"{778 % 3} images"
+
+
+def test_a_link_to_a_channel_of_the_table_shows_its_row(visit):
+    page = visit("layers/features.4.html#c=3&i=chelsea")
+    row = page.locator("tr[aria-current]").inner_text().split()
+    shown = page.locator("#unit .facts dd").all_inner_texts()
+    assert row[0] == "3"
+    assert row[1] == shown[2]
+    assert (row[-1], shown[-1]) == ("dead", "dead")
 
 
 def test_a_channel_without_a_map_says_so(visit):
@@ -121,8 +131,8 @@ def test_the_shared_scale_draws_the_true_values(visit, report_maps, centred):
     atlas, low, high = report_maps
     colour = "diverging" if centred else "grey"
     page = visit("layers/features.0.html#i-chelsea", width=1600)
-    page.check(f"input[value={colour}]", force=True)
-    page.check("input[value=shared]", force=True)
+    page.click(f"label:has([value={colour}])")
+    page.click("label:has([value=shared])")
     page.evaluate("document.querySelectorAll('.cursor').forEach(c => c.style.display = 'none')")
     drawn = drawn_levels(page, "[data-atlas='activations.image:chelsea'] .tinted")
     zoom = drawn.shape[1] // atlas.pixels.width

@@ -210,8 +210,9 @@ def test_layer_script_holds_ranges_and_statistics(site, report):
     np.testing.assert_allclose(given["low"], atlas.low, rtol=5e-5)
     np.testing.assert_allclose(given["high"], atlas.high, rtol=5e-5)
     assert given["labels"] == list(atlas.labels)
-    assert len(data["units"]) == 2048
-    assert data["units"][3][data["columns"].index("State")] == "dead"
+    assert (data["count"], data["shown"], len(data["rest"])) == (2048, 256, 2048 - 256)
+    fired = [name for name, _ in data["columns"]].index("Fired on")
+    assert [row[fired] for row in data["rest"][:3]] == ["1", "2", "0"]
 
 
 def test_tables_are_whole_in_csv(site, report):
