@@ -1,10 +1,9 @@
 """The pipeline: load, watch, analyse, save and render."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
@@ -97,7 +96,7 @@ def _study(options: Options, progress: Progress) -> tuple[Study, str]:
 
 
 def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
-    """At most `most` of `count` indices, evenly spaced: with one folder a class, spread over classes."""
+    """At most `most` of `count` indices, evenly spaced, and so spread over the class folders."""
     shown = min(count, most)
     return tuple(index * count // shown for index in range(shown))
 
@@ -164,13 +163,13 @@ def _panels(subject: str, place: str, made: Mapping[str, Outcome]) -> Mapping[st
 
 
 def _section(analysis: Analysis, outcome: Outcome | str) -> Section:
-    is_made = isinstance(outcome, Outcome)
+    made, problem = (outcome, "") if isinstance(outcome, Outcome) else (Outcome(), outcome)
     return Section(
         name=analysis.name,
         title=analysis.title,
         place=analysis.place,
-        panel=outcome.panels.get("") if is_made else None,
-        problem="" if is_made else outcome,
+        panel=made.panels.get(""),
+        problem=problem,
         references=analysis.references,
     )
 

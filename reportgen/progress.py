@@ -1,7 +1,6 @@
 """Progress on standard error: stage, n of N and time left; plain lines without a terminal."""
 
 import sys
-import time
 from types import TracebackType
 from typing import Self
 
@@ -24,11 +23,7 @@ class Progress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.seconds: dict[str, float] = {}
-        "Time spent in each stage so far, in order."
         self._quiet = quiet
-        self._started = time.perf_counter()
-        self._stage = ""
         self._bars: Bars | None = None
         if sys.stderr.isatty() and not quiet:
             self._bars = Bars(
@@ -52,15 +47,11 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end_stage()
         if self._bars is not None:
             self._bars.stop()
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Begin a stage of `total` steps, or of unknown length."""
-        self._end_stage()
-        self._stage = name
-        self._started = time.perf_counter()
         if self._bars is not None:
             for task in self._bars.task_ids:
                 self._bars.remove_task(task)
@@ -73,9 +64,3 @@ class Progress:
         """Say that `done` of `total` steps of this stage are done."""
         if self._bars is not None and self._bars.task_ids:
             self._bars.update(self._bars.task_ids[-1], completed=done, total=total)
-
-    def _end_stage(self) -> None:
-        if self._stage:
-            spent = time.perf_counter() - self._started
-            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + spent
-            self._stage = ""

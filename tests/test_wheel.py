@@ -1,4 +1,4 @@
-"""The built wheel, away from the checkout, builds a report: its templates and its index are inside."""
+"""The built wheel builds a report away from the checkout: templates and index are inside."""
 
 import subprocess
 import sys

@@ -132,7 +132,8 @@ def _no_answer(records: Sequence[Image]) -> Iterator[Finding]:
 
 
 def _chance(labelled: Sequence[Image], classes: int) -> Iterator[Finding]:
-    right, n = sum(is_right(image) for image in labelled), len(labelled)
+    answered = [image for image in labelled if image.predictions]
+    right, n = sum(is_right(image) for image in answered), len(answered)
     if n >= ENOUGH_LABELLED and classes > 1 and luck(right, n, 1 / classes) > CHANCE_LEVEL:
         text = f"{right:,} of {n:,} labelled images are right ({percent(right / n)}), hardly more "
         text += f"than by guessing among {classes:,} classes. Check the order of the classes and "

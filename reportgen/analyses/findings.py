@@ -11,11 +11,14 @@ _RANK: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
 
 
 def percent(share: float) -> str:
-    """A share as text: `19 %`, `0.4 %`, never `0 %` for something."""
+    """A share as text: `19 %`, `0.4 %`; `0 %` and `100 %` only where they are exact."""
     value = 100 * share
-    if value == 0 or value >= 9.95:
-        return f"{value:.0f} %"
-    return f"{value:.1f} %" if value >= 0.1 else "under 0.1 %"
+    if 0 < value < 0.1:
+        return "under 0.1 %"
+    if 99.9 < value < 100:
+        return "over 99.9 %"
+    has_decimal = 0 < value < 9.95 or 99 < value < 100
+    return f"{value:.1f} %" if has_decimal else f"{value:.0f} %"
 
 
 def counted(n: int, noun: str) -> str:

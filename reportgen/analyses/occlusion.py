@@ -150,13 +150,13 @@ def _panel(
         "has_evidence": hidden.drop >= NO_EFFECT,
     }
     arrays: dict[str, Array] = {"array": result.probability_drop, "answers": result.answers}
-    scores = [("probability", "array", result.probability_drop)]
+    scores = [("probability", result.probability_drop)]
     if has_logits:
         arrays["logit_array"] = result.logit_drop
-        scores.append(("logit", "logit_array", result.logit_drop))
+        scores.append(("logit", result.logit_drop))
     extreme = float(np.nanmax(np.abs(result.probability_drop)))
     blocks: dict[str, Block] = {}
-    for score, _, drops in scores:
+    for score, drops in scores:
         blocks[score] = Heatmap(
             values=drops,
             title=f"{target.label}: drop in {score}",

@@ -98,8 +98,12 @@ def cell(value: object, unit: str = "") -> str:
         return value.text
     if isinstance(value, int | float):
         return percent(value) if unit == "share" else number(value)
-    # Sizes reach us as `64 x 55 x 55`.
-    return re.sub(r"(?<=\d) x (?=\d)", " × ", str(value))
+    return times(str(value))
+
+
+def times(text: str) -> str:
+    """Sizes reach us as `64 x 55 x 55` and are shown as `64 × 55 × 55`."""
+    return re.sub(r"(?<=\d) x (?=\d)", " × ", text)
 
 
 def is_link(value: object) -> bool:
@@ -174,6 +178,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "shape": shape,
     "plural": plural,
     "cell": cell,
+    "times": times,
     "brief": brief,
     "text_columns": text_columns,
     "breakable": breakable,

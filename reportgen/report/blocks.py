@@ -1,4 +1,4 @@
-"""What a page can show: a closed set of blocks of plain data. `figures/` draws them, nothing here does."""
+"""What a page can show: a closed set of blocks of plain data, which `figures/` draws."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,7 +15,7 @@ class Link:
     "Relative to the site's root: `layers/features.3.html#c=7`."
 
 
-Cell: TypeAlias = str | int | float | bool | None | Link
+Cell: TypeAlias = str | int | float | bool | Link | None
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Heatmap:
     marks: Array | None = None
     "(rows columns) bool: cells to outline, such as those where the answer flips."
     maximum: float | None = None
-    "Upper end of the colour scale where it is not the largest value, such as the clean probability."
+    "Upper end of the colour scale where that is not the largest value: the clean probability."
 
 
 @dataclass(frozen=True)

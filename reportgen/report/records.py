@@ -1,4 +1,4 @@
-"""The report as plain frozen data: the network, its layers, the images, what was found and the sections."""
+"""The report as plain frozen data: network, layers, images, findings and sections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ SCHEMA_VERSION = 1
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Place: TypeAlias = Literal["index", "page", "layer", "image"]
-"Where a section stands: on the index, on a page of its own, on every layer's page or every image's."
+"Where a section stands: the index, a page of its own, every layer's page or every image's."
 
 Fact: TypeAlias = (
-    str | int | float | bool | None | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+    str | int | float | bool | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | None
 )
 
 
@@ -44,7 +44,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a reader should know, in plain words with its numbers and a link to its evidence."""
+    """One thing that a reader should know: plain words, its numbers, a link to its evidence."""
 
     severity: Severity
     kind: str
@@ -74,7 +74,8 @@ class Preprocessing:
     height: int
     width: int
     resize: int | None
-    "Length of the shorter side before the crop, in pixels; None where the image is squeezed to height x width."
+    """Pixels of the shorter side before the crop (of a box of the crop's shape that the image has
+    to cover); None where the image is squeezed to height x width."""
     interpolation: str
     mean: tuple[float, ...]
     std: tuple[float, ...]

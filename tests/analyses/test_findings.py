@@ -2,14 +2,16 @@ from reportgen.analyses.findings import counted, few, percent
 from reportgen.report.records import Finding
 
 
-def test_percent_never_rounds_something_to_nothing() -> None:
-    shares = (0.0, 0.0004, 0.0041, 0.0996, 0.19, 1.0)
+def test_percent_says_none_and_all_only_where_they_are_exact() -> None:
+    shares = (0.0, 0.0004, 0.0041, 0.0996, 0.19, 0.9964, 0.9996, 1.0)
     assert [percent(share) for share in shares] == [
         "0 %",
         "under 0.1 %",
         "0.4 %",
         "10 %",
         "19 %",
+        "99.6 %",
+        "over 99.9 %",
         "100 %",
     ]
 

@@ -83,6 +83,16 @@ def test_the_crop_is_the_tile_of_the_channel(visit):
     assert page.locator("#unit .crop").get_attribute("viewBox") == f"{x} {y} 32 24"
 
 
+@pytest.mark.parametrize("width", [400, 700, 1280])
+def test_the_crop_shows_nothing_of_the_tiles_beside(visit, width):
+    """Unit 3 is dead: its crop is one colour, whatever its neighbours show."""
+    page = visit("layers/features.1.html#c=3&i=chelsea", width=width)
+    for selector in ("#unit .crop", ".tops a[aria-current] svg"):
+        drawn = drawn_levels(page, f".plates {selector}" if "tops" in selector else selector)
+        inside = drawn[2:-2, 2:-2].reshape(-1, 3)
+        assert len({tuple(colour) for colour in inside.tolist()}) == 1, selector
+
+
 def test_arrow_keys_walk_over_the_channels(visit):
     page = visit("layers/features.0.html#c=0&i=chelsea")
     atlas = page.locator("[data-atlas='activations.image:chelsea']")
