@@ -19,7 +19,7 @@ from reportgen.analyses.subjects import (
     parameter_records,
 )
 from reportgen.destination import check_output
-from reportgen.errors import ReportgenError, SkippedError
+from reportgen.errors import OptionError, ReportgenError, SkippedError
 from reportgen.load.images import image_set
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import load_model
@@ -106,6 +106,8 @@ def _outcome(analysis: Analysis, study: Study, progress: Progress) -> Outcome | 
     progress.stage(analysis.title)
     try:
         return analysis.run(study)
+    except OptionError:
+        raise
     except ReportgenError as problem:
         return str(problem)
 

@@ -140,7 +140,7 @@ def test_saved_activations_are_the_networks(lenet_report: Path) -> None:
     net.conv2.register_forward_hook(lambda _, __, output: caught.append(output.clone()))  # type: ignore[union-attr, arg-type]
     with torch.no_grad():
         net(lenet_input(images[slug]))
-    saved = array_of(lenet_report, layer["activations"][slug])
+    saved = array_of(lenet_report, layer["activations"][f"map.{slug}"])
     np.testing.assert_allclose(saved, caught[0][0].numpy(), atol=1e-5)
     assert list(saved.shape) == layer["output_shape"]
 

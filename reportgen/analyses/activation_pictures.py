@@ -1,6 +1,7 @@
 """One layer's activations for one image as a picture: maps side by side, or one bar per unit."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -27,10 +28,24 @@ SMALLEST_SIDE = 7
 "Maps are not averaged to fewer pixels than this a side."
 
 
-def pixels_each(pictures: int) -> int:
-    """Pixels that each of `pictures` atlases may have."""
+def pixels_each(sizes: Sequence[int]) -> int:
+    """Most pixels of one atlas, where all atlases of these sizes share `ALL_PIXELS`.
+
+    What the small ones do not need is left to the large ones.
+    """
     least, most = PIXELS
-    return min(most, max(least, ALL_PIXELS // max(pictures, 1)))
+    left = ALL_PIXELS
+    for larger, size in zip(range(len(sizes), 0, -1), sorted(sizes), strict=True):
+        if size * larger > left:
+            return min(most, max(least, left // larger))
+        left -= size
+    return most
+
+
+def shown_pixels(picture: MapPicture) -> int:
+    """Pixels of all the maps of a picture that get a tile, before any averaging."""
+    units, height, width = picture.tiles.shape
+    return min(units, MOST_TILES) * height * width
 
 
 def averaged(tiles: ByteArray, pixels: int) -> ByteArray:

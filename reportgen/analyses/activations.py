@@ -4,7 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reportgen.analyses.activation_pictures import atlas, most_varied, pixels_each, strip
+from reportgen.analyses.activation_pictures import (
+    atlas,
+    most_varied,
+    pixels_each,
+    shown_pixels,
+    strip,
+)
 from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.findings import counted
 from reportgen.analyses.layer_health import RULES, layer_findings
@@ -33,8 +39,8 @@ COLUMNS = (
 def run(study: Study) -> Outcome:
     """One panel per call that was observed."""
     evidence = study.evidence
-    maps = (p for shown in evidence.pictures.values() for p in shown.values())
-    pixels = pixels_each(sum(isinstance(picture, MapPicture) for picture in maps))
+    kept = (p for shown in evidence.pictures.values() for p in shown.values())
+    pixels = pixels_each([shown_pixels(p) for p in kept if isinstance(p, MapPicture)])
     panels = {}
     for call, layer in zip(evidence.calls, study.layer_records, strict=True):
         seen = evidence.layers.get(call.key)
@@ -66,7 +72,7 @@ def _panel(
             is_averaged |= tile != (shown.full_height, shown.full_width)
             blocks[f"image:{image.slug}"] = shown
             if picture.full is not None:
-                arrays[image.slug] = picture.full
+                arrays[f"map.{image.slug}"] = picture.full
         else:
             blocks[f"image:{image.slug}"] = strip(layer, image, picture)
     blocks["histogram"] = histogram(seen)

@@ -105,7 +105,7 @@ def test_full_maps_are_stored_where_they_were_kept() -> None:
     assert isinstance(kept, MapPicture)
     object.__setattr__(kept, "full", values[0])
     arrays = run(study_of(evidence)).panels["conv"].arrays
-    assert list(arrays) == ["photo0"] and (arrays["photo0"] == values[0]).all()
+    assert list(arrays) == ["map.photo0"] and (arrays["map.photo0"] == values[0]).all()
 
 
 def test_a_layer_of_nothing_but_nan_still_has_a_panel() -> None:
@@ -140,6 +140,13 @@ def test_maps_within_the_budget_stay_as_they_are() -> None:
 
 
 def test_every_picture_has_its_share_of_the_pixels() -> None:
-    assert pixels_each(1) == 262_144
-    assert pixels_each(100) * 100 == ALL_PIXELS
-    assert pixels_each(10_000) == 16_384
+    assert pixels_each([]) == pixels_each([500_000]) == 262_144
+    assert pixels_each([200_000] * 100) * 100 == ALL_PIXELS
+    assert pixels_each([200_000] * 10_000) == 16_384
+
+
+def test_small_pictures_leave_their_pixels_to_large_ones() -> None:
+    sizes = [20_000] * 60 + [250_000] * 60
+    each = pixels_each(sizes)
+    assert 20_000 < each < 250_000
+    assert ALL_PIXELS - 60 < sum(min(size, each) for size in sizes) <= ALL_PIXELS
