@@ -18,7 +18,7 @@ MOST_TILES = 1024
 STRONGEST = 12
 "Units named beside a strip."
 
-ALL_PIXELS = 10_000_000
+ALL_PIXELS = 9_000_000
 "Shared by all pictures of maps in a report: about 5 MB, for maps hardly compress."
 
 PIXELS = (16_384, 262_144)

@@ -20,7 +20,7 @@ from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Column, Histogram, Table
 from reportgen.report.records import Fact, Image, Layer, Panel
 
-SHOWN = 128
+SHOWN = 64
 "Units whose statistics stand in the page; the CSV has all."
 
 COLUMNS = (
