@@ -16,7 +16,8 @@ MISSING = "–"
 COLUMN = 740
 TALLEST = 900
 LARGEST_TILE = 160
-"Pixels of the screen that an atlas and one of its tiles may take when they are enlarged."
+LARGEST_KERNEL = 64
+"Pixels of the screen that an atlas, and one of its tiles, may take when they are enlarged."
 
 
 def is_number(value: object) -> bool:
@@ -156,7 +157,8 @@ def zoom(atlas: Atlas) -> int:
     room = min(
         COLUMN // atlas.pixels.width,
         TALLEST // atlas.pixels.height,
-        LARGEST_TILE // max(atlas.tile_height, atlas.tile_width),
+        (LARGEST_KERNEL if atlas.signed else LARGEST_TILE)
+        // max(atlas.tile_height, atlas.tile_width),
     )
     return max(1, room)
 

@@ -1,5 +1,4 @@
-"""What the script of a layer's page needs: the range of every tile and the numbers that the
-page itself leaves out.
+"""What the script of a layer's page needs: ranges of tiles, and numbers that the page leaves out.
 
 It stands in a file of its own: a thousand tiles for ten images would double the page.
 """
