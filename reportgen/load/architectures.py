@@ -54,7 +54,7 @@ _USUAL = {"classes": 1000, "channels": 3, "positions": 197}
 def _fits(shape: tuple[int, ...], pattern: Pattern, found: dict[str, int]) -> bool:
     """Whether a shape is of a pattern, given the sizes `found` so far, which it adds to."""
     return len(shape) == len(pattern) and all(
-        size == (found.setdefault(wanted, size) if isinstance(wanted, str) else wanted)
+        0 < size == (found.setdefault(wanted, size) if isinstance(wanted, str) else wanted)
         for size, wanted in zip(shape, pattern, strict=True)
     )
 

@@ -54,6 +54,8 @@ _PLAIN_DTYPES = frozenset(
         torch.int64,
     }
 )
+_MOST_REPEATED = 1 << 24
+"Numbers that a tensor may have when it repeats fewer: more would only fill the memory."
 _QUANTISED = "holds quantised weights ({}), which are not supported; give the float checkpoint."
 
 
@@ -274,6 +276,8 @@ def _faults(tensor: Tensor) -> Iterator[str]:
         yield "holds no weights: {} has a shape but no values (it was saved from the meta device)."
     elif tensor.layout != torch.strided:
         yield "holds {} as a sparse tensor, which is not supported; save it dense."
+    elif tensor.numel() > max(_MOST_REPEATED, held := tensor.untyped_storage().nbytes()):
+        yield f"holds {{}} as {tensor.numel():,} numbers, and only {held:,} bytes of them."
     elif tensor.is_quantized or tensor.dtype not in _PLAIN_DTYPES:
         kind = str(tensor.dtype).removeprefix("torch.")
         yield f"holds {{}} as {kind}, which is not supported; give the float checkpoint."

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.jit import ScriptModule
 
 from reportgen.errors import ModelError, OptionError, ReportgenError
 
@@ -88,37 +89,55 @@ def construct(make: Callable[..., nn.Module], arguments: dict[str, Any], arch: s
         raise OptionError(
             f"--arch {arch}: {error}; it takes {taken}. Give them with --arch-args."
         ) from error
-    with _failures_of(arch), torch.random.fork_rng(devices=[]):
+    location = arch.rpartition(":")[0]
+    # A factory may import its network only when it is called.
+    folder = _importable(Path(location)) if location.endswith(".py") else contextlib.nullcontext()
+    with _failures_of(arch), folder, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = make(**arguments)
+    # Behind the wrapper of torch.compile stands the network itself.
+    net = getattr(net, "_orig_mod", net)
     if not isinstance(net, nn.Module):
         raise ModelError(f"--arch {arch} gave a {type(net).__name__}, not a torch.nn.Module.")
     if any(isinstance(p, nn.UninitializedParameter) for p in net.parameters()):
         raise ModelError(f"--arch {arch} has lazy layers, whose shapes are not known before a run.")
+    for path, part in net.named_modules():
+        if isinstance(part, ScriptModule):
+            where = f"its part {path}" if path else "it"
+            raise ModelError(
+                f"--arch {arch}: {where} is TorchScript, which cannot be watched at work; build "
+                "the network without scripting it."
+            )
     return net
 
 
 def _run_file(path: Path) -> Any:
-    """Run a Python file as a module, with its own folder importable as when it is run by hand."""
+    """Run a Python file as a module."""
     # A name of our own: a user's `types.py` must not stand in for Python's.
     name = f"_reportgen_arch_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    folder = str(path.resolve().parent)
     # Dataclasses and the like look their own module up by name.
     sys.modules[name] = module
-    sys.path.insert(0, folder)
+    with _importable(path), _failures_of(path.name):
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _importable(path: Path) -> Iterator[None]:
+    """A file's own folder importable, as when it is run by hand, and nothing written there."""
+    folder = str(path.expanduser().resolve().parent)
     written = sys.dont_write_bytecode
+    sys.path.insert(0, folder)
     sys.dont_write_bytecode = True
     try:
-        with _failures_of(path.name):
-            spec.loader.exec_module(module)
+        yield
     finally:
         sys.dont_write_bytecode = written
         if folder in sys.path:
             sys.path.remove(folder)
-    return module
 
 
 @contextlib.contextmanager

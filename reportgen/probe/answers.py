@@ -25,14 +25,17 @@ def logits_in(output: Any, images: int) -> torch.Tensor:
     """
     for tensor in _leaves(output):
         scores = tensor
-        if scores.ndim == 1 and len(scores) == images:
+        if scores.ndim == 1 and images == 1:
+            # A network that squeezes loses the axis of a single image.
+            scores = scores[None]
+        elif scores.ndim == 1 and len(scores) == images:
             scores = scores[:, None]
         if scores.ndim > 2 and all(size == 1 for size in scores.shape[2:]):
             scores = scores.flatten(1)
         if scores.ndim == 2 and len(scores) == images and scores.is_floating_point():
             return scores.detach().float().cpu()
     raise ModelError(
-        f"The network gives {_described(output)} for {images} images, not one score per class. "
+        f"The network gives {_described(output)} for a batch of {images}, not one score per class. "
         "reportgen explains classifiers; wrap the network with --arch FILE.py:NAME so that it "
         "returns (images, classes)."
     )
@@ -57,24 +60,29 @@ def _described(output: Any) -> str:
     if isinstance(output, torch.Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
     name = type(output).__name__
+    name = f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
     if isinstance(output, Mapping):
-        return f"a {name} of " + ", ".join(f"{key}: {_shape(item)}" for key, item in output.items())
+        return f"{name} of " + ", ".join(f"{key}: {_shape(item)}" for key, item in output.items())
     if isinstance(output, (tuple, list)):
-        return f"a {name} of " + ", ".join(_shape(item) for item in output)
-    return f"a {name}"
+        return f"{name} of " + ", ".join(_shape(item) for item in output)
+    return name
 
 
 def _shape(item: Any) -> str:
     return str(tuple(item.shape)) if isinstance(item, torch.Tensor) else type(item).__name__
 
 
-def are_probabilities(logits: torch.Tensor) -> bool:
-    """Whether every row lies in [0, 1] and sums to one, so that the network ends in a softmax."""
-    return (
-        logits.shape[1] > 1
-        and bool((logits >= 0).all() and (logits <= 1).all())
-        and bool(((logits.double().sum(1) - 1).abs() < 1e-4).all())
-    )
+def are_probabilities(logits: torch.Tensor, ends_in_sigmoid: bool) -> bool:
+    """Whether all scores are probabilities: in [0, 1], and from a sigmoid or with rows of sum one.
+
+    Args:
+        logits: (b classes)
+        ends_in_sigmoid: whether a sigmoid is the last that the network does.
+    """
+    if not bool((logits >= 0).all() and (logits <= 1).all()):
+        return False
+    sums = logits.double().sum(1)
+    return ends_in_sigmoid or (logits.shape[1] > 1 and bool(((sums - 1).abs() < 1e-4).all()))
 
 
 def probabilities(logits: torch.Tensor, gives_probabilities: bool) -> NDArray[np.float64]:
@@ -93,26 +101,20 @@ def probabilities(logits: torch.Tensor, gives_probabilities: bool) -> NDArray[np
     return values
 
 
-def answer(logits: torch.Tensor, gives_probabilities: bool, true_class: int | None) -> Answer:
+def answer(logits: torch.Tensor, gives_probabilities: bool) -> Answer:
     """What the network says of one image.
 
     Args:
         logits: (classes,)
         gives_probabilities: whether `logits` are probabilities already.
-        true_class: index of the true class, where it is known.
     """
     if not bool(torch.isfinite(logits).all()):
         nothing = np.empty(0)
-        return Answer(np.empty(0, dtype=np.int64), nothing, nothing, None, None)
+        return Answer(np.empty(0, dtype=np.int64), nothing, nothing)
     chances = probabilities(logits[None], gives_probabilities)[0]
     scores = logits.double().numpy()
     # A stable sort: of equal classes the first comes first.
     order = np.argsort(-scores, kind="stable")[:TOP]
-    is_known = true_class is not None and 0 <= true_class < len(scores)
     return Answer(
-        classes=order.astype(np.int64),
-        probabilities=chances[order],
-        logits=scores[order],
-        true_logit=float(scores[true_class]) if is_known else None,
-        true_probability=float(chances[true_class]) if is_known else None,
+        classes=order.astype(np.int64), probabilities=chances[order], logits=scores[order]
     )

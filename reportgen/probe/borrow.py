@@ -13,8 +13,8 @@ def borrowed(module: nn.Module) -> Iterator[None]:
 
     Afterwards, also after an error or Ctrl-C, these are as they were found: the training flag of
     every module, buffers that a forward pass wrote to, the grad mode, the state of the random
-    generators, and the attention fast path. That path is off inside: it skips the functions that
-    tell what is computed.
+    generators, the attention fast path and torch.compile. These two are off inside: they skip the
+    functions that tell what is computed.
     """
     flags = [(part, part.training) for part in module.modules()]
     buffers = [
@@ -24,7 +24,11 @@ def borrowed(module: nn.Module) -> Iterator[None]:
     ]
     devices = {p.device for p in module.parameters() if p.device.type == "cuda"}
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    with torch.random.fork_rng(devices=sorted(devices, key=str)), torch.no_grad():
+    with (
+        torch.random.fork_rng(devices=sorted(devices, key=str)),
+        torch.compiler.set_stance("force_eager"),
+        torch.no_grad(),
+    ):
         try:
             torch.backends.mha.set_fastpath_enabled(False)
             for part, _ in flags:
@@ -36,5 +40,6 @@ def borrowed(module: nn.Module) -> Iterator[None]:
             for part, flag in flags:
                 part.training = flag
             for part, name, buffer, value in buffers:
-                # A network may write into a buffer, or put another tensor in its place.
-                setattr(part, name, buffer.copy_(value))
+                # A network may write into a buffer, or put another tensor in its place. What is as
+                # it was is not written: an expanded buffer cannot be.
+                setattr(part, name, buffer if buffer.equal(value) else buffer.copy_(value))

@@ -53,7 +53,8 @@ class Collector(Observer):
                 f"Layer {key} gives outputs of different shapes for different images. "
                 "reportgen needs a network that does the same for every image."
             )
-        per_image = by_image(output, arranged, self._images)
+        # A network may turn gradients on for itself.
+        per_image = by_image(output.detach(), arranged, self._images)
         units = 1
         values = per_image
         if arranged.channel_axis is not None:

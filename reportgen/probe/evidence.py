@@ -135,8 +135,6 @@ class Answer:
     "(k,) most probable first; empty where an output is not finite."
     probabilities: FloatArray
     logits: FloatArray
-    true_logit: float | None
-    true_probability: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +151,7 @@ class Evidence:
     classes: int
     macs: int
     gives_probabilities: bool
-    "True where the outputs already sum to one, so that no softmax is due."
+    "True where the outputs are probabilities: they sum to one, or come out of a sigmoid."
     is_deterministic: bool
     "Whether two forward passes of the same image agreed."
     input_similarity: Mapping[CallKey, float]

@@ -142,9 +142,13 @@ def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arr
             return None
         return Arrangement(tuple(shape[1:]), 0, None, None)
     leading = [i for i, factors in enumerate(layout) if factors and factors[0].role == "batch"]
-    if len(leading) != 1 or not layout[leading[0]][0].is_whole:
+    if len(leading) != 1:
         return None
     batch_axis = leading[0]
+    batch = layout[batch_axis][0]
+    if not batch.is_whole or batch.size != images:
+        # Such as an image and its mirror image, stacked.
+        return None
     rest = layout[batch_axis][1:]
     axes = [*layout[:batch_axis], *layout[batch_axis + 1 :]]
     sizes = [*shape[:batch_axis], *shape[batch_axis + 1 :]]

@@ -53,7 +53,7 @@ class Probe:
         self.device = _device(device)
         self.batch_size = batch_size
         self.gives_probabilities = False
-        "Whether the outputs sum to one, so that no softmax is due; known after `collect`."
+        "Whether the outputs are probabilities already; known after `collect`."
         self._is_borrowed = False
         tensors = [*module.parameters(), *module.buffers()]
         is_there = all(tensor.device == self.device for tensor in tensors)
@@ -109,7 +109,6 @@ class Probe:
         *,
         keep_arrays: bool = False,
         layers: Sequence[str] = (),
-        true_classes: Sequence[int | None] = (),
         progress: Progress | None = None,
     ) -> Evidence:
         """Runs all images once: statistics of every call, pictures of some images, and the answers.
@@ -120,7 +119,6 @@ class Probe:
             pictured: indices of the images whose activations are kept as pictures.
             keep_arrays: whether to keep the whole activations of these images as well.
             layers: globs over call names; statistics and pictures are kept of matching calls only.
-            true_classes: index of each image's true class, where it is known; empty for none.
             progress: told of the images done.
 
         Raises:
@@ -145,7 +143,7 @@ class Probe:
                 call.key: LayerStatistics(call.units) for call in calls if call.key in observed
             }
             pictures: Pictures = {index: {} for index in sorted(pictured)}
-            answers = _Answers(true_classes)
+            answers = _Answers(traced.ends_in_sigmoid)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
@@ -216,20 +214,20 @@ class Probe:
 class _Answers:
     """Answers as they come; whether the outputs are probabilities is known only after the last."""
 
-    def __init__(self, true_classes: Sequence[int | None]) -> None:
+    def __init__(self, ends_in_sigmoid: bool) -> None:
         self.are_probabilities = True
-        self._true_classes = true_classes
+        self._ends_in_sigmoid = ends_in_sigmoid
         self._by_softmax: list[Answer] = []
         self._as_they_are: list[Answer] = []
 
     def add(self, logits: torch.Tensor) -> None:
-        self.are_probabilities = self.are_probabilities and are_probabilities(logits)
+        self.are_probabilities = self.are_probabilities and are_probabilities(
+            logits, self._ends_in_sigmoid
+        )
         for row in logits:
-            place = len(self._by_softmax)
-            true_class = self._true_classes[place] if place < len(self._true_classes) else None
-            self._by_softmax.append(answer(row, False, true_class))
+            self._by_softmax.append(answer(row, False))
             if self.are_probabilities:
-                self._as_they_are.append(answer(row, True, true_class))
+                self._as_they_are.append(answer(row, True))
 
     def final(self) -> tuple[Answer, ...]:
         return tuple(self._as_they_are if self.are_probabilities else self._by_softmax)

@@ -233,7 +233,7 @@ _NAMES: tuple[tuple[Rule, str], ...] = (
     (_elementwise, "mish mul multiply nan_to_num neg negative pow prelu radd rdiv reciprocal relu"),
     (_elementwise, "relu6 rmul rpow rrelu rsqrt rsub rtruediv selu sigmoid sign silu softplus"),
     (_elementwise, "softshrink softsign sqrt square sub subtract tanh tanhshrink threshold to"),
-    (_elementwise, "true_divide truediv type type_as where"),
+    (_elementwise, "requires_grad true_divide truediv type type_as where"),
     (_conv, "conv1d conv2d conv3d"),
     (_pool, "avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d"),
     (_pool, "max_pool1d max_pool2d max_pool3d"),

@@ -1,6 +1,6 @@
 """One forward pass, followed tensor by tensor: what each call is, reads, costs and sees."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ class Trace:
     "Multiply-accumulate operations of the whole forward pass for one image."
     classes: int
     is_deterministic: bool
+    ends_in_sigmoid: bool
+    "Whether the last call that computes is a sigmoid."
     input_similarity: Mapping[CallKey, float]
 
 
@@ -63,8 +65,14 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
             atol=1e-5 * scale if scale < float("inf") else 0.0,
             equal_nan=True,
         ),
+        ends_in_sigmoid=_ends_in_sigmoid(tracer.calls),
         input_similarity=tracer.input_similarity,
     )
+
+
+def _ends_in_sigmoid(calls: Sequence[Call]) -> bool:
+    last = next((call.type for call in reversed(calls) if call.kind != "other"), "")
+    return last in ("Sigmoid", "F.sigmoid")
 
 
 def _first_forward(module: nn.Module, batch: torch.Tensor) -> Any:
@@ -146,7 +154,7 @@ class _Tracer(Observer):
             return run(*args, **kwargs)
         flows = tuple(flow for flow in origins if not flow.is_constant)
         operation = Operation(name, args, kwargs, self._image, self._flow, flows)
-        versions = [operand._version for operand in operands]
+        versions = [_version(operand) for operand in operands]
         result = run(*args, **kwargs)
         sources = tuple(dict.fromkeys(key for flow in origins for key in flow.sources))
         results = list(tensors_in(result))
@@ -158,7 +166,10 @@ class _Tracer(Observer):
         for tensor, (layout, spans) in zip(results, known, strict=True):
             self._learn(tensor, Flow(layout, spans, sources, is_rectified, not flows))
         for operand, version in zip(operands, versions, strict=True):
-            if operand._version != version:
+            if _version(operand) != version:
+                if name == "setitem" and (flow := self._flow(operand)):
+                    # No rule tells what a tensor sees of which a part was replaced.
+                    self._learn(operand, replace(flow, spans=operation.settled))
                 self._overwritten(operand, sources, is_constant=not flows)
                 for pending in self._pending.values():
                     pending.written.add(_memory(operand))
@@ -254,6 +265,11 @@ class _Tracer(Observer):
         return sum(new.values())
 
 
+def _version(tensor: torch.Tensor) -> int:
+    """Grows with every write; not for the tensors of inference mode, which do not count them."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
 def _memory(tensor: torch.Tensor) -> int:
     """Where the values lie; views of one another share it."""
     return tensor.untyped_storage().data_ptr()
@@ -270,10 +286,11 @@ def _kind(source: nn.Module | FunctionCall, pending: _Pending) -> Kind:
 
 
 def _similarity(before: torch.Tensor | None, after: torch.Tensor) -> float | None:
-    """Pearson correlation of input and output for the first image; None where it is not defined."""
+    """Pearson correlation of input and output; None where it is not defined."""
     if before is None or before.shape != after.shape:
         return None
-    x, y = (tensor[0].double().flatten() for tensor in (before, after))
+    # Both copies of the image: that changes nothing, and no axis needs to be known.
+    x, y = (tensor.detach().double().flatten() for tensor in (before, after))
     x, y = x - x.mean(), y - y.mean()
     norm = float(x.square().sum().sqrt() * y.square().sum().sqrt())
     similarity = float((x * y).sum()) / norm if norm else float("nan")

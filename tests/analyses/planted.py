@@ -112,12 +112,12 @@ def picture_of(values: Values, name: str) -> MapPicture | VectorPicture:
     )
 
 
-def an_answer(logits: Sequence[float], true: int | None = None, k: int = 5) -> Answer:
+def an_answer(logits: Sequence[float], k: int = 5) -> Answer:
     """What a network with these outputs says."""
     values = np.array(logits, dtype=np.float64)
     if not np.isfinite(values).all():
         nothing = np.array([])
-        return Answer(nothing.astype(np.int64), nothing, nothing, None, None)
+        return Answer(nothing.astype(np.int64), nothing, nothing)
     odds = np.exp(values - values.max())
     probabilities = odds / odds.sum()
     first = np.argsort(-values, kind="stable")[:k]
@@ -125,8 +125,6 @@ def an_answer(logits: Sequence[float], true: int | None = None, k: int = 5) -> A
         classes=first,
         probabilities=probabilities[first],
         logits=values[first],
-        true_logit=None if true is None else float(values[true]),
-        true_probability=None if true is None else float(probabilities[true]),
     )
 
 

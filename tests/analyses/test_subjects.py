@@ -96,7 +96,7 @@ def test_a_layer_without_evidence_has_no_numbers() -> None:
 
 
 def test_image_records_and_accuracy() -> None:
-    answers = [an_answer([0.0, 3.0, 1.0], true=1), an_answer([5.0, 0.0, 1.0], true=2)]
+    answers = [an_answer([0.0, 3.0, 1.0]), an_answer([5.0, 0.0, 1.0])]
     answers.append(an_answer([float("nan"), 0.0, 0.0]))
     images = PlainImages([torch.rand(3, 7, 9)] * 3, preparation())
     evidence = evidence_of([], answers, pictured=(0,))

@@ -69,6 +69,13 @@ def test_a_class_count_that_disagrees_with_itself_is_no_match() -> None:
     assert recognise({**shapes, "classifier.1.bias": (8,)}) == []
 
 
+def test_a_network_tells_one_class_apart_at_least() -> None:
+    one = shapes_of(small_net(classes=1).state_dict())
+    assert recognise(one)[0][1] == {"classes": 1, "channels": 3}
+    none = {name: (0, *shape[1:]) if "classifier" in name else shape for name, shape in one.items()}
+    assert recognise(none) == []
+
+
 def test_differences_come_in_the_order_of_the_network() -> None:
     expected = {"a": (2, 3), "b": (1,), "c": ()}
     found = {"d": (1,), "c": (4,), "a": (2, 4)}

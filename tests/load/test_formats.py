@@ -129,6 +129,7 @@ CONTENTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: quantised_layers().state_dict(),
         "quantised weights .*_packed_params",
     ),
+    "repeated": (lambda: {"weight": torch.ones(1).expand(1 << 40)}, "weight as 1,099,511,627,776 "),
     "whole numbers": (whole_numbers, "as int8, where the network computes with real numbers"),
 }
 

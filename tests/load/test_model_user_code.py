@@ -51,6 +51,16 @@ def leaves():
 def lazy():
     return nn.LazyLinear(3)
 
+def scripted():
+    return nn.Sequential(nn.Flatten(), torch.jit.script(nn.ReLU()))
+
+def compiled():
+    return torch.compile(Net(5))
+
+def imports_late():
+    from late import width
+    return factory(width, 5)
+
 NUMBER = 3
 """
 BLOCKS = """
@@ -68,7 +78,9 @@ def code(tmp_path: Path) -> Path:
     (tmp_path / "blocks.py").write_text(BLOCKS)
     file = tmp_path / "user_net.py"
     file.write_text(CODE)
+    (tmp_path / "late.py").write_text("width = 6\n")
     sys.modules.pop("blocks", None)
+    sys.modules.pop("late", None)
     return file
 
 
@@ -100,6 +112,8 @@ Saved = tuple[Path, dict[str, torch.Tensor]]
         ("Net", "", "num_classes = 5 was read from the file."),
         ("Net", '{"num_classes": 5}', ""),
         ("needs_count", "", "num_classes = 5 was read from the file."),
+        ("compiled", "", ""),
+        ("imports_late", "", ""),
         ("factory", '{"width": 6}', "n_classes = 5 was read from the file."),
         ("factory", '{"width": 6, "n_classes": 5}', ""),
     ],
@@ -171,6 +185,7 @@ def test_wrong_arguments_are_usage_errors(
         ("gives_text", "gave a str, not a torch.nn.Module"),
         ("leaves", "the code failed in line 36 with SystemExit: 3"),
         ("lazy", "has lazy layers"),
+        ("scripted", "its part 1 is TorchScript"),
     ],
 )
 def test_failures_of_user_code_are_one_sentence(

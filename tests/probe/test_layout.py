@@ -9,7 +9,7 @@ from torch import nn
 
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.evidence import Call
-from reportgen.probe.layout import Layout, arrangement, length, maps, reshape
+from reportgen.probe.layout import Layout, arrangement, axis, length, maps, reshape
 from reportgen.probe.trace import trace
 
 SHAPE = (2, 12, 6, 10)
@@ -96,6 +96,8 @@ def test_images_that_are_mixed_are_not_told_apart() -> None:
     assert arrangement(tuple(layout[i] for i in (1, 0, 2, 3)), (12, 2, 6, 10), 2).batch_axis == 1
     joined = reshape(tuple(layout[i] for i in (1, 0, 2, 3)), (24, 6, 10))
     assert arrangement(joined, (24, 6, 10), 2) is None
+    stacked = (axis("batch", 4), *layout[1:])
+    assert arrangement(stacked, (4, 12, 6, 10), 2) is None
     assert arrangement(None, (3, 5), 2) is None
     assert arrangement(None, (2, 5), 2).channel_axis is None
 

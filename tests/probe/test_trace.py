@@ -1,6 +1,6 @@
 """Shapes, parameters, cost and origin of calls, against torchvision and nets known by hand."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 
 import pytest
 import torch
@@ -183,6 +183,9 @@ def test_writing_through_a_view_changes_where_the_whole_comes_from() -> None:
     calls = {str(call.key): call for call in followed(Views(), 3, 5, 6).calls}
     assert sorted(plain(calls["third"].inputs)) == ["first", "second"]
     assert plain(calls["fourth"].inputs) == ["F.relu"]
+    # What a tensor sees of which a part was replaced is not followed.
+    assert calls["second"].receptive_field is not None
+    assert calls["third"].receptive_field is None
 
 
 def test_what_does_not_depend_on_the_image_is_counted_once() -> None:
@@ -360,6 +363,24 @@ def test_similarity_is_the_correlation_with_the_input() -> None:
     assert CallKey("smaller") not in found
 
 
+def test_similarity_where_positions_come_first_and_of_a_single_number() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+            self.number = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = self.relu(x.flatten(2).permute(2, 0, 1))
+            return tokens.mean(0) * self.number(x.sum())
+
+    found = followed(Net().double(), 3, 6, 7).input_similarity
+    image = torch.randn(3, 6, 7, generator=torch.Generator().manual_seed(0)).double()
+    both = torch.stack([image.flatten(), image.clamp(min=0).flatten()])
+    assert found[CallKey("relu")] == pytest.approx(float(torch.corrcoef(both)[0, 1]))
+    assert CallKey("number") not in found
+
+
 def test_randomness_in_the_forward_pass_is_told() -> None:
     class Noisy(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -391,7 +412,8 @@ def test_scores_are_found_in_what_a_network_returns(wrap: object, classes: int) 
 @pytest.mark.parametrize(
     ("wrap", "said"),
     [
-        (lambda y: {"out": y}, r"OrderedDict|dict of out: \(2, 3, 4, 5\)"),
+        (lambda y: {"out": y}, r"gives a dict of out: \(2, 3, 4, 5\) for a batch of 2"),
+        (lambda y: OrderedDict(out=y), r"gives an OrderedDict of out: \(2, 3, 4, 5\)"),
         (lambda y: y, r"a tensor of shape \(2, 3, 4, 5\)"),
         (lambda y: [{"boxes": y[0, 0]}], r"a list of dict"),
         (lambda y: None, r"a NoneType"),
