@@ -45,7 +45,8 @@ def pixels_each(sizes: Sequence[int]) -> int:
 def shown_pixels(picture: MapPicture) -> int:
     """Pixels of all the maps of a picture that get a tile, before any averaging."""
     units, height, width = picture.tiles.shape
-    return min(units, MOST_TILES) * height * width
+    shown: int = min(units, MOST_TILES) * height * width
+    return shown
 
 
 def averaged(tiles: ByteArray, pixels: int) -> ByteArray:
@@ -91,12 +92,12 @@ def atlas(
         pixels: of the whole picture, about; larger maps are averaged.
     """
     tiles = averaged(picture.tiles[list(units)], pixels)
-    low, high, peak = (end[list(units)] for end in (picture.low, picture.high, picture.peak))
+    low, high = (end[list(units)] for end in (picture.low, picture.high))
     count, height, width = tiles.shape
     columns = best_columns(count, height, width)
     down, across = call.spatial_axes or (0, 0)
     full = (call.output_shape[down], call.output_shape[across])
-    strength = np.nan_to_num(peak, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    strength = np.nan_to_num(high, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     order = np.argsort(-strength, kind="stable")
     caption = f"{counted(count, 'feature map')} of {layer.title} for {image.path}"
     if count < len(picture.tiles):
@@ -119,7 +120,7 @@ def atlas(
         signed=False,
         alt=(
             f"{counted(count, 'feature map')} of {layer.title} for {image.path}; the strongest is "
-            f"channel {units[best]} with a peak of {peak[best]:.3g}."
+            f"channel {units[best]} with a peak of {high[best]:.3g}."
         ),
         caption=caption,
     )

@@ -176,7 +176,8 @@ def _unsure(records: Sequence[Image], classes: int) -> Iterator[Finding]:
     answered = [image for image in records if image.predictions]
     for image in sorted(answered, key=lambda image: image.predictions[0].probability):
         first = image.predictions[0]
-        if first.probability < bar:
+        # Of one class there is no best: a single score says how much, not which.
+        if first.probability < bar and classes > 1:
             text = f"{image.path}: the best answer, {first.label}, has only "
             text += f"{percent(first.probability)}."
             yield Finding("info", "low-confidence", text, image_link(image))

@@ -149,7 +149,7 @@ def _images(study: Study, rows: tuple[Row, ...]) -> Table:
 
 def _silent(picture: MapPicture | VectorPicture) -> NDArray[np.bool_]:
     """(units,) whether a unit is nowhere above zero; a mean over tokens is zero only if all are."""
-    values = picture.peak if isinstance(picture, MapPicture) else picture.values
+    values = picture.high if isinstance(picture, MapPicture) else picture.values
     silent: NDArray[np.bool_] = values <= 0
     return silent
 

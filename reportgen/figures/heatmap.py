@@ -119,7 +119,7 @@ def heatmap_figure(
             cbar_ax=axes.inset_axes((1.04, 0, 0.05, 1)),
             xticklabels=False,
             yticklabels=False,
-            # A vector path for every cell makes files several times larger, and no sharper in print.
+            # A vector path for every cell makes files several times larger, no sharper in print.
             rasterized=True,
         )
         axes.set_aspect(aspect)

@@ -109,8 +109,6 @@ class MapPicture:
     low: FloatArray
     high: FloatArray
     "(units,) range of the full-size activation, in its own units."
-    peak: FloatArray
-    "(units,) largest value."
     mean_map: Pixels
     "Mean over units as a grey picture of levels 0..254, at most 64 a side."
     mean_low: float

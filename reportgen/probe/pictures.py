@@ -60,7 +60,6 @@ def picture(
         tiles=tiles,
         low=low,
         high=high,
-        peak=high,
         mean_map=Pixels.of(mean_tile[0], stem),
         mean_low=float(mean_low[0]),
         mean_high=float(mean_high[0]),

@@ -104,7 +104,6 @@ def picture_of(values: Values, name: str) -> MapPicture | VectorPicture:
         tiles=tiles,
         low=low,
         high=high,
-        peak=high,
         mean_map=Pixels.of(level, name),
         mean_low=float(mean.min()),
         mean_high=float(mean.max()),

@@ -81,6 +81,12 @@ def test_levels_of_grey_colour_and_other_channels() -> None:
     assert eight_bit(torch.tensor([[[0.0]], [[1.0]]])).tolist() == [[128]]
 
 
+def test_a_single_score_is_never_called_unsure() -> None:
+    lone = Answer(np.array([0]), np.array([0.1]), np.array([0.1]))
+    study = study_of(evidence_of([], [lone], pictured=(), classes=1))
+    assert list(run(study).findings) == []
+
+
 def test_confident_mistakes_unsure_images_and_missing_answers() -> None:
     answers = [
         an_answer([9.0, 0.0, 0.0, 0.0]),  # sure and wrong
