@@ -9,6 +9,7 @@ import torch
 
 import reportgen
 from reportgen.analyses import ANALYSES
+from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import (
@@ -67,6 +68,9 @@ def _study(options: Options, progress: Progress) -> tuple[Study, str]:
     progress.stage("Reading the images")
     images = image_set(options.images, preprocessing_for(loaded, options))
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
+    # Some networks draw random numbers in evaluation mode too; the probe gives the state back after
+    # each use, so that all of them start from here.
+    torch.manual_seed(options.seed)
     pictured = _evenly_spaced(len(images.files), options.max_images)
 
     progress.stage("Running the network", len(images.files))
@@ -116,7 +120,7 @@ def _report(
     study: Study, outcomes: Mapping[str, Outcome | str], labels_source: str, command: str
 ) -> Report:
     made = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Outcome)}
-    findings = tuple(finding for outcome in made.values() for finding in outcome.findings)
+    findings = by_severity(finding for outcome in made.values() for finding in outcome.findings)
     options = study.options
     return Report(
         schema_version=SCHEMA_VERSION,

@@ -1,5 +1,6 @@
 """The command line: flags to `Options`, errors to one sentence and an exit code."""
 
+import shlex
 import signal
 import sys
 import traceback
@@ -127,7 +128,13 @@ class BuildCommand(click.Command):
     show_default=True,
     help="Halved by itself when memory runs out.",
 )
-@click.option("--seed", type=int, default=Options.seed, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=Options.seed,
+    show_default=True,
+    help="For networks that draw random numbers.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped.")
 @click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -207,8 +214,12 @@ def _command_line(options: Options) -> str:
     words = ["reportgen", "build", options.model.name]
     words += [path.name or "." for path in options.images]
     for name, value in options.changed():
-        words += [f"--{name.replace('_', '-')}", *value]
-    return " ".join(f'"{word}"' if " " in word else word for word in words)
+        flag = f"--{name.replace('_', '-')}"
+        if name == "layers":  # the one flag that is given again for each value
+            words += [word for glob in value for word in (flag, glob)]
+        else:
+            words += [flag, *value]
+    return shlex.join(words)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -7,12 +7,6 @@ class ReportgenError(Exception):
     exit_code = 70
 
 
-class GateTripped(ReportgenError):
-    """A `--fail-on` condition holds."""
-
-    exit_code = 1
-
-
 class OptionError(ReportgenError):
     """A flag, a config value or an argument makes no sense."""
 

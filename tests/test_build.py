@@ -201,6 +201,42 @@ def test_a_second_build_gives_the_same_bytes(
     assert [name for name in first if first[name] != again[name]] == []
 
 
+RANDOM_NET = """
+import torch
+from torch import nn
+
+class Noisy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 5, stride=4)
+        self.line = nn.Linear(3, 4)
+
+    def forward(self, x):
+        x = nn.functional.dropout(self.conv(x), 0.5, training=True)
+        return self.line(x.mean(dim=(2, 3)))
+"""
+
+
+def test_a_network_that_draws_random_numbers_is_repeated_by_its_seed(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(RANDOM_NET)
+    code: dict[str, Any] = {"__name__": "noisy"}
+    exec(RANDOM_NET, code)
+    torch.save(code["Noisy"]().state_dict(), tmp_path / "noisy.pth")
+    words = ["build", tmp_path / "noisy.pth", SAMPLES / "fashion_mnist" / "bag", "-q"]
+    words += ["--arch", f"{tmp_path / 'noisy.py'}:Noisy", "--input-size", 28, 28]
+    reports = []
+    for name, seed in (("one", 3), ("again", 3), ("other", 4)):
+        torch.rand(seed)  # whatever was drawn before
+        assert left_with(*words, "-o", tmp_path / name, "--seed", seed) == 0
+        reports.append(report_of(tmp_path / name))
+    one, again, other = reports
+    assert one == again
+    assert one["images"][0]["predictions"] != other["images"][0]["predictions"]
+    assert "stochastic-forward" in {finding["kind"] for finding in one["findings"]}
+    severities = [finding["severity"] for finding in one["findings"]]
+    assert severities == sorted(severities, key=["error", "warning", "info"].index)
+
+
 def test_no_folder_of_this_machine_in_any_file(lenet_report: Path) -> None:
     names = {str(SAMPLES.parent), str(lenet_report.parent), str(Path.home()) + "/"}
     for name, content in files_of(lenet_report).items():

@@ -1,5 +1,6 @@
 """The command line's promises: answers at once, one sentence an error, the right exit code."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reportgen.cli import main
+from reportgen.options import Options
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 
@@ -135,6 +137,25 @@ def test_the_printed_command_has_no_folder_of_this_machine(
         tmp_path / "out",
     )
     assert commands == [
-        'reportgen build "my net.pth" photos --arch net.py:Net --labels names.txt '
+        "reportgen build 'my net.pth' photos --arch net.py:Net --labels names.txt "
         "--input-size 28 30"
     ]
+
+
+def test_the_printed_command_can_be_pasted_into_a_shell(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Options, str]] = []
+
+    def build(options: Options, progress: object, *, command: str) -> None:
+        seen.append((options, command))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reportgen.build.build", build)
+    words = ["build", "m.pth", "a b", "--arch-args", '{"num_classes": 5}']
+    words += ["--layers", "conv*", "--layers", "relu#2", "--mean", "0.1", "0.2", "--save-arrays"]
+    words += ["--occlusion-window", "4", "6", "--target", "it's", "--crop-pct", "0.9"]
+    run(capsys, *words)
+    run(capsys, *shlex.split(seen[0][1])[1:])
+    assert seen[1] == seen[0]
+    assert "'conv*'" in seen[0][1], "the shell must not take it for files"

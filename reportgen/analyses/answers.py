@@ -117,7 +117,7 @@ def _findings(study: Study) -> Iterator[Finding]:
     yield from few(tuple(_unsure(records, study.evidence.classes)), "image", index)
     if not study.evidence.is_deterministic:
         text = "Two passes of the same image disagree: the network draws random numbers in eval "
-        text += "mode, so every number here varies from run to run."
+        text += "mode, so every number here is one draw of many; another --seed gives another."
         yield Finding("warning", "stochastic-forward", text, index)
     if study.images.preprocessing.is_assumed:
         text = f"The preprocessing is an assumption: {study.images.preprocessing.source}"

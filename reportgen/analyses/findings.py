@@ -1,6 +1,6 @@
 """Findings that read well: numbers in words, and no more than a few of one kind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from reportgen.report.records import Finding, Layer, Severity
 
@@ -36,6 +36,11 @@ def layer_link(layer: Layer, unit: int | None = None) -> str:
     return f"layers/{layer.slug}.html" + ("" if unit is None else f"#c={unit}")
 
 
+def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors first, then warnings, then the rest; equals stay in their order."""
+    return tuple(sorted(findings, key=lambda finding: _RANK[finding.severity]))
+
+
 def few(findings: Sequence[Finding], subject: str, href: str) -> tuple[Finding, ...]:
     """The worst few of findings of one kind, and one line for the rest.
 
@@ -44,10 +49,10 @@ def few(findings: Sequence[Finding], subject: str, href: str) -> tuple[Finding, 
         subject: what each is about, such as `layer`.
         href: where all of them can be seen.
     """
-    ranked = sorted(findings, key=lambda finding: _RANK[finding.severity])
+    ranked = by_severity(findings)
     listed, rest = ranked[:LISTED], ranked[LISTED:]
     if len(rest) <= 1:
-        return tuple(ranked)
+        return ranked
     line = Finding(
         rest[0].severity,
         rest[0].kind,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reportgen.analyses.findings import counted, these
+from reportgen.analyses.findings import counted, percent, these
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import parameter_count
 from reportgen.report.blocks import Curve, Curves
@@ -43,7 +43,7 @@ def run(study: Study) -> Outcome:
             "Larger side of the input that one position can see.",
         ),
     )
-    block = Curves(tuple(layer.slug for layer in layers), curves, _alt(layers))
+    block = Curves(tuple(layer.slug for layer in layers), curves, _alt(curves[0], len(layers)))
     return Outcome({"": Panel(blocks={"curves": block})})
 
 
@@ -90,10 +90,10 @@ def _field_side(layer: Layer) -> float | None:
     return None if layer.receptive_field is None else float(max(layer.receptive_field.size))
 
 
-def _alt(layers: Sequence[Layer]) -> str:
-    zeros = [layer.zero_fraction for layer in layers if layer.zero_fraction is not None]
-    top = f" Zeros reach {max(zeros):.0%} at most." if zeros else ""
-    return f"Four curves over {counted(len(layers), 'layer')} in execution order.{top}"
+def _alt(zeros: Curve, layers: int) -> str:
+    shares = [share for share in zeros.values if share is not None]
+    top = f" Zeros reach {percent(max(shares))} at most." if shares else ""
+    return f"Four curves over {counted(layers, 'layer')} in execution order.{top}"
 
 
 ANALYSIS = Analysis(

@@ -113,16 +113,14 @@ def heat(subject: str, section: str, name: str, block: Heatmap) -> Heat:
         low=float(np.nanmin(block.values)),
         high=float(np.nanmax(block.values)),
         has_effect=has_effect(block),
-        exports=tuple(
-            (
-                words,
-                tuple(
-                    (form.upper(), figure_path(subject, section, name, form, shows=shows))
-                    for form in FORMATS
-                ),
-            )
-            for shows, words in shown
-        ),
+        exports=tuple((words, forms(subject, section, name, shows)) for shows, words in shown),
+    )
+
+
+def forms(subject: str, section: str, name: str, shows: str = "") -> tuple[tuple[str, str], ...]:
+    """A figure for print as (format, where it lies)."""
+    return tuple(
+        (form.upper(), figure_path(subject, section, name, form, shows=shows)) for form in FORMATS
     )
 
 

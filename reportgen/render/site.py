@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from reportgen.render.filters import anchor
 from reportgen.report.blocks import Atlas, Table
-from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Report, Section
+from reportgen.report.records import Image, Layer, Panel, Parameter, Report, Section
 
 T = TypeVar("T")
 
@@ -22,7 +22,6 @@ TREE_CUT = 40
 "Layers before and after the one shown, where even its group is large."
 FINDINGS_SHOWN = 60
 IMAGES_LISTED = 400
-SEVERITIES = ("error", "warning", "info")
 
 
 @dataclass(frozen=True)
@@ -108,13 +107,6 @@ class Site:
     def layer_by_slug(self) -> Mapping[str, Layer]:
         """Every layer by the name of its page."""
         return {layer.slug: layer for layer in self.report.layers}
-
-    @cached_property
-    def findings(self) -> tuple[Finding, ...]:
-        """Errors first, then warnings, then the rest, each in the order of the sections."""
-        return tuple(
-            sorted(self.report.findings, key=lambda finding: SEVERITIES.index(finding.severity))
-        )
 
     @cached_property
     def parameter_chunks(self) -> tuple[Chunk, ...]:

@@ -18,7 +18,7 @@ def csv_files(report: Report) -> Iterator[tuple[str, bytes]]:
         "data/findings.csv",
         _csv(
             ("severity", "kind", "text", "href"),
-            ((f.severity, f.kind, f.text, f.href) for f in site.findings),
+            ((f.severity, f.kind, f.text, f.href) for f in report.findings),
         ),
     )
     yield "data/images.csv", _csv(IMAGE_COLUMNS, _image_rows(report))

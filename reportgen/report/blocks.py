@@ -153,13 +153,4 @@ class MapStrip:
     caption: str
 
 
-@dataclass(frozen=True)
-class Note:
-    """A sentence that the reader must not miss."""
-
-    text: str
-    tone: str = "info"
-    "`info` or `warning`."
-
-
-Block: TypeAlias = Table | Photo | Atlas | Strip | Heatmap | Histogram | Curves | MapStrip | Note
+Block: TypeAlias = Table | Photo | Atlas | Strip | Heatmap | Histogram | Curves | MapStrip

@@ -252,6 +252,7 @@ class Report:
     layers: tuple[Layer, ...]
     parameters: tuple[Parameter, ...]
     findings: tuple[Finding, ...]
+    "The most severe first."
     rules: tuple[Rule, ...]
     notes: tuple[str, ...]
     "Assumptions and warnings about loading and preprocessing, one sentence each."

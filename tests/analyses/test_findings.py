@@ -1,4 +1,4 @@
-from reportgen.analyses.findings import counted, few, percent
+from reportgen.analyses.findings import by_severity, counted, few, percent
 from reportgen.report.records import Finding
 
 
@@ -18,6 +18,11 @@ def test_percent_says_none_and_all_only_where_they_are_exact() -> None:
 
 def test_counted() -> None:
     assert (counted(1, "image"), counted(2344, "filter")) == ("1 image", "2,344 filters")
+
+
+def test_the_most_severe_come_first_and_equals_stay_in_their_order() -> None:
+    given = [Finding(s, "x", str(i), "") for i, s in enumerate(("info", "warning", "error") * 2)]
+    assert "".join(finding.text for finding in by_severity(given)) == "251403"
 
 
 def test_few_lists_the_worst_and_folds_the_rest() -> None:

@@ -22,7 +22,9 @@ def test_curves_hold_one_value_per_layer() -> None:
     block = run(study).panels[""].blocks["curves"]
     curves = {curve.name: curve.values for curve in block.curves}
     assert block.layers == ("conv", "relu")
-    assert curves["Zeros"] == (None, pytest.approx(float((relu == 0).mean())))
+    shown = float((relu == 0).mean())
+    assert f"Zeros reach {100 * shown:.0f} % at most." in block.alt
+    assert curves["Zeros"] == (None, pytest.approx(shown))
     assert curves["Dead filters"] == (None, 0.25)
     assert curves["Receptive field"] == (11, None)
     assert curves["Activation scale"] == (None, pytest.approx(relu.astype(np.float64).std()))

@@ -131,9 +131,6 @@ def sample_report() -> Report:
         parameters=parameters,
         findings=(
             Finding(
-                "info", "few-images", "With 3 images, dead is a weak claim.", "dead_filters.html"
-            ),
-            Finding(
                 "error",
                 "dead-filters",
                 f"features.1 {HOSTILE}: 1 of 12 units never fires.",
@@ -144,6 +141,9 @@ def sample_report() -> Report:
                 "confident-mistakes",
                 "night sky is wrong.",
                 "images/night-sky.html#occlusion",
+            ),
+            Finding(
+                "info", "few-images", "With 3 images, dead is a weak claim.", "dead_filters.html"
             ),
             Finding(
                 "info",

@@ -53,6 +53,13 @@ def test_every_link_and_anchor_resolves(parsed, site, report):
     assert checked > 500
 
 
+def test_every_figure_for_print_is_offered_on_a_page(parsed, site):
+    linked = {target for page in parsed.values() for target, _ in page.links()}
+    figures = {path for path in site if path.startswith("figures/") and path.endswith(".pdf")}
+    assert "figures/overview-curves.pdf" in figures
+    assert figures <= linked
+
+
 def test_drawings_refer_to_filters_of_their_own_page(parsed, html):
     for path, page in parsed.items():
         for name in re.findall(r"url\(#([\w-]+)\)", html[path]):
@@ -172,7 +179,7 @@ def test_no_evidence_does_not_look_like_evidence(parsed):
     assert "No evidence." not in parsed["images/chelsea.html"].text
 
 
-def test_findings_are_sorted_and_linked(parsed, html):
+def test_findings_stand_in_their_order_and_are_linked(parsed, html):
     text = parsed["index.html"].text
     order = [
         "1 of 12 units never fires",

@@ -74,7 +74,6 @@ def every_block():
             ("conv1", "relu1"), (blocks.Curve("Zeros", "share", (None, 0.5), "zeros"),), "curves"
         ),
         "depth": blocks.MapStrip((("conv1", grey(3, 2, "mean"), -1.0, 2.0),), "depth", "mean maps"),
-        "note": blocks.Note("N is small.", "warning"),
     }
 
 
