@@ -168,6 +168,28 @@ def render(report: Path, output: Path | None, force: bool) -> None:
 
 
 @commands.command()
+@click.argument("report", type=click.Path(path_type=Path))
+@click.argument("layers", nargs=-1, metavar="[LAYERS]...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("channels"),
+    show_default=True,
+    help="Folder to write.",
+)
+def channels(report: Path, layers: tuple[str, ...], output: Path) -> None:
+    """Write every channel of a REPORT built with --save-arrays as a PNG of the tensor's exact size.
+
+    LAYERS are names or globs; all layers without them.
+    """
+    from reportgen.channels import write_channels
+
+    written = write_channels(report, layers, output)
+    click.echo(f"{written.count} pictures\n{written.folder}")
+
+
+@commands.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--arch", default="", metavar="FILE.py:NAME | torchvision:NAME")
 @click.option("--arch-args", default="", metavar="JSON")

@@ -145,6 +145,30 @@ def test_saved_activations_are_the_networks(lenet_report: Path) -> None:
     assert list(saved.shape) == layer["output_shape"]
 
 
+def test_each_channel_as_a_picture_of_the_tensors_size(lenet_report: Path, tmp_path: Path) -> None:
+    assert left_with("channels", lenet_report, "conv[12]", "-o", tmp_path / "png") == 0
+    layer = next(x for x in report_of(lenet_report)["layers"] if x["name"] == "conv2")
+    slug = layer["activations"]["pictured"][1]
+    values = array_of(lenet_report, layer["activations"][f"map.{slug}"])
+    pictures = sorted((tmp_path / "png" / "conv2" / slug).iterdir())
+    assert len(pictures) == len(values) == 16
+    for channel, path in zip(values, pictures, strict=True):
+        levels = np.asarray(Image.open(path))
+        assert levels.shape == channel.shape == (10, 10)
+        back = channel.min() + levels / 254 * (channel.max() - channel.min())
+        assert np.abs(back - channel).max() <= (channel.max() - channel.min()) / 254 / 2 * 1.01
+
+
+def test_channels_need_kept_activations(
+    lenet_report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert left_with("channels", lenet_report, "nothing*", "-o", tmp_path / "png") == 2
+    assert "No layer of LeNet matches nothing*" in capsys.readouterr().err
+    assert left_with("channels", lenet_report, "output", "-o", tmp_path / "png") == 2
+    assert "build it with --save-arrays" in capsys.readouterr().err
+    assert not (tmp_path / "png").exists()
+
+
 def test_dead_filters_by_a_loop_over_the_images(lenet_report: Path) -> None:
     net, report = lenet(), report_of(lenet_report)
     peaks: dict[int, list[torch.Tensor]] = {}

@@ -25,6 +25,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
     "cli": EVERYTHING,
     "rerender": frozenset({"reportgen.render", "reportgen.report", "reportgen.write"}),
+    "channels": frozenset(
+        {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
+    ),
     "build": EVERYTHING,
     "report": frozenset({"numpy", "PIL", "cattrs", "reportgen.errors", "reportgen.report"}),
     "figures": frozenset(
