@@ -46,7 +46,7 @@ def build(options: Options, progress: Progress, *, command: str) -> Written:
     inputs = (options.model, *options.images)
     check_output(options.output, inputs, force=options.force)
     study, labels_source = _study(options, progress)
-    outcomes = {analysis.name: _outcome(analysis, study, progress) for analysis in ANALYSES}
+    outcomes = _outcomes(study, progress)
     report = _report(study, outcomes, labels_source, command)
 
     progress.stage("Writing")
@@ -103,6 +103,15 @@ def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
     """At most `most` of `count` indices, evenly spaced, and so spread over the class folders."""
     shown = min(count, most)
     return tuple(index * count // shown for index in range(shown))
+
+
+def _outcomes(study: Study, progress: Progress) -> Mapping[str, Outcome | str]:
+    """What every section found, each told what those before it did."""
+    outcomes: dict[str, Outcome | str] = {}
+    for analysis in ANALYSES:
+        made = {name: found for name, found in outcomes.items() if isinstance(found, Outcome)}
+        outcomes[analysis.name] = _outcome(analysis, replace(study, earlier=made), progress)
+    return outcomes
 
 
 def _outcome(analysis: Analysis, study: Study, progress: Progress) -> Outcome | str:

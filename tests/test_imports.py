@@ -49,7 +49,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "analyses": frozenset(
         {"torch", "numpy", "reportgen.errors", "reportgen.options", "reportgen.load"}
         | {"reportgen.probe", "reportgen.report", "reportgen.figures.mosaic"}
-        | {"reportgen.analyses"}
+        | {"reportgen.figures.placing", "reportgen.analyses"}
     ),
 }
 "What each folder or file of the package may import beside the standard library."

@@ -5,6 +5,7 @@ from reportgen.analyses import (
     answers,
     architecture,
     dead_filters,
+    gradcam,
     kernels,
     occlusion,
     overview,
@@ -19,5 +20,6 @@ ANALYSES = (
     weights.ANALYSIS,
     answers.ANALYSIS,
     occlusion.ANALYSIS,
+    gradcam.ANALYSIS,
     dead_filters.ANALYSIS,
 )

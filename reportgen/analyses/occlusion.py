@@ -1,8 +1,5 @@
 """Which parts of an image the answer needs: each is hidden in turn, and the loss is measured."""
 
-from collections.abc import Sequence
-from difflib import get_close_matches
-
 import numpy as np
 
 from reportgen.analyses.answers import seen_photo
@@ -10,13 +7,11 @@ from reportgen.analyses.occlusion_findings import (
     NO_EFFECT,
     RULES,
     Hidden,
-    Target,
     occlusion_findings,
     place_of,
 )
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.subjects import label_of
-from reportgen.errors import OptionError
+from reportgen.analyses.targets import Target, target_index, target_of
 from reportgen.options import Options
 from reportgen.probe.occlusion import OcclusionResult, fill_image, occlusion, positions
 from reportgen.report.arrays import Array, FloatArray
@@ -72,36 +67,6 @@ def window_and_stride(
     step_down, step_across = options.occlusion_stride
     stride = (step_down or max(1, window[0] // 2), step_across or max(1, window[1] // 2))
     return window, stride
-
-
-def target_index(target: str, labels: Sequence[str]) -> int | None:
-    """The class that `--target` asks for by name or index; None where it asks for none.
-
-    Raises:
-        OptionError: if there is no such class.
-    """
-    if not target:
-        return None
-    folded = [label.casefold() for label in labels]
-    for known, wanted in ((list(labels), target), (folded, target.casefold())):
-        if wanted in known:
-            return known.index(wanted)
-    if target.isdecimal() and int(target) < len(labels):
-        return int(target)
-    near = get_close_matches(target.casefold(), folded, n=3, cutoff=0.5)
-    close = ", ".join(labels[folded.index(name)] for name in near)
-    hint = f"The nearest: {close}." if close else f"Use a name, or 0 to {len(labels) - 1}."
-    raise OptionError(f"--target {target}: there is no such class. {hint}")
-
-
-def target_of(image: Image, chosen: int | None, labels: Sequence[str]) -> Target:
-    """The class to explain for one image: the one asked for, else the true, else the predicted."""
-    if chosen is not None:
-        return Target(chosen, label_of(labels, chosen), "--target")
-    if image.true_index is not None:
-        return Target(image.true_index, label_of(labels, image.true_index), "true class")
-    first = image.predictions[0]
-    return Target(first.index, first.label, "predicted class")
 
 
 def _hidden(

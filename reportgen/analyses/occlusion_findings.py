@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from reportgen.analyses.answers import image_link
 from reportgen.analyses.findings import counted, few, percent
+from reportgen.analyses.targets import Target
 from reportgen.probe.occlusion import OcclusionResult
 from reportgen.report.records import Finding, Image, Rule, Severity
 
@@ -32,15 +33,6 @@ RULES = (
         "there lies outside the middle half of the image, down or across.",
     ),
 )
-
-
-@dataclass(frozen=True)
-class Target:
-    """The class that is explained, and why this one."""
-
-    index: int
-    label: str
-    source: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,14 @@ from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Pl
 
 
 @dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a section found: panels by subject (slug of a layer or image, "" for the network)."""
+
+    panels: Mapping[str, Panel] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Study:
     """The network, the images and what was seen, with the records every section refers to."""
 
@@ -29,14 +37,8 @@ class Study:
     "One name per class."
     progress: Progress | None = None
     "Told how far a long section is: steps done, steps in all."
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a section found: panels by subject (slug of a layer or image, "" for the network)."""
-
-    panels: Mapping[str, Panel] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    earlier: Mapping[str, Outcome] = field(default_factory=dict)
+    "By name: what the sections made before this one found. One that failed is not there."
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,11 @@ def figure_path(subject: str, section: str, block: str, form: str, *, shows: str
     return f"figures/{stem}.{form}"
 
 
+def has_score(block: Heatmap) -> bool:
+    """Whether the classic view is drawn as well: the score that is left."""
+    return block.middles is None and block.maximum is not None
+
+
 def figure_files(report: Report) -> Iterator[tuple[str, bytes]]:
     """Every heatmap and every set of curves of the report, as (path, content)."""
     for subject, section, panel in _panels(report):
@@ -44,9 +49,9 @@ def _panels(report: Report) -> Iterator[tuple[str, str, Panel]]:
 def _figures(block: Block, panel: Panel) -> Iterator[tuple[str, dict[str, bytes]]]:
     if isinstance(block, Curves) and block.layers and block.curves:
         yield "", curves_figure(block, FORMATS)
-    elif isinstance(block, Heatmap):
+    elif isinstance(block, Heatmap) and block.for_print:
         yield "", heatmap_figure(block, FORMATS)
-        if block.maximum is not None:
+        if has_score(block) and block.maximum is not None:
             clean = panel.facts.get(f"baseline_{block.unit}")
             score = float(clean) if isinstance(clean, float | np.floating) else block.maximum
             title = f"{panel.facts.get('label', 'Target')}: {block.unit} with a part hidden"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from reportgen.figures.colormaps import DIVERGING, MAGMA, Colormap
 from reportgen.figures.mosaic import signed_levels
+from reportgen.figures.placing import covers, smooth
 from reportgen.report.arrays import GAP, Array, ByteArray, FloatArray
 from reportgen.report.blocks import Heatmap
 
@@ -36,14 +37,17 @@ def colour_limit(heatmap: Heatmap) -> float:
 def spread(heatmap: Heatmap, height: int, width: int) -> FloatArray:
     """The map over the pixels of its picture: the mean of the windows that cover each.
 
-    Window (i, j) covers `window` pixels from `(i, j) * stride` on, less what lies outside.
+    Window (i, j) covers `window` pixels from `(i, j) * stride` on, less what lies outside. A map
+    with `middles` is interpolated linearly between them.
 
     Returns:
         (height width) float64; NaN where no window reaches.
     """
+    if heatmap.middles is not None:
+        return smooth(heatmap.values, heatmap.middles, (height, width))
     rows, columns = heatmap.values.shape
-    down = _covers(height, rows, heatmap.window[0], heatmap.stride[0])
-    across = _covers(width, columns, heatmap.window[1], heatmap.stride[1])
+    down = covers(height, rows, heatmap.window[0], heatmap.stride[0])
+    across = covers(width, columns, heatmap.window[1], heatmap.stride[1])
     count = np.outer(down.sum(axis=1), across.sum(axis=1))
     total = down @ heatmap.values.astype(np.float64) @ across.T
     mean: FloatArray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
@@ -51,13 +55,22 @@ def spread(heatmap: Heatmap, height: int, width: int) -> FloatArray:
 
 
 def overlay_png(heatmap: Heatmap) -> bytes:
-    """The map at the size of its picture, to be laid over it: the weaker, the more transparent."""
+    """The map, to be laid over its picture: the weaker, the more transparent.
+
+    It has the size of the picture; half of it where the map is smooth, which enlarges well.
+    """
     if heatmap.over is None:
         raise ValueError("there is no picture to lay the map over")
     pixels = heatmap.over.pixels
-    values = spread(heatmap, pixels.height, pixels.width)
+    size = (pixels.height, pixels.width)
+    if heatmap.middles is None:
+        values = spread(heatmap, *size)
+    else:
+        half = (-(-size[0] // 2), -(-size[1] // 2))
+        values = smooth(heatmap.values, heatmap.middles, size, half)
     strength = np.abs(np.arange(256) - 127) / 127 if heatmap.signed else np.arange(256) / 254
-    opacity = np.rint(255 * np.sqrt(np.minimum(strength, 1)))
+    strength = np.minimum(strength, 1)
+    opacity = np.rint(255 * (np.sqrt(strength) if heatmap.signed else strength))
     opacity[GAP] = 0
     levels = np.where(np.isnan(values), GAP, _levels(heatmap, values)).astype(np.uint8)
     return _palette_png(levels, _colormap(heatmap), opacity)
@@ -94,7 +107,7 @@ def heatmap_figure(
     """The map as a seaborn heatmap with axes in image pixels, for a paper.
 
     Args:
-        heatmap: values are drops: clean score minus occluded score.
+        heatmap: of an occlusion map, values are drops: clean score minus occluded score.
         formats: of the files to make.
         clean: the clean score, to show the occluded scores themselves, dark where they are low,
             on a scale that ends at the clean one; None to show the drops around zero.
@@ -162,34 +175,33 @@ def _score_scale(heatmap: Heatmap, clean: float) -> dict[str, Any]:
 
 
 def _pixel_axes(axes: "Axes", heatmap: Heatmap) -> None:
-    """Ticks at cells, labelled with the pixel at the centre of the cell's window."""
+    """Ticks at cells, labelled with the pixel at the middle of the cell."""
     over = heatmap.over.pixels if heatmap.over else None
     sizes = (over.height, over.width) if over else (None, None)
-    for axis, count, window, stride, size in zip(
+    middles = heatmap.middles or ((None, None), (None, None))
+    for axis, count, window, stride, size, first, last in zip(
         (axes.yaxis, axes.xaxis),
         heatmap.values.shape,
         heatmap.window,
         heatmap.stride,
         sizes,
+        *middles,
         strict=True,
     ):
         cells = np.arange(0, count, -(-count // 7))
         starts = cells * stride
         ends = starts + window if size is None else np.minimum(starts + window, size)
-        axis.set_ticks(cells + 0.5, [f"{centre:g}" for centre in (starts + ends - 1) / 2])
+        centres = (starts + ends - 1) / 2
+        if first is not None and last is not None:
+            centres = np.linspace(first, last, count)[cells]
+        axis.set_ticks(cells + 0.5, [f"{round(centre, 1):g}" for centre in centres])
     axes.tick_params(axis="both", rotation=0, length=2)
-    axes.set_xlabel("centre of the occluder, x (px)")
+    axes.set_xlabel("x (px)" if heatmap.middles else "centre of the occluder, x (px)")
     axes.set_ylabel("y (px)")
 
 
 def _largest(values: FloatArray) -> float:
     return float(np.nanmax(np.abs(values), initial=0.0))
-
-
-def _covers(pixels: int, cells: int, window: int, stride: int) -> NDArray[np.float64]:
-    """(pixels cells): 1 where the window of a cell covers a pixel."""
-    offset = np.arange(pixels)[:, None] - stride * np.arange(cells)[None, :]
-    return ((offset >= 0) & (offset < window)).astype(np.float64)
 
 
 def _levels(heatmap: Heatmap, values: FloatArray) -> ByteArray:

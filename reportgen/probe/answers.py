@@ -15,7 +15,16 @@ TOP = 5
 
 
 def logits_in(output: Any, images: int) -> torch.Tensor:
-    """The scores (b classes) in a network's output, float32 on the CPU.
+    """The scores (b classes) in a network's output, float32 on the CPU, without their gradient.
+
+    Raises:
+        ModelError: if there are none.
+    """
+    return scores_in(output, images).detach().float().cpu()
+
+
+def scores_in(output: Any, images: int) -> torch.Tensor:
+    """The scores (b classes) in a network's output, where they lie and as they are.
 
     They are the tensor itself, or the first (b classes) tensor in a tuple, a list, a mapping or a
     dataclass: GoogLeNet in training and many others return more than the scores.
@@ -33,7 +42,7 @@ def logits_in(output: Any, images: int) -> torch.Tensor:
         if scores.ndim > 2 and all(size == 1 for size in scores.shape[2:]):
             scores = scores.flatten(1)
         if scores.ndim == 2 and len(scores) == images and scores.is_floating_point():
-            return scores.detach().float().cpu()
+            return scores
     raise ModelError(
         f"The network gives {_described(output)} for a batch of {images}, not one score per class. "
         "reportgen explains classifiers; wrap the network with --arch FILE.py:NAME so that it "

@@ -47,6 +47,8 @@ class Call:
     "Calls whose output it reads, through unlisted operations such as a residual sum."
     rectifies: bool
     "True where zero means off: ReLU and its bounded kin. Dead is defined only here."
+    batch_axis: int = 0
+    "Axis of the tensor itself on which the images lie; `output_shape` is without it."
 
     @property
     def units(self) -> int:

@@ -1,6 +1,6 @@
 """Runs the network over the images, once, and keeps what it saw: the only way to run it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from reportgen.probe.answers import answer, are_probabilities, logits_in, probab
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.collector import Collector, Pictures
 from reportgen.probe.evidence import Answer, CallKey, Evidence
+from reportgen.probe.gradients import Slopes, Spot, slopes
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.trace import Trace, trace
@@ -93,9 +94,27 @@ class Probe:
             ModelError: if the network cannot take the image, or gives no scores per class.
             ResourceError: if the image does not fit the memory.
         """
+        with self._fitting(image) as moved:
+            return trace(self._module, moved)
+
+    def slopes(
+        self, image: torch.Tensor, spots: Collection[Spot], classes: Sequence[int]
+    ) -> Mapping[Spot, Slopes]:
+        """Values at `spots` and the gradients of the scores of `classes`, for one image (c h w).
+
+        Raises:
+            ModelError: if no gradient can be taken through the network.
+            ResourceError: if the image does not fit the memory.
+        """
+        with self._fitting(image) as moved:
+            return slopes(self._module, moved, spots, classes)
+
+    @contextmanager
+    def _fitting(self, image: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Borrows the network for one image, moved to its device, or says it is too large."""
         with self.borrow():
             try:
-                return trace(self._module, image.to(self.device, self._dtype))
+                yield image.to(self.device, self._dtype)
             except Exception as error:
                 if is_out_of_memory(error):
                     raise _too_large(image, self.device) from error

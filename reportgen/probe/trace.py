@@ -243,6 +243,7 @@ class _Tracer(Observer):
                 receptive_field=record(*flow.spans, self._image, grid),
                 inputs=pending.inputs,
                 rectifies=flow.is_rectified,
+                batch_axis=arranged.batch_axis if arranged else 0,
             )
         )
         similarity = None if kind == "other" else _similarity(pending.first_input, output)

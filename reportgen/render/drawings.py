@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from reportgen.figures.colormaps import COLORMAPS
-from reportgen.figures.files import FORMATS, figure_files, figure_path
+from reportgen.figures.files import FORMATS, figure_files, figure_path, has_score
 from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
 from reportgen.figures.svg import curves_svg, histogram_svg
 from reportgen.report.arrays import Array
@@ -84,7 +84,7 @@ class Heat:
     overlay: str
     "The map at the size of its picture, transparent where it is weak."
     grid: str
-    "The map alone, one pixel a cell."
+    "The map alone, one pixel a cell; not made of smooth maps."
     outline: str
     "SVG path around the marked cells, in cells; empty where there are none."
     dots: str
@@ -101,8 +101,8 @@ class Heat:
 def heat(subject: str, section: str, name: str, block: Heatmap) -> Heat:
     """How the map `name` of a section is drawn for a subject."""
     stem = _stem(subject, section, name)
-    shown = [("", "the drop")]
-    if block.maximum is not None:
+    shown = [("", "the map" if block.middles else "the drop")] if block.for_print else []
+    if block.for_print and has_score(block):
         shown.append(("score", f"the {block.unit} that is left"))
     return Heat(
         overlay=f"{stem}-overlay.png",
@@ -135,7 +135,8 @@ def files(report: Report) -> Iterator[tuple[str, bytes]]:
             for name, block in panel.blocks.items():
                 if isinstance(block, Heatmap):
                     stem = _stem(image.slug, section, name)
-                    yield f"{stem}-grid.png", grid_png(block)
+                    if block.middles is None:
+                        yield f"{stem}-grid.png", grid_png(block)
                     if block.over is not None:
                         yield f"{stem}-overlay.png", overlay_png(block)
     yield from figure_files(report)

@@ -110,6 +110,11 @@ class Heatmap:
     "(rows columns) bool: cells to outline, such as those where the answer flips."
     maximum: float | None = None
     "Upper end of the colour scale where that is not the largest value: the clean probability."
+    middles: tuple[tuple[float, float], tuple[float, float]] | None = None
+    """Pixels (down, across) of the picture at the middle of the first and of the last cell, for a
+    map that goes on smoothly between its cells; None where cells are windows with edges."""
+    for_print: bool = True
+    "Whether figures for print are made of it."
 
 
 @dataclass(frozen=True)

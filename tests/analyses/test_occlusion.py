@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from reportgen.analyses.occlusion import run, target_index, window_and_stride
+from reportgen.analyses.occlusion import run, window_and_stride
 from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.study import Study
+from reportgen.analyses.targets import target_index
 from reportgen.errors import OptionError
 from reportgen.options import Options
 from reportgen.probe.probe import Probe

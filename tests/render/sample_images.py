@@ -58,6 +58,48 @@ def occlusion(seen: Photo, is_evident: bool) -> Panel:
     return Panel(facts, arrays, blocks)
 
 
+def gradcam(seen: Photo, is_made: bool) -> Panel:
+    named = {"target": 3, "label": f"tabby {HOSTILE}", "target_source": "true class"}
+    if not is_made:
+        return Panel(named | {"problem": f"There is no map {HOSTILE}."})
+    maps = ("gradcam", "rival", "layercam", "hirescam", "stage_1")
+    size = 0.6 * (blob(5, 7, 0.4, 0.6, 0.05) - 0.1).astype(np.float32)
+    arrays = {name: size if name != "rival" else -np.abs(size) for name in maps}
+    facts = named | {
+        "problem": "",
+        "score": "logit",
+        "runner_up": 1,
+        "runner_up_label": f"class 1 {HOSTILE}",
+        "maps": maps,
+        "methods": ("Grad-CAM", "Grad-CAM", "LayerCAM", "HiResCAM", "Grad-CAM"),
+        "layers": (*SLUGS[1:2] * 4, SLUGS[0]),
+        "sides": ("input",) * 4 + ("output",),
+        "low": tuple(float(values.min()) for values in arrays.values()),
+        "high": tuple(float(values.max()) for values in arrays.values()),
+        "positive": tuple(float(values.clip(0).sum()) for values in arrays.values()),
+        "has_evidence": True,
+        "peak_row": 2,
+        "peak_column": 4,
+        "peak_place": "upper right",
+        "occlusion_correlation": -0.4,
+    }
+    blocks = {
+        name: Heatmap(
+            values=values,
+            title=f"tabby {HOSTILE}: Grad-CAM",
+            unit="Grad-CAM, logit",
+            signed=False,
+            over=seen,
+            alt="Class activation map.",
+            caption="Class activation map.",
+            middles=((3.0, 3.0), (HEIGHT - 4.0, WIDTH - 4.0)),
+            for_print=name == "gradcam",
+        )
+        for name, values in arrays.items()
+    }
+    return Panel(facts, arrays, blocks)
+
+
 def images() -> tuple[Image, ...]:
     made = []
     for number, (slug, path) in enumerate(IMAGES):
@@ -105,6 +147,7 @@ def images() -> tuple[Image, ...]:
                         blocks,
                     ),
                     "occlusion": occlusion(seen, is_evident=number == 0),
+                    "gradcam": gradcam(seen, is_made=number == 0),
                 },
             )
         )

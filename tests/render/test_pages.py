@@ -31,6 +31,18 @@ def test_every_page_there_should_be(html, report):
     assert set(html) == wanted
 
 
+def test_class_activation_maps_say_what_they_are(html, site):
+    made, missing = html["images/chelsea.html"], html["images/night-sky.html"]
+    assert "the input of <a" in made and "strongest other class" in made
+    # The map of the runner-up has no positive value; the others have.
+    assert made.count("No positive evidence.") == 1
+    assert "disagree: trust neither" in made and "rank correlation −0.4 " in made
+    assert "There is no map" in missing and "chelsea-gradcam" not in missing
+    assert "figures/chelsea-gradcam-rival-overlay.png" in site
+    assert "figures/chelsea-gradcam-gradcam.pdf" in site
+    assert "figures/chelsea-gradcam-rival.pdf" not in site
+
+
 def test_same_report_same_bytes(report, site):
     again = dict(pages(sample_report()))
     assert again == {path: site[path] for path in again}

@@ -1,0 +1,272 @@
+"""Where in an image the evidence for a class lies: class activation maps, layer by layer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reportgen.analyses.answers import image_link, seen_photo
+from reportgen.analyses.cams import as_maps, grad_cam, hires_cam, layer_cam, rank_correlation
+from reportgen.analyses.findings import few
+from reportgen.analyses.occlusion_findings import place_of
+from reportgen.analyses.stages import Stage, stages_of
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.targets import Target, runner_up, target_index, target_of
+from reportgen.figures.placing import smooth, window_means
+from reportgen.report.arrays import FloatArray
+from reportgen.report.blocks import Heatmap, Photo
+from reportgen.report.records import Fact, Finding, Image, Panel, Prediction, Rule
+
+NO_EVIDENCE = 0.01
+"Positive values that add up to less, in units of the score, are no evidence."
+PALE = 10 * NO_EVIDENCE
+"The colours of a map without evidence reach no lower than this, so that it looks empty."
+DISAGREE = -0.2
+"A rank correlation with the occlusion map below this is said aloud."
+
+RULES = (
+    Rule(
+        "gradcam-no-evidence",
+        "Info: at the last layer with maps, the positive values of Grad-CAM for the explained "
+        "class add up to less than 0.01 in the score.",
+    ),
+    Rule(
+        "gradcam-occlusion-disagree",
+        "Warning: Grad-CAM and the occlusion map both show evidence, and Spearman's rank "
+        "correlation between them is below -0.2.",
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """One map of an image."""
+
+    name: str
+    method: str
+    label: str
+    "Of the class whose score it explains."
+    stage: Stage
+    values: FloatArray
+    "(rows columns) float32, before the last ReLU."
+
+    @property
+    def positive(self) -> float:
+        """Sum of the positive values, in units of the score."""
+        return float(np.maximum(self.values, 0).sum(dtype=np.float64))
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the positive values are worth a look."""
+        return self.positive >= NO_EVIDENCE
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One image with its maps, that of the explained class at the last layer first."""
+
+    image: Image
+    target: Target
+    rival: Prediction | None
+    maps: tuple[Map, ...]
+    agreement: float | None
+    "Rank correlation with the occlusion map; None where one of the two shows nothing."
+
+
+def run(study: Study) -> Outcome:
+    """One panel per pictured image with a finite answer."""
+    prepared = study.images.preprocessing
+    size = (prepared.height, prepared.width)
+    chosen = target_index(study.options.target, study.labels)
+    stages = stages_of(study.evidence.calls, study.evidence.classes, size)
+    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    panels, seen = {}, []
+    for done, index in enumerate(pictured, 1):
+        image = study.image_records[index]
+        target = target_of(image, chosen, study.labels)
+        maps = _maps(study, index, target, stages.found) if stages.found else ()
+        if all(np.isfinite(made.values).all() for made in maps) and maps:
+            agreement = _agreement(study, image, target, maps[0], size)
+            explained = Explained(image, target, runner_up(image, target), maps, agreement)
+            seen.append(explained)
+            panels[image.slug] = _panel(study, explained, seen_photo(study, index))
+        else:
+            problem = stages.problem or "The slope of the score is not finite, so there is no map."
+            panels[image.slug] = Panel({**_named(target), "problem": problem})
+        if study.progress is not None:
+            study.progress(done, len(pictured))
+    return Outcome(panels, _findings(seen))
+
+
+def _named(target: Target) -> dict[str, Fact]:
+    return {"target": target.index, "label": target.label, "target_source": target.source}
+
+
+def _maps(study: Study, index: int, target: Target, stages: Sequence[Stage]) -> tuple[Map, ...]:
+    """All maps of one image, from one forward pass and one backward pass a class."""
+    rival = runner_up(study.image_records[index], target)
+    classes = [target.index] + ([rival.index] if rival else [])
+    image = study.images.normalise(study.images.pixels(index))
+    slopes = study.probe.slopes(image, [stage.spot for stage in stages], classes)
+    last = stages[-1]
+    if last.spot not in slopes:
+        return ()
+    made = []
+
+    def add(name: str, method: str, stage: Stage, of: int = 0) -> None:
+        found = slopes[stage.spot]
+        values = _METHODS[method](as_maps(found.values, stage), as_maps(found.gradients[of], stage))
+        label = rival.label if of and rival else target.label
+        made.append(Map(name, method, label, stage, values.astype(np.float32)))
+
+    add("gradcam", "Grad-CAM", last)
+    if rival is not None:
+        add("rival", "Grad-CAM", last, of=1)
+    add("layercam", "LayerCAM", last)
+    add("hirescam", "HiResCAM", last)
+    for number, stage in enumerate(stages[:-1], 1):
+        if stage.spot in slopes:
+            add(f"stage_{number}", "Grad-CAM", stage)
+    return tuple(made)
+
+
+_METHODS = {"Grad-CAM": grad_cam, "LayerCAM": layer_cam, "HiResCAM": hires_cam}
+
+
+def _agreement(
+    study: Study, image: Image, target: Target, made: Map, size: tuple[int, int]
+) -> float | None:
+    """Rank correlation of a map, before its last ReLU, with the drops that occlusion measured."""
+    occlusion = study.earlier.get("occlusion", Outcome()).panels.get(image.slug)
+    if occlusion is None or not made.has_evidence or not occlusion.facts["has_evidence"]:
+        return None
+    block = occlusion.blocks.get("logit", occlusion.blocks["probability"])
+    if not isinstance(block, Heatmap):
+        return None
+    drops = block.values
+    picture = smooth(made.values, made.stage.middles, size)
+    means = window_means(picture, drops.shape, block.window, block.stride)
+    known = np.isfinite(drops)
+    return rank_correlation(means[known], drops[known])
+
+
+def _panel(study: Study, explained: Explained, photo: Photo) -> Panel:
+    maps, rival = explained.maps, explained.rival
+    first = maps[0]
+    row, column = divmod(int(first.values.argmax()), first.values.shape[1])
+    layer_of = dict(
+        zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
+    )
+    score = "probability" if study.evidence.gives_probabilities else "logit"
+    centre = _centre(first, (row, column), (photo.pixels.height, photo.pixels.width))
+    facts: dict[str, Fact] = {
+        **_named(explained.target),
+        "problem": "",
+        "score": score,
+        "runner_up": rival.index if rival else None,
+        "runner_up_label": rival.label if rival else None,
+        "maps": tuple(made.name for made in maps),
+        "methods": tuple(made.method for made in maps),
+        "layers": tuple(layer_of[made.stage.call.key].slug for made in maps),
+        "sides": tuple(made.stage.spot.side for made in maps),
+        "low": tuple(float(made.values.min()) for made in maps),
+        "high": tuple(float(made.values.max()) for made in maps),
+        "positive": tuple(made.positive for made in maps),
+        "has_evidence": first.has_evidence,
+        "peak_row": row,
+        "peak_column": column,
+        "peak_place": place_of(centre),
+        "occlusion_correlation": explained.agreement,
+    }
+    pair = [made for made in maps if made.name in ("gradcam", "rival")]
+    largest = max(float(np.abs(made.values).max()) for made in pair)
+    shared = largest if first.has_evidence else max(largest, PALE)
+    blocks = {
+        made.name: _block(
+            made, photo, score, shared if made in pair else 0.0 if made.has_evidence else PALE
+        )
+        for made in maps
+    }
+    return Panel(facts, {made.name: made.values for made in maps}, blocks)
+
+
+def _centre(made: Map, cell: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
+    """Where a cell lies, down and across, as a share of the image."""
+    ends = zip(*made.stage.middles, made.stage.grid, size, cell, strict=True)
+    down, across = (
+        min(max((first + (last - first) * at / max(count - 1, 1) + 0.5) / pixels, 0.0), 1.0)
+        for first, last, count, pixels, at in ends
+    )
+    return down, across
+
+
+def _block(made: Map, photo: Photo, score: str, least: float) -> Heatmap:
+    """How a map is drawn, on a scale that ends at `least` or beyond."""
+    rows, columns = made.stage.grid
+    side = "what it gives" if made.stage.spot.side == "output" else "what it reads"
+    where = f"{made.stage.call.key} ({side})"
+    low, high = float(made.values.min()), float(made.values.max())
+    step = (max(1, photo.pixels.height // rows), max(1, photo.pixels.width // columns))
+    return Heatmap(
+        values=made.values,
+        title=f"{made.label}: {made.method} at {made.stage.call.key}",
+        unit=f"{made.method}, {score}",
+        signed=False,
+        over=photo,
+        alt=f"{made.method} for {made.label} at {where}, {rows} x {columns} positions, from "
+        f"{low:.3g} to {high:.3g}" + ("." if made.has_evidence else ": no positive evidence."),
+        caption=f"{made.method} for {made.label} at {where}, {rows} x {columns} positions; raw "
+        f"values from {low:.3g} to {high:.3g} in {score}, of which those above zero are shown.",
+        window=step,
+        stride=step,
+        maximum=least or None,
+        middles=made.stage.middles,
+        for_print=made.name == "gradcam",
+    )
+
+
+def _findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
+    kinds = (_without_evidence(seen), _disagreeing(seen))
+    return tuple(
+        finding for kind in kinds for finding in few(tuple(kind), "image", "images/index.html")
+    )
+
+
+def _without_evidence(seen: Sequence[Explained]) -> Iterator[Finding]:
+    for explained in seen:
+        first = explained.maps[0]
+        if not first.has_evidence:
+            text = f"{explained.image.path}: Grad-CAM at {first.stage.call.key} shows no positive "
+            text += f"evidence for {first.label}."
+            yield Finding("info", "gradcam-no-evidence", text, _link(explained))
+
+
+def _disagreeing(seen: Sequence[Explained]) -> Iterator[Finding]:
+    known = [(made.agreement, made) for made in seen if made.agreement is not None]
+    for agreement, explained in sorted(known, key=lambda pair: pair[0]):
+        if agreement < DISAGREE:
+            text = f"{explained.image.path}: for {explained.target.label}, Grad-CAM and the "
+            text += f"occlusion map disagree (rank correlation {agreement:.2f}); trust neither "
+            text += "without a closer look."
+            yield Finding("warning", "gradcam-occlusion-disagree", text, _link(explained))
+
+
+def _link(explained: Explained) -> str:
+    return image_link(explained.image, "gradcam")
+
+
+ANALYSIS = Analysis(
+    name="gradcam",
+    title="Class activation maps",
+    place="image",
+    run=run,
+    rules=RULES,
+    references=(
+        "Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM: Visual Explanations from "
+        "Deep Networks via Gradient-based Localization. ICCV, 2017.",
+        "Jiang, Zhang, Hou, Cheng, Wei: LayerCAM: Exploring Hierarchical Class Activation Maps for "
+        "Localization. IEEE Transactions on Image Processing 30, 2021.",
+        "Draelos, Carin: Use HiResCAM instead of Grad-CAM for faithful explanations of "
+        "convolutional neural networks. arXiv:2011.08891, 2020.",
+    ),
+)
