@@ -18,8 +18,8 @@ MOST_TILES = 1024
 STRONGEST = 12
 "Units named beside a strip."
 
-ALL_PIXELS = 9_000_000
-"Shared by all pictures of maps in a report: about 5 MB, for maps hardly compress."
+ALL_PIXELS = 7_500_000
+"Shared by all pictures of maps in a report: about 4 MB, for maps hardly compress."
 
 PIXELS = (16_384, 262_144)
 "Least and most pixels of one picture, whatever the number of pictures."

@@ -135,6 +135,7 @@ def _panel(
             marks=hidden.flips,
             # No more than the clean probability can be lost, so a weak map stays pale.
             maximum=max(result.baseline_probability, extreme) if score == "probability" else None,
+            for_print=score == "probability",
         )
     return Panel(facts=facts, arrays=arrays, blocks=blocks)
 
