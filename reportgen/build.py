@@ -1,7 +1,7 @@
 """The pipeline: load, watch, analyse, save and render."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -33,6 +33,8 @@ from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, 
 from reportgen.report.store import report_in, stored
 from reportgen.write import Written, write_site
 
+_PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
+
 VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
 
 
@@ -44,16 +46,34 @@ def build(options: Options, progress: Progress, *, command: str) -> Written:
         SkippedError: under `--strict`, once the report is written, if anything was left out.
     """
     inputs = (options.model, *options.images)
+    analyses = _chosen(options)
     check_output(options.output, inputs, force=options.force)
     study, labels_source = _study(options, progress)
-    outcomes = _outcomes(study, progress)
-    report = _report(study, outcomes, labels_source, command)
+    outcomes = _outcomes(analyses, study, progress)
+    report = _report(analyses, study, outcomes, labels_source, command)
 
     progress.stage("Writing")
     written = write_site(_files(report), options.output, force=options.force, inputs=inputs)
     if options.strict:
         _refuse_skipped(report)
     return written
+
+
+def _chosen(options: Options) -> tuple[Analysis, ...]:
+    """The sections to make.
+
+    Raises:
+        OptionError: if `--sections` or `--exclude` names one that there is not.
+    """
+    known = [analysis.name for analysis in ANALYSES]
+    for flag, names in (("--sections", options.sections), ("--exclude", options.exclude)):
+        for name in names:
+            if name not in known:
+                raise OptionError(
+                    f"{flag} {name}: there is no such section. There are {', '.join(known)}."
+                )
+    wanted = set(options.sections or known) - set(options.exclude)
+    return tuple(analysis for analysis in ANALYSES if analysis.name in wanted)
 
 
 def _study(options: Options, progress: Progress) -> tuple[Study, str]:
@@ -105,10 +125,12 @@ def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
     return tuple(index * count // shown for index in range(shown))
 
 
-def _outcomes(study: Study, progress: Progress) -> Mapping[str, Outcome | str]:
+def _outcomes(
+    analyses: Sequence[Analysis], study: Study, progress: Progress
+) -> Mapping[str, Outcome | str]:
     """What every section found, each told what those before it did."""
     outcomes: dict[str, Outcome | str] = {}
-    for analysis in ANALYSES:
+    for analysis in analyses:
         made = {name: found for name, found in outcomes.items() if isinstance(found, Outcome)}
         outcomes[analysis.name] = _outcome(analysis, replace(study, earlier=made), progress)
     return outcomes
@@ -126,7 +148,11 @@ def _outcome(analysis: Analysis, study: Study, progress: Progress) -> Outcome | 
 
 
 def _report(
-    study: Study, outcomes: Mapping[str, Outcome | str], labels_source: str, command: str
+    analyses: Sequence[Analysis],
+    study: Study,
+    outcomes: Mapping[str, Outcome | str],
+    labels_source: str,
+    command: str,
 ) -> Report:
     made = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Outcome)}
     findings = by_severity(finding for outcome in made.values() for finding in outcome.findings)
@@ -160,20 +186,18 @@ def _report(
         ),
         parameters=study.parameter_records,
         findings=findings,
-        rules=tuple(rule for analysis in ANALYSES for rule in analysis.rules),
+        rules=tuple(rule for analysis in analyses for rule in analysis.rules),
         notes=(*study.loaded.notes, *study.images.notes),
-        sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in ANALYSES),
+        sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in analyses),
     )
 
 
 def _panels(subject: str, place: str, made: Mapping[str, Outcome]) -> Mapping[str, Panel]:
     """What each section of this place says of one layer or image."""
     return {
-        analysis.name: made[analysis.name].panels[subject]
-        for analysis in ANALYSES
-        if analysis.place == place
-        and analysis.name in made
-        and subject in made[analysis.name].panels
+        name: outcome.panels[subject]
+        for name, outcome in made.items()
+        if _PLACES[name] == place and subject in outcome.panels
     }
 
 

@@ -7,13 +7,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 import click
 
 from reportgen import __version__
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.options import Fill, Options
+from reportgen.flags import REPEATED, build_flags
+from reportgen.options import Options
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
 # `--help`, `--version` and usage errors answer at once.
@@ -54,89 +55,7 @@ class BuildCommand(click.Command):
 @commands.command(cls=BuildCommand, epilog=EXAMPLES)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("report"),
-    show_default=True,
-    help="Folder to write.",
-)
-@click.option("--title", default="", help="Title of the report.  [default: the model file's name]")
-@click.option(
-    "--arch",
-    default="",
-    metavar="FILE.py:NAME | torchvision:NAME",
-    help="The network's code, where the file does not tell.",
-)
-@click.option(
-    "--arch-args",
-    default="",
-    metavar="JSON",
-    help="""Arguments of its constructor, such as '{"num_classes": 5}'.""",
-)
-@click.option(
-    "--weights-key", default="", metavar="KEY", help="Entry of a checkpoint that holds the weights."
-)
-@click.option(
-    "--labels",
-    default="",
-    metavar="FILE | imagenet",
-    help="Class names, one a line.  [default: known weights, else folder names]",
-)
-@click.option("--input-size", type=int, nargs=2, metavar="H W", help="Pixels the network is given.")
-@click.option("--crop-pct", type=float, help="Share of the shorter side kept by the centre crop.")
-@click.option("--mean", metavar="R G B", help="Normalisation mean, in 0..1, one number a channel.")
-@click.option("--std", metavar="R G B", help="Normalisation standard deviation, as --mean.")
-@click.option(
-    "--max-images",
-    type=click.IntRange(min=1),
-    default=Options.max_images,
-    show_default=True,
-    help="Images that get a page; statistics use all.",
-)
-@click.option("--target", default="", metavar="CLASS", help="Class to explain, by index or name.")
-@click.option("--layers", multiple=True, metavar="GLOB", help="Layers to show.  [default: all]")
-@click.option(
-    "--occlusion-window",
-    type=click.IntRange(min=1),
-    nargs=2,
-    metavar="H W",
-    help="Pixels hidden at a time.  [default: a seventh of the input]",
-)
-@click.option(
-    "--occlusion-stride",
-    type=click.IntRange(min=1),
-    nargs=2,
-    metavar="DOWN ACROSS",
-    help="Pixels between positions.  [default: half the window]",
-)
-@click.option(
-    "--occlusion-fill",
-    type=click.Choice(get_args(Fill)),
-    default=Options.occlusion_fill,
-    show_default=True,
-    help="What is put in the window.",
-)
-@click.option("--save-arrays", is_flag=True, help="Keep the pictured activations in full.")
-@click.option("--device", default=Options.device, show_default=True, help="auto, cpu, cuda ...")
-@click.option(
-    "-b",
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=Options.batch_size,
-    show_default=True,
-    help="Halved by itself when memory runs out.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=Options.seed,
-    show_default=True,
-    help="For networks that draw random numbers.",
-)
-@click.option("--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped.")
-@click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
+@build_flags
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def build(quiet: bool, **given: Any) -> None:
     """Run MODEL over IMAGES (files or folders) and write the report."""
@@ -144,6 +63,8 @@ def build(quiet: bool, **given: Any) -> None:
     from reportgen.progress import Progress
 
     given["images"] = tuple(given["images"])
+    for name in ("sections", "exclude"):
+        given[name] = tuple(word for words in given[name] for word in words.split(",") if word)
     given["mean"] = _numbers("--mean", given["mean"])
     given["std"] = _numbers("--std", given["std"])
     for name in ("occlusion_window", "occlusion_stride"):
@@ -237,8 +158,8 @@ def _command_line(options: Options) -> str:
     words += [path.name or "." for path in options.images]
     for name, value in options.changed():
         flag = f"--{name.replace('_', '-')}"
-        if name == "layers":  # the one flag that is given again for each value
-            words += [word for glob in value for word in (flag, glob)]
+        if name in REPEATED:
+            words += [word for one in value for word in (flag, one)]
         else:
             words += [flag, *value]
     return shlex.join(words)

@@ -38,11 +38,21 @@ class Options:
     "Class to explain, by index or name; empty for the true class, else the predicted one."
     layers: tuple[str, ...] = ()
     "Globs over layer names; empty for all."
+    sections: tuple[str, ...] = ()
+    "Names of the sections to make; empty for all."
+    exclude: tuple[str, ...] = ()
+    "Names of sections to leave out."
+    cam_layer: str = ""
+    "Layer whose output class activation maps are drawn at; empty to choose by stage."
     occlusion_window: tuple[int, int] = (0, 0)
     "(height, width) in pixels; zeros for a seventh of the input, 32 at 224."
     occlusion_stride: tuple[int, int] = (0, 0)
     "(down, across) in pixels; zeros for half the window."
     occlusion_fill: Fill = "mean"
+    visualise: int = 2
+    "Units of each stage that get an optimised picture; 0 for none."
+    visualise_also: tuple[str, ...] = ()
+    "More of them by name: `features.3:12` for a unit, `class:tabby` for a class."
     save_arrays: bool = False
     seed: int = 0
     # the run

@@ -20,6 +20,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
     "options": frozenset({"reportgen.errors"}),
+    "flags": frozenset({"click", "reportgen.options"}),
     "progress": frozenset({"rich"}),
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
@@ -35,8 +36,8 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.figures"}
     ),
     "render": frozenset(
-        {"jinja2", "markupsafe", "reportgen.errors", "reportgen.report", "reportgen.figures"}
-        | {"numpy", "reportgen.render", "reportgen"}
+        {"jinja2", "markupsafe", "rcssmin", "rjsmin", "reportgen.errors", "reportgen.report"}
+        | {"numpy", "reportgen.figures", "reportgen.render", "reportgen"}
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}

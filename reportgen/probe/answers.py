@@ -127,3 +127,27 @@ def answer(logits: torch.Tensor, gives_probabilities: bool) -> Answer:
     return Answer(
         classes=order.astype(np.int64), probabilities=chances[order], logits=scores[order]
     )
+
+
+class Answers:
+    """Answers as they come; whether the outputs are probabilities is known only after the last."""
+
+    def __init__(self, ends_in_sigmoid: bool) -> None:
+        self.are_probabilities = True
+        self._ends_in_sigmoid = ends_in_sigmoid
+        self._by_softmax: list[Answer] = []
+        self._as_they_are: list[Answer] = []
+
+    def add(self, logits: torch.Tensor) -> None:
+        """Takes the scores (b classes) of a batch."""
+        self.are_probabilities = self.are_probabilities and are_probabilities(
+            logits, self._ends_in_sigmoid
+        )
+        for row in logits:
+            self._by_softmax.append(answer(row, False))
+            if self.are_probabilities:
+                self._as_they_are.append(answer(row, True))
+
+    def final(self) -> tuple[Answer, ...]:
+        """One answer per image, in order."""
+        return tuple(self._as_they_are if self.are_probabilities else self._by_softmax)

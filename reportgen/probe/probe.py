@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from fnmatch import fnmatchcase
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -11,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from reportgen.errors import ImageError, OptionError, ResourceError
-from reportgen.probe.answers import answer, are_probabilities, logits_in, probabilities
+from reportgen.errors import ImageError, OptionError
+from reportgen.probe.answers import Answers, logits_in, probabilities
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.collector import Collector, Pictures
-from reportgen.probe.evidence import Answer, CallKey, Evidence
+from reportgen.probe.device import device_named, too_large
+from reportgen.probe.evidence import Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
 from reportgen.probe.memory import is_out_of_memory
+from reportgen.probe.selection import matching
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.trace import Trace, trace
 from reportgen.probe.watch import Watch
@@ -51,7 +52,7 @@ class Probe:
         """
         if batch_size < 1:
             raise OptionError(f"The batch size is {batch_size}; it must be at least 1.")
-        self.device = _device(device)
+        self.device = device_named(device)
         self.batch_size = batch_size
         self.gives_probabilities = False
         "Whether the outputs are probabilities already; known after `collect`."
@@ -94,8 +95,8 @@ class Probe:
             ModelError: if the network cannot take the image, or gives no scores per class.
             ResourceError: if the image does not fit the memory.
         """
-        with self._fitting(image) as moved:
-            return trace(self._module, moved)
+        with self.lent(image) as (module, moved):
+            return trace(module, moved)
 
     def slopes(
         self, image: torch.Tensor, spots: Collection[Spot], classes: Sequence[int]
@@ -106,18 +107,24 @@ class Probe:
             ModelError: if no gradient can be taken through the network.
             ResourceError: if the image does not fit the memory.
         """
-        with self._fitting(image) as moved:
-            return slopes(self._module, moved, spots, classes)
+        with self.lent(image) as (module, moved):
+            return slopes(module, moved, spots, classes)
 
     @contextmanager
-    def _fitting(self, image: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Borrows the network for one image, moved to its device, or says it is too large."""
+    def lent(self, images: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor]]:
+        """Lends the borrowed network, and images (c h w) or (b c h w) moved to its device.
+
+        For what only `probe/` may do: run the network in another way than this class does.
+
+        Raises:
+            ResourceError: if the memory is too small for what is done inside.
+        """
         with self.borrow():
             try:
-                yield image.to(self.device, self._dtype)
+                yield self._module, images.to(self.device, self._dtype)
             except Exception as error:
                 if is_out_of_memory(error):
-                    raise _too_large(image, self.device) from error
+                    raise too_large(images, self.device) from error
                 raise
 
     def collect(
@@ -151,7 +158,7 @@ class Probe:
             if first is None:
                 raise ImageError("There is no image to run the network on.")
             traced = self.trace(first[0])
-            wanted = _matching([call.key for call in traced.calls], layers)
+            wanted = matching([call.key for call in traced.calls], layers)
             calls = [call for call in traced.calls if call.kind in OBSERVED and call.key in wanted]
             observed = {
                 call.key: traced.arrangements[call.key]
@@ -162,7 +169,7 @@ class Probe:
                 call.key: LayerStatistics(call.units) for call in calls if call.key in observed
             }
             pictures: Pictures = {index: {} for index in sorted(pictured)}
-            answers = _Answers(traced.ends_in_sigmoid)
+            answers = Answers(traced.ends_in_sigmoid)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
@@ -219,7 +226,7 @@ class Probe:
                 if not is_out_of_memory(error):
                     raise
                 if len(part) == 1:
-                    raise _too_large(part[0], self.device) from error
+                    raise too_large(part[0], self.device) from error
                 self.batch_size = len(part) // 2
             else:
                 start += len(part)
@@ -228,65 +235,3 @@ class Probe:
             # Outside of the handler: there the error still holds the tensors of its frames.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-
-
-class _Answers:
-    """Answers as they come; whether the outputs are probabilities is known only after the last."""
-
-    def __init__(self, ends_in_sigmoid: bool) -> None:
-        self.are_probabilities = True
-        self._ends_in_sigmoid = ends_in_sigmoid
-        self._by_softmax: list[Answer] = []
-        self._as_they_are: list[Answer] = []
-
-    def add(self, logits: torch.Tensor) -> None:
-        self.are_probabilities = self.are_probabilities and are_probabilities(
-            logits, self._ends_in_sigmoid
-        )
-        for row in logits:
-            self._by_softmax.append(answer(row, False))
-            if self.are_probabilities:
-                self._as_they_are.append(answer(row, True))
-
-    def final(self) -> tuple[Answer, ...]:
-        return tuple(self._as_they_are if self.are_probabilities else self._by_softmax)
-
-
-def _device(name: str) -> torch.device:
-    """The device of that name, once it was tried."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        # A tensor knows its device in full: `cuda` becomes `cuda:0`.
-        device = torch.ones(1, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise OptionError(
-            f"--device {name}: this machine has no such device. Use `auto` or `cpu`."
-        ) from error
-    if device.type == "meta":
-        raise OptionError("--device meta: it holds no values. Use `auto` or `cpu`.")
-    return device
-
-
-def _too_large(image: torch.Tensor, device: torch.device) -> ResourceError:
-    shape = " x ".join(str(size) for size in image.shape)
-    return ResourceError(
-        f"The memory of {device} is too small for this network with one {shape} image. "
-        "Use a smaller --input-size, or --device cpu."
-    )
-
-
-def _matching(keys: Sequence[CallKey], globs: Sequence[str]) -> set[CallKey]:
-    """The calls whose name, with or without number, matches a glob; all where there are none."""
-    if not globs:
-        return set(keys)
-    matching: set[CallKey] = set()
-    for glob in globs:
-        found = {key for key in keys if fnmatchcase(key.path, glob) or fnmatchcase(str(key), glob)}
-        if not found:
-            raise OptionError(
-                f"--layers {glob}: no layer has such a name. "
-                f"The first is {keys[0]}, the last {keys[-1]}."
-            )
-        matching |= found
-    return matching

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rcssmin import cssmin
+from rjsmin import jsmin
 
 from reportgen.render import filters
 
@@ -37,23 +39,17 @@ def environment() -> Environment:
 
 def stylesheet() -> bytes:
     """`assets/report.css`: colours and type, then layout, then content."""
-    return _joined(STYLES)
+    return str(cssmin(_joined(STYLES))).encode() + b"\n"
 
 
 def script() -> bytes:
     """`assets/report.js`: what every page needs, then the maps of layers."""
-    return _joined(SCRIPTS)
+    return str(jsmin(_joined(SCRIPTS))).encode() + b"\n"
 
 
-def _joined(names: tuple[str, ...]) -> bytes:
-    """The files in one, without indentation and lines of comment: every reader loads them."""
-    lines = (
-        line.strip()
-        for name in names
-        for line in (template_folder() / name).read_text(encoding="utf-8").splitlines()
-    )
-    kept = (line for line in lines if line and not line.startswith(("//", "/*")))
-    return ("\n".join(kept) + "\n").encode()
+def _joined(names: tuple[str, ...]) -> str:
+    """The files in one: every reader loads them."""
+    return "\n".join((template_folder() / name).read_text(encoding="utf-8") for name in names)
 
 
 def icon() -> bytes:

@@ -1,0 +1,151 @@
+"""The flags of `reportgen build`; what they mean to the build stands in `Options`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from reportgen.options import Fill, Options
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+REPEATED = ("layers", "sections", "exclude", "visualise_also")
+"Flags that are given again for each value."
+
+FLAGS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("report"),
+        show_default=True,
+        help="Folder to write.",
+    ),
+    click.option(
+        "--title", default="", help="Title of the report.  [default: the model file's name]"
+    ),
+    click.option(
+        "--arch",
+        default="",
+        metavar="FILE.py:NAME | torchvision:NAME",
+        help="The network's code, where the file does not tell.",
+    ),
+    click.option(
+        "--arch-args",
+        default="",
+        metavar="JSON",
+        help="""Arguments of its constructor, such as '{"num_classes": 5}'.""",
+    ),
+    click.option(
+        "--weights-key",
+        default="",
+        metavar="KEY",
+        help="Entry of a checkpoint that holds the weights.",
+    ),
+    click.option(
+        "--labels",
+        default="",
+        metavar="FILE | imagenet",
+        help="Class names, one a line.  [default: known weights, else folder names]",
+    ),
+    click.option(
+        "--input-size", type=int, nargs=2, metavar="H W", help="Pixels the network is given."
+    ),
+    click.option(
+        "--crop-pct", type=float, help="Share of the shorter side kept by the centre crop."
+    ),
+    click.option(
+        "--mean", metavar="R G B", help="Normalisation mean, in 0..1, one number a channel."
+    ),
+    click.option("--std", metavar="R G B", help="Normalisation standard deviation, as --mean."),
+    click.option(
+        "--max-images",
+        type=click.IntRange(min=1),
+        default=Options.max_images,
+        show_default=True,
+        help="Images that get a page; statistics use all.",
+    ),
+    click.option(
+        "--target", default="", metavar="CLASS", help="Class to explain, by index or name."
+    ),
+    click.option("--layers", multiple=True, metavar="GLOB", help="Layers to show.  [default: all]"),
+    click.option(
+        "--sections",
+        multiple=True,
+        metavar="NAME",
+        help="Sections to make, such as gradcam.  [default: all]",
+    ),
+    click.option("--exclude", multiple=True, metavar="NAME", help="Sections to leave out."),
+    click.option(
+        "--cam-layer",
+        default="",
+        metavar="LAYER",
+        help="Where to draw class activation maps.  [default: the end of every stage]",
+    ),
+    click.option(
+        "--visualise",
+        type=click.IntRange(min=0),
+        default=Options.visualise,
+        show_default=True,
+        metavar="N",
+        help="Units of each stage that get an optimised picture.",
+    ),
+    click.option(
+        "--visualise-also",
+        multiple=True,
+        metavar="LAYER:UNIT | class:NAME",
+        help="A unit or class that gets one, too.",
+    ),
+    click.option(
+        "--occlusion-window",
+        type=click.IntRange(min=1),
+        nargs=2,
+        metavar="H W",
+        help="Pixels hidden at a time.  [default: a seventh of the input]",
+    ),
+    click.option(
+        "--occlusion-stride",
+        type=click.IntRange(min=1),
+        nargs=2,
+        metavar="DOWN ACROSS",
+        help="Pixels between positions.  [default: half the window]",
+    ),
+    click.option(
+        "--occlusion-fill",
+        type=click.Choice(get_args(Fill)),
+        default=Options.occlusion_fill,
+        show_default=True,
+        help="What is put in the window.",
+    ),
+    click.option("--save-arrays", is_flag=True, help="Keep the pictured activations in full."),
+    click.option("--device", default=Options.device, show_default=True, help="auto, cpu, cuda ..."),
+    click.option(
+        "-b",
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=Options.batch_size,
+        show_default=True,
+        help="Halved by itself when memory runs out.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        default=Options.seed,
+        show_default=True,
+        help="For networks that draw random numbers.",
+    ),
+    click.option(
+        "--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped."
+    ),
+    click.option(
+        "--force", is_flag=True, help="Replace a report whose files were changed by hand."
+    ),
+)
+
+
+def build_flags(command: Command) -> Command:
+    """Gives a command the flags, in this order."""
+    for flag in reversed(FLAGS):
+        command = flag(command)
+    return command

@@ -1,0 +1,30 @@
+"""The device that a network runs on, and what to say when its memory is too small."""
+
+import torch
+
+from reportgen.errors import OptionError, ResourceError
+
+
+def device_named(name: str) -> torch.device:
+    """The device of that name, once it was tried."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        # A tensor knows its device in full: `cuda` becomes `cuda:0`.
+        device = torch.ones(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise OptionError(
+            f"--device {name}: this machine has no such device. Use `auto` or `cpu`."
+        ) from error
+    if device.type == "meta":
+        raise OptionError("--device meta: it holds no values. Use `auto` or `cpu`.")
+    return device
+
+
+def too_large(images: torch.Tensor, device: torch.device) -> ResourceError:
+    """What to raise when memory ran out for images (c h w) or (b c h w)."""
+    shape = " x ".join(str(size) for size in images.shape[-3:])
+    return ResourceError(
+        f"The memory of {device} is too small for this network with one {shape} image. "
+        "Use a smaller --input-size, or --device cpu."
+    )
