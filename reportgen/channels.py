@@ -38,7 +38,7 @@ def channel_pictures(layers: Sequence[Layer]) -> Iterator[tuple[str, bytes]]:
                 tiles, _, _ = levels(values)
                 for unit, tile in enumerate(tiles):
                     path = f"{layer.slug}/{name.removeprefix('map.')}/{unit:04d}.png"
-                    yield path, Pixels.of(tile, "").png
+                    yield path, Pixels.of(tile, "").content
 
 
 def _matching(report: Report, globs: Sequence[str]) -> tuple[Layer, ...]:

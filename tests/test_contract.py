@@ -218,7 +218,7 @@ def test_blocks_are_whole(study: Study, analysis: Analysis) -> None:
     for panel in outcome.panels.values():
         for block in panel.blocks.values():
             for pixels in pictures_in(block):
-                assert pixels.png and pixels.values().shape[:2] == (pixels.height, pixels.width)
+                assert pixels.content and pixels.values().shape[:2] == (pixels.height, pixels.width)
                 assert pixels.path.isascii() and pixels.path.startswith("img/")
             if not isinstance(block, Table | MapStrip) and hasattr(block, "alt"):
                 assert block.alt.strip()

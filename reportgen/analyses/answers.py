@@ -40,7 +40,7 @@ def _panel(study: Study, index: int) -> Panel:
     blocks: dict[str, Block] = {
         "seen": seen_photo(study, index),
         "file": Photo(
-            Pixels.of(file, f"{image.slug}-file"),
+            Pixels.lossy(file, f"{image.slug}-file"),
             f"The file {image.path}.",
             f"{image.path}, {image.height} x {image.width} pixels.",
         ),

@@ -1,4 +1,4 @@
-"""The arrays a report holds: numbers at full precision, and pictures kept as lossless PNG."""
+"""The arrays a report holds: numbers at full precision, and pictures."""
 
 import hashlib
 import io
@@ -17,19 +17,22 @@ ByteArray: TypeAlias = NDArray[np.uint8]
 GAP = 255
 "Level of the lines between tiles; pictures made with `gap=True` are transparent there."
 
+LOSSY_QUALITY = 82
+
 
 @dataclass(frozen=True)
 class Pixels:
-    """A uint8 picture, (h w) grey or (h w 3) RGB, kept as the PNG that the site shows.
+    """A uint8 picture, (h w) grey or (h w 3) RGB, kept as the file that the site shows.
 
-    The PNG is the array: lossless, so nothing is stored twice.
+    What is data is a PNG, which is the array itself: lossless, so nothing is stored twice. Pictures
+    for people alone, such as crops of photos, may be lossy WebP.
     """
 
     path: str
     "Where it lies in the report folder, such as `img/features.3-chelsea-1a2b3c4d.png`."
     height: int
     width: int
-    png: bytes = field(default=b"", repr=False, compare=False)
+    content: bytes = field(default=b"", repr=False, compare=False)
     "Empty in a report that was loaded from disk: pages need only the path."
 
     @staticmethod
@@ -44,10 +47,23 @@ class Pixels:
         Image.fromarray(np.ascontiguousarray(values)).save(
             buffer, "PNG", compress_type=zlib.Z_RLE, **see_through
         )
-        png = buffer.getvalue()
+        return Pixels._named(values, stem, buffer.getvalue(), "png")
+
+    @staticmethod
+    def lossy(values: ByteArray, stem: str) -> "Pixels":
+        """The picture as WebP, about a tenth of its PNG: for photos that nobody measures."""
+        buffer = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(values)).save(
+            buffer, "WEBP", quality=LOSSY_QUALITY, method=6
+        )
+        return Pixels._named(values, stem, buffer.getvalue(), "webp")
+
+    @staticmethod
+    def _named(values: ByteArray, stem: str, content: bytes, form: str) -> "Pixels":
         height, width = values.shape[:2]
-        return Pixels(f"img/{stem}-{hashlib.sha256(png).hexdigest()[:8]}.png", height, width, png)
+        name = f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}"
+        return Pixels(f"img/{name}.{form}", height, width, content)
 
     def values(self) -> ByteArray:
         """The array again, (h w) or (h w 3) uint8."""
-        return np.asarray(Image.open(io.BytesIO(self.png)))
+        return np.asarray(Image.open(io.BytesIO(self.content)))

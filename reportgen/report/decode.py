@@ -15,7 +15,7 @@ from reportgen.report.records import Fact, Image, Layer, Panel, Report
 ReadArray: TypeAlias = Callable[[str], Array]
 "Reference such as `arrays/occlusion.npz#chelsea.array` to array."
 ReadPicture: TypeAlias = Callable[[str], bytes]
-"Path such as `img/chelsea-1a2b3c4d.png` to the PNG."
+"Path such as `img/chelsea-1a2b3c4d.png` to its content."
 _KINDS: Mapping[str, type[Block]] = {kind.__name__.lower(): kind for kind in get_args(Block)}
 Subject = TypeVar("Subject", Image, Layer)
 
@@ -33,11 +33,11 @@ def decoded(document: Any, read_array: ReadArray, read_picture: ReadPicture) -> 
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(lambda hint: hint == Cell, _cell)
     converter.register_structure_hook_func(is_array, lambda value, _: read_array(_text(value)))
-    pixels = make_dict_structure_fn(Pixels, converter, png=override(omit=True))
+    pixels = make_dict_structure_fn(Pixels, converter, content=override(omit=True))
 
     def picture(value: Any, hint: type[Pixels]) -> Pixels:
         found = pixels(value, hint)
-        return replace(found, png=read_picture(found.path))
+        return replace(found, content=read_picture(found.path))
 
     def panel(value: Any, _: type[Panel]) -> Panel:
         names = value["arrays"]

@@ -26,7 +26,7 @@ class Encoder:
         self.archives: dict[str, dict[str, Array]] = {}
         "Arrays by file (`arrays/occlusion.npz`) and name."
         self.pictures: dict[str, bytes] = {}
-        "PNGs by path; those that a loaded report left on disk are missing."
+        "Files by path; those that a loaded report left on disk are missing."
         self._references: dict[int, str] = {}
         self._converter = self._make_converter()
         self.document: dict[str, Any] = self._converter.unstructure(report)
@@ -71,8 +71,8 @@ class Encoder:
         converter.register_unstructure_hook(record, unstructured)
 
     def _pixels(self, pixels: Pixels) -> dict[str, Any]:
-        if pixels.png:
-            self.pictures[pixels.path] = pixels.png
+        if pixels.content:
+            self.pictures[pixels.path] = pixels.content
         return {"path": pixels.path, "height": pixels.height, "width": pixels.width}
 
     def _panel(self, panel: Panel, section: str, subject: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A report to files and back: `report.json`, with `arrays/*.npz` and `img/*.png` beside it.
+"""A report to files and back: `report.json`, with `arrays/*.npz` and `img/*` beside it.
 
 The layout is described key by key in `docs/report-schema.md`. What holds everywhere:
 
@@ -41,7 +41,7 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_PICTURE = re.compile(r"img/\w[\w.-]*\.png", re.ASCII)
+_PICTURE = re.compile(r"img/\w[\w.-]*\.(?:png|webp)", re.ASCII)
 
 
 def stored(report: Report) -> Iterator[tuple[str, bytes]]:
@@ -61,7 +61,7 @@ def stored(report: Report) -> Iterator[tuple[str, bytes]]:
 def load_report(folder: Path, *, pictures: bool = False) -> Report:
     """The report that was written to `folder`. Nothing in its files is executed.
 
-    With `pictures` the PNGs are read too; pages need only their paths.
+    With `pictures` they are read too; pages need only their paths.
 
     Raises:
         OptionError: if there is no report, one of another schema, or a damaged one.
@@ -117,7 +117,7 @@ def report_from(
     Args:
         text: the file's content.
         read_array: gives the array for a reference; asked once for each.
-        read_picture: gives the PNG for a path; empty where only the path is needed.
+        read_picture: gives the file for a path; empty where only the path is needed.
 
     Raises:
         OptionError: if it is of another schema, or damaged.

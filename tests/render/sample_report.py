@@ -210,7 +210,7 @@ def sample_report() -> Report:
 def pictures(value: object) -> dict[str, bytes]:
     """Every picture somewhere inside a record, by its path."""
     if isinstance(value, Pixels):
-        return {value.path: value.png}
+        return {value.path: value.content}
     if dataclasses.is_dataclass(value):
         value = [getattr(value, field.name) for field in dataclasses.fields(value)]
     if isinstance(value, Mapping):

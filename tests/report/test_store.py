@@ -62,7 +62,7 @@ def test_storing_a_loaded_report_gives_the_same_bytes(report, folder):
 
 def test_pictures_are_read_only_on_request(report, folder):
     photo = load_report(folder).images[0].panels["blocks_of_all_kinds"].blocks["photo"]
-    assert photo.pixels.png == b""
+    assert photo.pixels.content == b""
     read = (
         load_report(folder, pictures=True).images[0].panels["blocks_of_all_kinds"].blocks["photo"]
     )
@@ -350,12 +350,12 @@ def test_gap_pixels_are_transparent_and_values_are_not_changed():
     picture[1, 2] = 255
     from PIL import Image
 
-    shown = Image.open(io.BytesIO(Pixels.of(picture, "a", gap=True).png))
+    shown = Image.open(io.BytesIO(Pixels.of(picture, "a", gap=True).content))
     np.testing.assert_array_equal(
         np.asarray(shown.convert("RGBA"))[..., 3], np.where(picture == 255, 0, 255)
     )
     np.testing.assert_array_equal(Pixels.of(picture, "a", gap=True).values(), picture)
     colour = np.stack([picture] * 3, axis=2)
     colour[0, 0] = (255, 255, 254)
-    shown = Image.open(io.BytesIO(Pixels.of(colour, "a", gap=True).png))
+    shown = Image.open(io.BytesIO(Pixels.of(colour, "a", gap=True).content))
     assert np.argwhere(np.asarray(shown.convert("RGBA"))[..., 3] == 0).tolist() == [[1, 2]]

@@ -1,0 +1,63 @@
+"""Which units are looked at one by one: the most used ones of one layer of each stage."""
+
+import numpy as np
+
+from reportgen.analyses.study import Study
+from reportgen.probe.evidence import Call
+
+MOST_LAYERS = 6
+SHRINKS = 0.75
+"A map with more positions than this share of those before it is of the same stage."
+
+
+def unit_layers(study: Study) -> tuple[Call, ...]:
+    """For each size of maps the widest observed layer that rectifies, else the widest with weights.
+
+    Of equals the last; layers that have one map a class are left out, for these are scores. In the
+    order of execution, the first and the deepest where there are more than `MOST_LAYERS`.
+    """
+    calls = study.evidence.calls
+    last = max((i for i, call in enumerate(calls) if call.parameters), default=len(calls))
+    stages: list[tuple[int, Call]] = []
+    for i, call in enumerate(calls):
+        is_score = i >= last and call.units == study.evidence.classes
+        if call.key not in study.evidence.layers or not _has_maps(call) or is_score:
+            continue
+        positions = _positions(call)
+        if not stages or positions <= SHRINKS * stages[-1][0]:
+            stages.append((positions, call))
+        elif _worth(call) >= _worth(stages[-1][1]):
+            stages[-1] = (stages[-1][0], call)
+    found = [call for _, call in stages if _worth(call) > (0, 0) and call.units > 1]
+    return tuple(found if len(found) <= MOST_LAYERS else [found[0], *found[1 - MOST_LAYERS :]])
+
+
+def used_units(study: Study, call: Call, count: int) -> tuple[int, ...]:
+    """At most `count` units of a call, the one with the largest root mean square first.
+
+    Units that give nothing but zeros are left out.
+    """
+    seen = study.evidence.layers[call.key]
+    power = np.nan_to_num(seen.mean**2 + seen.variance)
+    order = np.argsort(-power, kind="stable")[:count]
+    return tuple(int(unit) for unit in order if power[unit] > 0)
+
+
+def _has_maps(call: Call) -> bool:
+    return call.spatial_axes is not None and call.channel_axis is not None and _positions(call) > 1
+
+
+def _positions(call: Call) -> int:
+    rows, columns = (call.output_shape[axis] for axis in call.spatial_axes or ())
+    return rows * columns
+
+
+def _worth(call: Call) -> tuple[int, int]:
+    """How much the units of a layer are worth a look: after a rectifier most, then by their number.
+
+    (0, 0) for a layer that computes no features of its own, such as a pooling.
+    """
+    if call.rectifies:
+        return 2, call.units
+    has_weights = call.parameters and call.kind in ("conv", "linear", "norm")
+    return (1, call.units) if has_weights else (0, 0)
