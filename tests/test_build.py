@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from tests.conftest import LENET_WORDS, SAMPLES, left_with
+from tests.render.walk import Page
 
 Json = dict[str, Any]
 
@@ -277,6 +278,49 @@ def saved(net: torch.nn.Module, how: str, folder: Path) -> Path:
     else:
         save_file(net.state_dict(), path)
     return path
+
+
+@pytest.mark.parametrize("only", ["answers", "kernels", "gradcam,occlusion", "dead_filters"])
+def test_only_the_sections_asked_for_are_made_and_no_link_misses_the_others(
+    only: str, tmp_path: Path
+) -> None:
+    words = [*LENET_WORDS[:2], SAMPLES / "fashion_mnist" / "bag", *LENET_WORDS[3:]]
+    out = tmp_path / "out"
+    assert left_with(*words, "-q", "-o", out, "--sections", only) == 0
+    assert {section["name"] for section in report_of(out)["sections"]} == set(only.split(","))
+    assert_links_lead_somewhere(out)
+
+
+def test_excluded_sections_are_left_out_and_unknown_ones_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*LENET_WORDS[:2], SAMPLES / "fashion_mnist" / "bag", *LENET_WORDS[3:]]
+    words += [
+        "-q",
+        "--sections",
+        "answers",
+        "--sections",
+        "weights,kernels",
+        "-o",
+        tmp_path / "out",
+    ]
+    assert left_with(*words, "--exclude", "weights") == 0
+    names = {section["name"] for section in report_of(tmp_path / "out")["sections"]}
+    assert names == {"answers", "kernels"}
+    for flag in ("--sections", "--exclude"):
+        assert left_with(*words, flag, "grad-cam") == 2
+        said = capsys.readouterr().err
+        assert f"{flag} grad-cam: there is no such section" in said and "gradcam" in said
+
+
+def assert_links_lead_somewhere(folder: Path) -> None:
+    checked = 0
+    for page in sorted(folder.rglob("*.html")):
+        path = page.relative_to(folder).as_posix()
+        for target, _ in Page(path, page.read_text(encoding="utf-8")).links():
+            assert (folder / target).is_file(), f"{path} points to {target}, which is not there"
+            checked += 1
+    assert checked > 50
 
 
 @pytest.mark.slow

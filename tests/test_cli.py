@@ -155,7 +155,10 @@ def test_the_printed_command_can_be_pasted_into_a_shell(
     words = ["build", "m.pth", "a b", "--arch-args", '{"num_classes": 5}']
     words += ["--layers", "conv*", "--layers", "relu#2", "--mean", "0.1", "0.2", "--save-arrays"]
     words += ["--occlusion-window", "4", "6", "--target", "it's", "--crop-pct", "0.9"]
+    words += ["--sections", "answers,gradcam", "--sections", "kernels", "--exclude", "kernels"]
+    words += ["--visualise", "0", "--visualise-also", "conv1:3", "--visualise-also", "class:it's"]
     run(capsys, *words)
     run(capsys, *shlex.split(seen[0][1])[1:])
     assert seen[1] == seen[0]
     assert "'conv*'" in seen[0][1], "the shell must not take it for files"
+    assert seen[0][0].sections == ("answers", "gradcam", "kernels")

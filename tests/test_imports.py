@@ -157,3 +157,8 @@ def test_every_section_has_a_template_and_a_test_of_its_name(analysis: object) -
 def test_every_template_of_a_section_has_its_section() -> None:
     names = {path.name.split(".")[0] for path in (ROOT / "templates" / "sections").glob("*.jinja")}
     assert names == {analysis.name for analysis in ANALYSES}
+
+
+def test_every_text_of_the_about_page_has_its_section() -> None:
+    names = {path.name.split(".")[0] for path in (ROOT / "templates" / "about").glob("*.jinja")}
+    assert names and names <= {analysis.name for analysis in ANALYSES}
