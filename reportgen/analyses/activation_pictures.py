@@ -95,8 +95,7 @@ def atlas(
     low, high = (end[list(units)] for end in (picture.low, picture.high))
     count, height, width = tiles.shape
     columns = best_columns(count, height, width)
-    down, across = call.spatial_axes or (0, 0)
-    full = (call.output_shape[down], call.output_shape[across])
+    full = call.grid or (height, width)
     strength = np.nan_to_num(high, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     order = np.argsort(-strength, kind="stable")
     caption = f"{counted(count, 'feature map')} of {layer.title} for {image.path}"

@@ -4,24 +4,20 @@ import numpy as np
 import torch
 
 from reportgen.analyses.stages import Stage
-from reportgen.probe.collector import by_image
-from reportgen.probe.layout import Arrangement
+from reportgen.probe.maps import as_maps as maps_in
+from reportgen.probe.maps import by_image
 from reportgen.report.arrays import FloatArray
 
 
 def as_maps(tensor: torch.Tensor, stage: Stage) -> FloatArray:
     """What lies at a stage for one image, as (units h w) float64, whatever the network's layout."""
     call = stage.call
-    if stage.spot.side == "input":
-        # Only of calls that take (b c h w) by definition.
-        maps = tensor[0]
-    else:
-        arranged = Arrangement(
-            call.output_shape, call.batch_axis, call.channel_axis, call.spatial_axes
-        )
-        axes = (call.channel_axis or 0, *(call.spatial_axes or ()))
-        maps = by_image(tensor, arranged, 1)[0].movedim(axes, (0, 1, 2))
-    values: FloatArray = maps.double().numpy()
+    # A convolution or a pooling takes (b c h w); a norm takes tokens just as it gives them.
+    maps: torch.Tensor | None = tensor
+    if stage.spot.side == "output" or call.tokens is not None:
+        maps = maps_in(by_image(tensor, call.arrangement, 1), call.arrangement)
+    assert maps is not None
+    values: FloatArray = maps[0].double().numpy()
     return values
 
 

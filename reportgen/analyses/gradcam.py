@@ -9,9 +9,10 @@ from reportgen.analyses.answers import image_link, seen_photo
 from reportgen.analyses.cams import as_maps, grad_cam, hires_cam, layer_cam, rank_correlation
 from reportgen.analyses.findings import few
 from reportgen.analyses.occlusion_findings import place_of
-from reportgen.analyses.stages import Stage, stages_of
+from reportgen.analyses.stages import Stage
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, runner_up, target_index, target_of
+from reportgen.analyses.token_stages import stages_in
 from reportgen.figures.placing import smooth, window_means
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
@@ -78,7 +79,7 @@ def run(study: Study) -> Outcome:
     prepared = study.images.preprocessing
     size = (prepared.height, prepared.width)
     chosen = target_index(study.options.target, study.labels)
-    stages = stages_of(study.evidence.calls, study.evidence.classes, size)
+    stages = stages_in(study)
     pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
     panels, seen = {}, []
     for done, index in enumerate(pictured, 1):

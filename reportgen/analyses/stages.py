@@ -1,6 +1,6 @@
 """Which tensors of a network to draw class activation maps at: one for each size of its maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reportgen.probe.evidence import Call, CallKey
@@ -32,6 +32,8 @@ class Stages:
 
     found: tuple[Stage, ...]
     problem: str = ""
+    cuts: tuple[Stage, ...] = ()
+    "All cuts with maps of the last stage's size, in the order of execution."
 
 
 def stages_of(calls: Sequence[Call], classes: int, size: tuple[int, int]) -> Stages:
@@ -39,11 +41,11 @@ def stages_of(calls: Sequence[Call], classes: int, size: tuple[int, int]) -> Sta
 
     A stage is a size of maps. It is seen at its last cut: the last tensor of that size that every
     path from the image to the score passes through, which a branch of a residual block or of an
-    Inception block is not. A cut is what a call gives, or what a convolution or a pooling reads
-    where several calls meet in it (a sum or a concatenation is no call itself). What a pooling
-    gives is none, for it holds no new features; nor is what a layer at the end gives that has one
-    map a class, for these are scores. Maps of one position are none either, and sizes that differ
-    by less than a quarter of the positions count as one.
+    Inception block is not. A cut is what a call gives, or what a convolution, a pooling or a norm
+    of tokens reads where several calls meet in it (a sum or a concatenation is no call itself).
+    What a pooling gives is none, for it holds no new features; nor is what a layer at the end gives
+    that has one map a class, for these are scores. Maps of one position are none either, and sizes
+    that differ by less than a quarter of the positions count as one.
 
     Args:
         calls: in the order of execution.
@@ -54,17 +56,8 @@ def stages_of(calls: Sequence[Call], classes: int, size: tuple[int, int]) -> Sta
     if not grids:
         return Stages((), "No layer gives feature maps with height and width, so there is no map.")
     reads = _on_the_way(calls, classes)
-    cuts = _cuts(reads)
-    scored = _first_of_scores([calls[i] for i in cuts], classes)
-    by_key = {call.key: call for call in calls}
-    last: dict[tuple[int, int], tuple[int, Stage]] = {}
-    for number, i in enumerate(cuts):
-        call = calls[i]
-        given = (Spot(call.key), _given(call), call.receptive_field)
-        for spot, grid, seen in (_read(call, by_key), given):
-            is_score = number >= scored and spot.side == "output"
-            if grid is not None and not is_score:
-                last[grid] = (i, Stage(spot, call, grid, _middles(seen, grid, size)))
+    cuts = tuple(_cuts_with_maps(calls, reads, classes, size))
+    last = {stage.grid: (i, stage) for i, stage in cuts}
     if not last:
         return Stages((), "No layer with feature maps lies on every path to the score.")
     found = sorted(last.values(), key=lambda pair: pair[0])
@@ -78,7 +71,28 @@ def stages_of(calls: Sequence[Call], classes: int, size: tuple[int, int]) -> Sta
     ]
     stages = [stage for _, stage in found]
     coarse = [stage for stage in stages[:-1] if max(stage.grid) <= FINEST]
-    return Stages((*coarse, stages[-1])[-MOST:])
+    same = tuple(stage for _, stage in cuts if stage.grid == stages[-1].grid)
+    return Stages((*coarse, stages[-1])[-MOST:], cuts=same)
+
+
+def _cuts_with_maps(
+    calls: Sequence[Call], reads: Mapping[int, Sequence[int]], classes: int, size: tuple[int, int]
+) -> Iterator[tuple[int, Stage]]:
+    """All cuts to look at, in the order of execution, with the places of their calls."""
+    cuts, streams = _cuts(reads), _streams(calls, reads)
+    scored = _first_of_scores([calls[i] for i in cuts], classes)
+    by_key = {call.key: call for call in calls}
+    for i in sorted({*cuts, *streams}):
+        call = calls[i]
+        is_score = i in cuts[scored:]
+        given = _given(call) if i in cuts and not is_score else None
+        if i in streams:
+            read = (Spot(call.key, "input"), _grid(call), call.receptive_field)
+        else:
+            read = _read(call, by_key)
+        for spot, grid, seen in (read, (Spot(call.key), given, call.receptive_field)):
+            if grid is not None:
+                yield i, Stage(spot, call, grid, _middles(seen, grid, size))
 
 
 def _on_the_way(calls: Sequence[Call], classes: int) -> dict[int, list[int]]:
@@ -116,12 +130,28 @@ def _cuts(reads: Mapping[int, Sequence[int]]) -> list[int]:
     return cuts
 
 
+def _streams(calls: Sequence[Call], reads: Mapping[int, Sequence[int]]) -> set[int]:
+    """Places of the norms of tokens that read a sum which everything passes through.
+
+    Such are the norms at the start of a transformer's blocks. The sum is no call, but of the calls
+    before it, each call from there on reads either all that are summed, or none.
+    """
+    found = set()
+    for i, summed in reads.items():
+        if calls[i].kind == "norm" and calls[i].tokens is not None and len(summed) > 1:
+            later = [some for j, some in reads.items() if j >= i]
+            before = [{read for read in some if read < i} for some in later]
+            if all(later) and all(read in (set(), {*summed}) for read in before):
+                found.add(i)
+    return found
+
+
 def _grid(call: Call) -> tuple[int, int] | None:
     """Rows and columns of what a call gives; None where it gives no maps of several positions."""
-    if call.spatial_axes is None or call.channel_axis is None or len(call.output_shape) != 3:
+    axes = 3 if call.tokens is None else 2
+    if call.grid is None or call.channel_axis is None or len(call.output_shape) != axes:
         return None
-    rows, columns = (call.output_shape[axis] for axis in call.spatial_axes)
-    return (rows, columns) if rows * columns > 1 else None
+    return call.grid if call.grid != (1, 1) else None
 
 
 def _first_of_scores(cuts: Sequence[Call], classes: int) -> int:
@@ -161,7 +191,7 @@ def _shrinks(grid: tuple[int, int], after: tuple[int, int]) -> bool:
 def _has_tokens(call: Call) -> bool:
     """Whether a call with weights gives several positions that are no grid."""
     axes = [size for size in call.output_shape if size > 1]
-    return call.parameters > 0 and call.spatial_axes is None and len(axes) > 1
+    return call.parameters > 0 and call.grid is None and len(axes) > 1
 
 
 def _middles(

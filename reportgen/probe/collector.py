@@ -10,6 +10,7 @@ from torch import nn
 from reportgen.errors import ModelError
 from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
+from reportgen.probe.maps import by_image
 from reportgen.probe.pictures import picture
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.watch import FunctionCall, Observer
@@ -67,12 +68,3 @@ class Collector(Observer):
             self.pictures[index][key] = picture(
                 per_image[place], arranged, key, index, self._keep_arrays
             )
-
-
-def by_image(output: torch.Tensor, arranged: Arrangement, images: int) -> torch.Tensor:
-    """An output as (images, *shape); windows of one image, listed as images, get their own axis."""
-    if output.shape[arranged.batch_axis] != images:
-        place = arranged.batch_axis
-        output = output.reshape(*output.shape[:place], images, -1, *output.shape[place + 1 :])
-        return output.movedim((place, place + 1), (0, 1))
-    return output.movedim(arranged.batch_axis, 0)

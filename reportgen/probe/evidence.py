@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.probe.layout import Arrangement, TokenGrid
 from reportgen.report.arrays import FloatArray, Pixels
 from reportgen.report.records import ReceptiveField
 
@@ -38,7 +39,7 @@ class Call:
     channel_axis: int | None
     "Axis of `output_shape` that counts the units; None where there is no such axis."
     spatial_axes: tuple[int, int] | None
-    "Axes of `output_shape` that are height and width; None for vectors and tokens."
+    "Axes of `output_shape` that are height and width; None for vectors and tokens (see `grid`)."
     parameters: int
     "Own parameters; those shared with an earlier call are counted there."
     macs: int
@@ -49,11 +50,25 @@ class Call:
     "True where zero means off: ReLU and its bounded kin. Dead is defined only here."
     batch_axis: int = 0
     "Axis of the tensor itself on which the images lie; `output_shape` is without it."
+    tokens: TokenGrid | None = None
+    "Where the positions of the image lie among the tokens of a vision transformer."
 
     @property
     def units(self) -> int:
         """Number of units; 1 where there is no channel axis."""
         return 1 if self.channel_axis is None else self.output_shape[self.channel_axis]
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """What the axes of its output mean."""
+        return Arrangement(
+            self.output_shape, self.batch_axis, self.channel_axis, self.spatial_axes, self.tokens
+        )
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of its maps, also where they are a grid of tokens; None without."""
+        return self.arrangement.grid
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 An axis is a row of factors, outermost first. A reshape splits and joins factors in row-major order,
 a permute moves axes, and so the roles survive any such chain: the (b h w c) of Swin, the
-(b c/g g h w) of a channel shuffle, the (b (h w) c) of tokens.
+(b c/g g h w) of a channel shuffle, the (b (h w) c) of tokens. Where tokens of another kind join
+those of the grid, such as a class token, their axis remembers where the grid lies in it.
 """
 
 import math
@@ -27,6 +28,10 @@ class Factor:
     "The axis that it was cut from."
     step: int
     extent: int
+    before: int = 0
+    "Of a token axis that holds a whole grid: tokens in front of it."
+    grid: "tuple[Factor, ...]" = ()
+    "The height and the width of that grid."
 
     @property
     def is_whole(self) -> bool:
@@ -67,6 +72,38 @@ def length(factors: Axis) -> int:
 def resized(factors: Axis, size: int) -> Axis:
     """The axis cut or padded to another length: the role stays, the positions do not."""
     return factors if length(factors) == size else axis(role_of(factors), size)
+
+
+def is_grid(factors: Axis) -> bool:
+    """Whether an axis is all positions of a grid, row by row, and nothing else."""
+    roles = [factor.role for factor in factors]
+    return roles == ["height", "width"] and all(factor.is_whole for factor in factors)
+
+
+def grid_in(factors: Axis) -> tuple[int, Axis]:
+    """The whole grid on an axis and the number of tokens before it; empty where there is none."""
+    if is_grid(factors):
+        return 0, factors
+    if len(factors) == 1 and factors[0].is_whole:
+        return factors[0].before, factors[0].grid
+    return 0, ()
+
+
+def sliced(factors: Axis, start: int, size: int, step: int = 1) -> Axis:
+    """Some positions of an axis: a grid that is among them as a whole is still known."""
+    before, grid = grid_in(factors)
+    first = before - start
+    if step == 1 and grid and first >= 0 and first + length(grid) <= size:
+        return with_grid(first, grid, size)
+    return resized(factors, size)
+
+
+def with_grid(before: int, grid: Axis, size: int) -> Axis:
+    """A grid with `before` tokens in front, and as many behind as `size` tokens in all leave."""
+    if length(grid) == size:
+        return grid
+    (factor,) = axis("token", size)
+    return (replace(factor, before=before, grid=grid),)
 
 
 def reshape(layout: Layout, shape: Sequence[int]) -> Layout | None:
@@ -118,6 +155,17 @@ def broadcast(layouts: Sequence[Layout], shape: Sequence[int]) -> Layout:
 
 
 @dataclass(frozen=True)
+class TokenGrid:
+    """Where on an axis of tokens the positions of the image lie, row by row."""
+
+    axis: int
+    before: int
+    "Tokens in front of the grid, such as a class token; there may be others behind."
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
 class Arrangement:
     """How to read a tensor of a call as (images, *shape), and which axes of `shape` mean what."""
 
@@ -127,6 +175,18 @@ class Arrangement:
     "Axis of the tensor on which the images lie, outermost."
     channel_axis: int | None
     spatial_axes: tuple[int, int] | None
+    tokens: TokenGrid | None = None
+    "Where there are no `spatial_axes`, but one axis holds all positions."
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns; None where positions are no grid."""
+        if self.tokens is not None:
+            return self.tokens.rows, self.tokens.columns
+        if self.spatial_axes is None:
+            return None
+        down, across = self.spatial_axes
+        return self.shape[down], self.shape[across]
 
 
 def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arrangement | None:
@@ -160,14 +220,26 @@ def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arr
     if not channels and len(axes) == 1:
         # A flattened map is a vector of features.
         channels = [0]
+    spatial = None
+    if places[0] is not None and places[1] is not None:
+        spatial = (places[0], places[1])
     return Arrangement(
         shape=tuple(sizes),
         batch_axis=batch_axis,
         channel_axis=channels[0] if len(channels) == 1 else None,
-        spatial_axes=(places[0], places[1])
-        if places[0] is not None and places[1] is not None
-        else None,
+        spatial_axes=spatial,
+        tokens=_tokens(axes) if len(channels) == 1 and len(axes) == 2 else None,
     )
+
+
+def _tokens(axes: Sequence[Axis]) -> TokenGrid | None:
+    """The axis that holds a whole grid, where there is exactly one."""
+    found = [(place, *grid_in(factors)) for place, factors in enumerate(axes)]
+    found = [(place, before, grid) for place, before, grid in found if grid]
+    if len(found) != 1:
+        return None
+    place, before, (height, width) = found[0]
+    return TokenGrid(place, before, height.size, width.size)
 
 
 def _place(axes: Sequence[Axis], role: Role) -> int | None:

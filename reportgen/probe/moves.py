@@ -4,8 +4,19 @@ from collections.abc import Callable
 
 import torch
 
-from reportgen.probe.flow import DIRECTIONS, Known, Operation, Rule, picked, shifted
-from reportgen.probe.layout import Axis, Layout, axis, broadcast, reshape, resized, role_of
+from reportgen.probe.flow import DIRECTIONS, Known, Operation, Rule, Spans, picked, shifted
+from reportgen.probe.layout import (
+    Axis,
+    Layout,
+    axis,
+    broadcast,
+    grid_in,
+    reshape,
+    resized,
+    role_of,
+    sliced,
+    with_grid,
+)
 
 
 def _reshape(operation: Operation, result: torch.Tensor, _: int) -> Known:
@@ -82,7 +93,26 @@ def _cat(operation: Operation, result: torch.Tensor, _: int) -> Known:
             spans[direction] = operation.settled[direction]
     axes = list(layouts[0])
     axes[dim] = axis(role, result.shape[dim])
+    before, grid = _joined_grid(operation, dim)
+    if grid:
+        axes[dim] = with_grid(before, grid, result.shape[dim])
     return tuple(axes), (spans[0], spans[1])
+
+
+def _joined_grid(operation: Operation, dim: int) -> tuple[int, Axis]:
+    """The one grid among tokens that are put in a row, and the number of tokens before it."""
+    found: list[tuple[int, Axis]] = []
+    start = 0
+    for part in operation.argument(0, "tensors"):
+        flow = operation.flow(part)
+        if flow is not None and flow.layout is not None:
+            before, grid = grid_in(flow.layout[dim])
+            if grid:
+                found.append((start + before, grid))
+            elif role_of(flow.layout[dim]) not in ("token", "branch"):
+                return 0, ()
+        start += part.shape[dim]
+    return found[0] if len(found) == 1 else (0, ())
 
 
 def _stack(operation: Operation, result: torch.Tensor, _: int) -> Known:
@@ -94,23 +124,45 @@ def _stack(operation: Operation, result: torch.Tensor, _: int) -> Known:
     return new, operation.spans
 
 
+_PARTS = {"chunk": "chunks", "unsafe_chunk": "chunks", "tensor_split": "indices_or_sections"}
+
+
 def _split(operation: Operation, result: torch.Tensor, number: int) -> Known:
-    layout, spans = operation.layout, operation.spans
-    if layout is None:
-        return None, operation.settled
     (dim,) = operation.dims(2, 0)
-    if number and role_of(layout[dim]) in DIRECTIONS:
-        spans = operation.settled
-    return (*layout[:dim], resized(layout[dim], result.shape[dim]), *layout[dim + 1 :]), spans
+    size = operation.operand.shape[dim]
+    name = _PARTS.get(operation.name, "split_size")
+    parts = operation.argument(1, name, operation.kwargs.get("split_size_or_sections"))
+    if isinstance(parts, (tuple, list)):
+        is_at = operation.name == "tensor_split"
+        start = (0, *parts)[number] if is_at else sum(parts[:number])
+    elif operation.name == "tensor_split":
+        # The first parts are longer by one where they cannot be equal.
+        whole, over = divmod(size, parts)
+        start = number * whole + min(number, over)
+    else:
+        start = number * (-(-size // parts) if operation.name.endswith("chunk") else parts)
+    return _cut(operation, dim, start, result.shape[dim])
 
 
 def _narrow(operation: Operation, result: torch.Tensor, _: int) -> Known:
+    (dim,) = operation.dims(1, 0)
+    return _cut(operation, dim, operation.argument(2, "start"), result.shape[dim])
+
+
+def _cut(operation: Operation, dim: int, start: int, size: int) -> Known:
+    """What is known of neighbouring positions of one axis."""
     layout = operation.layout
     if layout is None:
         return None, operation.settled
-    (dim,) = operation.dims(1, 0)
-    spans = shifted(operation.spans, layout[dim], operation.argument(2, "start"))
-    return (*layout[:dim], resized(layout[dim], result.shape[dim]), *layout[dim + 1 :]), spans
+    new = sliced(layout[dim], start, size)
+    return (*layout[:dim], new, *layout[dim + 1 :]), _after(
+        operation.spans, layout[dim], new, start
+    )
+
+
+def _after(spans: Spans, old: Axis, new: Axis, start: int, step: int = 1) -> Spans:
+    """What is seen after an axis was cut; a grid that is still whole sees what it saw."""
+    return spans if grid_in(old)[1] and grid_in(new)[1] else shifted(spans, old, start, step)
 
 
 def _pick(operation: Operation, result: torch.Tensor, number: int) -> Known:
@@ -149,8 +201,8 @@ def _getitem(operation: Operation, result: torch.Tensor, _: int) -> Known:
             spans = picked(spans, factors, item % size)
         else:
             start, stop, step = item.indices(size)
-            spans = shifted(spans, factors, start, step)
-            axes.append(resized(factors, len(range(start, stop, step))))
+            axes.append(sliced(factors, start, len(range(start, stop, step)), step))
+            spans = _after(spans, factors, axes[-1], start, step)
     return tuple(axes), spans
 
 

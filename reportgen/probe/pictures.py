@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
+from reportgen.probe.maps import as_maps
 from reportgen.report.arrays import ByteArray, FloatArray, Pixels
 
 LONGEST_SIDE = 64
@@ -35,24 +36,17 @@ def picture(
         keep_array: whether to keep the whole activation as well.
 
     Returns:
-        A map where height and width are known and there is more than one position, otherwise one
-        value per unit: the mean over positions where there are several.
+        A map where positions are a grid of more than one place, otherwise one value per unit: the
+        mean over positions where there are several. Tokens beside the grid are left out of a map.
     """
     # A copy, even on the CPU: the network may overwrite the activation later.
     wide = torch.float64 if activation.dtype == torch.float64 else torch.float32
     values = activation.detach().to("cpu", wide, copy=True)
-    places = arranged.spatial_axes
-    if places is None or arranged.shape[places[0]] * arranged.shape[places[1]] == 1:
+    if arranged.grid in (None, (1, 1)):
         return VectorPicture(_vector(values, arranged.channel_axis))
-    axes = [*places] if arranged.channel_axis is None else [arranged.channel_axis, *places]
-    others = [axis for axis in range(values.ndim) if axis not in axes]
-    if others:
-        values = values.mean(others, keepdim=True)
-    maps = (
-        values.permute(*others, *axes)
-        .reshape(-1, *(values.shape[axis] for axis in places))
-        .contiguous()
-    )
+    found = as_maps(values[None], arranged)
+    assert found is not None
+    maps = found[0].contiguous()
     low, high, tiles = _levels(maps)
     mean_low, mean_high, mean_tile = _levels(maps.double().mean(0, keepdim=True))
     stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"mean-{key}-{image + 1}")

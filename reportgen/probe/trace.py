@@ -223,13 +223,7 @@ class _Tracer(Observer):
         grid = None
         if arranged is not None:
             self.arrangements[key] = arranged
-            if arranged.spatial_axes is not None:
-                grid = (
-                    arranged.shape[arranged.spatial_axes[0]],
-                    arranged.shape[arranged.spatial_axes[1]],
-                )
-            elif len(arranged.shape) <= 1:
-                grid = (1, 1)
+            grid = (1, 1) if len(arranged.shape) <= 1 else arranged.grid
         self.calls.append(
             Call(
                 key=key,
@@ -244,6 +238,7 @@ class _Tracer(Observer):
                 inputs=pending.inputs,
                 rectifies=flow.is_rectified,
                 batch_axis=arranged.batch_axis if arranged else 0,
+                tokens=arranged.tokens if arranged else None,
             )
         )
         similarity = None if kind == "other" else _similarity(pending.first_input, output)

@@ -1,0 +1,36 @@
+"""Where to draw class activation maps in a network of tokens: where the patches still matter."""
+
+from dataclasses import replace
+
+from reportgen.analyses.cams import as_maps
+from reportgen.analyses.stages import Stages, stages_of
+from reportgen.analyses.study import Study
+from reportgen.analyses.targets import target_index, target_of
+
+
+def stages_in(study: Study) -> Stages:
+    """The stages of the network of a study, each where its maps can change the score.
+
+    Behind the last attention of a vision transformer the score often reads the class token alone.
+    The gradient with respect to all other tokens is zero there, so the last stage is the last cut
+    before it: what the first norm of the last block reads. Whether it is zero is measured once, on
+    the first pictured image with an answer.
+
+    Raises:
+        ModelError: if no gradient can be taken through the network.
+        ResourceError: if the image does not fit the memory.
+    """
+    prepared = study.images.preprocessing
+    size = (prepared.height, prepared.width)
+    stages = stages_of(study.evidence.calls, study.evidence.classes, size)
+    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    if not pictured or not stages.found or stages.found[-1].call.tokens is None:
+        return stages
+    chosen = target_index(study.options.target, study.labels)
+    target = target_of(study.image_records[pictured[0]], chosen, study.labels)
+    image = study.images.normalise(study.images.pixels(pictured[0]))
+    slopes = study.probe.slopes(image, [cut.spot for cut in stages.cuts], [target.index])
+    for cut in reversed(stages.cuts):
+        if cut.spot in slopes and as_maps(slopes[cut.spot].gradients[0], cut).any():
+            return replace(stages, found=(*stages.found[:-1], cut))
+    return stages
