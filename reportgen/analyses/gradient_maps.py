@@ -39,6 +39,12 @@ class Map:
         return summed(self.tensor) if self.look == "signed" else strongest(self.tensor)
 
     @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest of the values that are drawn, before any is clipped."""
+        drawn = self.tensor.numpy() if self.look == "colour" else self.values
+        return float(drawn.min()), float(drawn.max())
+
+    @property
     def problem(self) -> str:
         """Why there is nothing to draw; empty where there is something."""
         if not bool(torch.isfinite(self.tensor).all()):
@@ -92,7 +98,7 @@ def picture(image: Image, label: str, made: Map, values: FloatArray, limit: floa
         level: ByteArray = np.rint(254 * np.clip(values / limit, 0, 1)).astype(np.uint8)
     else:
         level, _ = signed_levels(values, limit)
-    low, high = float(made.values.min()), float(made.values.max())
+    low, high = made.range
     text = f"{made.method.title} for {label}, from {low:.3g} to {high:.3g}, shown up to {limit:.3g}"
     return Photo(
         Pixels.lossy(level, f"{image.slug}-{made.method.name}"),
