@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reportgen.analyses.agreement import occlusion_correlation
 from reportgen.analyses.answers import image_link, seen_photo
-from reportgen.analyses.cams import as_maps, grad_cam, hires_cam, layer_cam, rank_correlation
+from reportgen.analyses.cams import as_maps, grad_cam, hires_cam, layer_cam
 from reportgen.analyses.findings import few
 from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.stages import Stage
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, runner_up, target_index, target_of
 from reportgen.analyses.token_stages import stages_in
-from reportgen.figures.placing import smooth, window_means
+from reportgen.figures.placing import smooth
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
 from reportgen.report.records import Fact, Finding, Image, Panel, Prediction, Rule
@@ -138,17 +139,9 @@ def _agreement(
     study: Study, image: Image, target: Target, made: Map, size: tuple[int, int]
 ) -> float | None:
     """Rank correlation of a map, before its last ReLU, with the drops that occlusion measured."""
-    occlusion = study.earlier.get("occlusion", Outcome()).panels.get(image.slug)
-    if occlusion is None or not made.has_evidence or not occlusion.facts["has_evidence"]:
+    if not made.has_evidence:
         return None
-    block = occlusion.blocks.get("logit", occlusion.blocks["probability"])
-    if not isinstance(block, Heatmap):
-        return None
-    drops = block.values
-    picture = smooth(made.values, made.stage.middles, size)
-    means = window_means(picture, drops.shape, block.window, block.stride)
-    known = np.isfinite(drops)
-    return rank_correlation(means[known], drops[known])
+    return occlusion_correlation(study, image, smooth(made.values, made.stage.middles, size))
 
 
 def _panel(study: Study, explained: Explained, photo: Photo) -> Panel:

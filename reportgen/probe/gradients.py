@@ -6,7 +6,8 @@ registered on, whatever an in-place ReLU writes there afterwards. The network co
 tensors, so nothing about its answer changes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -61,28 +62,22 @@ def slopes(
     Raises:
         ModelError: if no gradient can be taken through the network.
     """
-    with torch.inference_mode(False), torch.enable_grad():
+    with differentiated():
         # A clone, and then another: the image may be an inference tensor, and a network that writes
         # to its input must not find a leaf there.
         leaf = image.detach().clone().requires_grad_()
         capture = _Capture(spots)
-        try:
-            with Watch(module, capture):
-                scores = scores_in(module(leaf[None].clone()), 1)[0]
-            if not scores.requires_grad:
-                raise ModelError(_untaken("its scores do not depend on the image by autograd"))
-            gradients = []
-            for number, index in enumerate(classes, 1):
-                capture.gradients = {}
-                torch.autograd.grad(
-                    scores[index], leaf, retain_graph=number < len(classes), allow_unused=True
-                )
-                gradients.append(capture.gradients)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(_untaken(said)) from error
+        with Watch(module, capture):
+            scores = scores_in(module(leaf[None].clone()), 1)[0]
+        if not scores.requires_grad:
+            raise ModelError(untaken("its scores do not depend on the image by autograd"))
+        gradients = []
+        for number, index in enumerate(classes, 1):
+            capture.gradients = {}
+            torch.autograd.grad(
+                scores[index], leaf, retain_graph=number < len(classes), allow_unused=True
+            )
+            gradients.append(capture.gradients)
         return {
             spot: Slopes(
                 values.float().cpu(),
@@ -95,7 +90,25 @@ def slopes(
         }
 
 
-def _untaken(why: str) -> str:
+@contextmanager
+def differentiated() -> Iterator[None]:
+    """Gradients are recorded inside, whatever the caller does; autograd's refusals become ours.
+
+    Raises:
+        ModelError: if no gradient can be taken through the network.
+    """
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(untaken(said)) from error
+
+
+def untaken(why: str) -> str:
+    """What to say of a network that no gradient can be taken through."""
     return f"No gradient can be taken through this network: {why.rstrip('.')}."
 
 

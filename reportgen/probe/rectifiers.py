@@ -48,16 +48,25 @@ class BackwardRule(TorchFunctionMode):
         operand = next(tensors_in((args, kwargs)))
         if not (torch.is_grad_enabled() and operand.requires_grad):
             return func(*args, **kwargs)
-        if self._rule == "guided":
-            result = func(*args, **kwargs)
-            result.register_hook(_positive)
+
+        def rectified(tensor: torch.Tensor) -> torch.Tensor:
+            places = [tensor if value is operand else value for value in args]
+            names = {key: tensor if item is operand else item for key, item in kwargs.items()}
+            result: torch.Tensor = func(*places, **names)
             return result
-        # The native way back would mask the gradient: only the values are taken from it.
-        passing = operand.clone()
-        with torch.no_grad():
-            values = func(*(_detached(value) for value in args), **_detached(kwargs))
-        result = _Passing.apply(passing, values)
-        return operand.copy_(result) if _is_in_place(func, name, args, kwargs) else result
+
+        is_in_place = _is_in_place(func, name, args, kwargs)
+        if self._rule == "guided":
+            # What is overwritten may be a view, and a hook of a view misses what is read from its
+            # base. So the work is done on a copy, and the result is put where it belongs.
+            result = rectified(operand.clone() if is_in_place else operand)
+            result.register_hook(_positive)  # type: ignore[no-untyped-call]
+        else:
+            # The native way back would mask the gradient: only the values are taken from it.
+            with torch.no_grad():
+                values = rectified(operand.detach().clone())
+            result = _Passing.apply(operand, values)
+        return operand.copy_(result) if is_in_place else result
 
 
 class _Passing(torch.autograd.Function):
@@ -78,15 +87,6 @@ def _positive(gradient: torch.Tensor) -> torch.Tensor:
     return gradient.clamp(min=0)
 
 
-def _detached(value: Any) -> Any:
-    """Copies of tensors that may be written to, without their history."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if isinstance(value, dict):
-        return {name: _detached(item) for name, item in value.items()}
-    return value
-
-
 def _is_in_place(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> bool:
     spelled = getattr(func, "__name__", "")
     if spelled.endswith("_") and not spelled.endswith("__"):
@@ -99,7 +99,7 @@ def why_not(calls: Sequence[Call]) -> str:
     """One sentence that says why neither rule is defined for a network; empty where both are.
 
     They are defined for ReLU and its bounded kin. A softmax or sigmoid as the last call that
-    computes is left out, for gradients are taken of what it is given.
+    computes is no hidden layer: the gradient passes it as it does by default.
     """
     working = [call for call in calls if call.kind != "other" or call.type in _ATTENTION]
     if working and working[-1].type in _OUTPUTS:

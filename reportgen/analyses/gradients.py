@@ -1,0 +1,227 @@
+"""How a class's score changes with each pixel: four maps of every image, made of gradients."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from reportgen.analyses.agreement import occlusion_correlation
+from reportgen.analyses.answers import image_link
+from reportgen.analyses.findings import few
+from reportgen.analyses.gradient_maps import (
+    Look,
+    Map,
+    limit_of,
+    picture,
+    shown_of,
+    strongest,
+    summed,
+)
+from reportgen.analyses.methods import MapOf, Method
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.targets import Target, target_index, target_of
+from reportgen.probe import saliency
+from reportgen.probe.probe import Probe
+from reportgen.probe.rectifiers import why_not
+from reportgen.report.arrays import FloatArray
+from reportgen.report.records import Fact, Finding, Image, Panel, Rule
+
+LOOKS: Mapping[str, Look] = {"integrated_gradients": "signed", "guided_backprop": "colour"}
+
+RULES = (
+    Rule("no-gradient", "Warning: the gradient of the explained class is zero at every pixel."),
+    Rule("gradient-not-finite", "Warning: that gradient holds NaN or infinite values."),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One image with its maps, the plain gradient first."""
+
+    image: Image
+    target: Target
+    maps: tuple[Map, ...]
+    integrated: saliency.Integrated
+    sigma: float
+    "Of SmoothGrad's noise."
+
+
+def _map_of(made: Callable[[Study, Probe, torch.Tensor, int], FloatArray]) -> MapOf:
+    """A map for the trust label: None where it is not finite."""
+
+    def found(study: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray | None:
+        values = made(study, probe, image, index)
+        return values if np.isfinite(values).all() else None
+
+    return found
+
+
+def _guided_map(study: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray | None:
+    if why_not(study.evidence.calls):
+        return None
+    return _map_of(lambda _s, p, x, c: strongest(saliency.guided(p, x, c)))(
+        study, probe, image, index
+    )
+
+
+METHODS = (
+    Method(
+        "gradient",
+        "Gradient",
+        "gradients",
+        _map_of(lambda _, probe, image, index: strongest(saliency.vanilla(probe, image, index))),
+        3,
+    ),
+    Method(
+        "smoothgrad",
+        "SmoothGrad",
+        "gradients",
+        _map_of(
+            lambda study, probe, image, index: strongest(
+                saliency.smooth_grad(probe, image, index, study.options.seed)
+            )
+        ),
+        3 * saliency.SAMPLES,
+    ),
+    Method(
+        "integrated_gradients",
+        "Integrated gradients",
+        "gradients",
+        _map_of(
+            lambda _, probe, image, index: summed(
+                saliency.integrated_gradients(probe, image, index).attributions
+            )
+        ),
+        3 * saliency.STEPS + 2,
+    ),
+    Method("guided_backprop", "Guided backpropagation", "gradients", _guided_map, 3),
+)
+
+
+def run(study: Study) -> Outcome:
+    """One panel per pictured image with a finite answer."""
+    chosen = target_index(study.options.target, study.labels)
+    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    problem = why_not(study.evidence.calls)
+    panels, seen = {}, []
+    for done, index in enumerate(pictured, 1):
+        image = study.image_records[index]
+        explained = _explained(study, index, target_of(image, chosen, study.labels), not problem)
+        seen.append(explained)
+        panels[image.slug] = _panel(study, explained, problem)
+        if study.progress is not None:
+            study.progress(done, len(pictured))
+    return Outcome(panels, _findings(seen))
+
+
+def _explained(study: Study, index: int, target: Target, has_guided: bool) -> Explained:
+    """All maps of one image."""
+    probe, of = study.probe, target.index
+    image = study.images.normalise(study.images.pixels(index))
+    integrated = saliency.integrated_gradients(probe, image, of)
+    found = {
+        "gradient": saliency.vanilla(probe, image, of),
+        "smoothgrad": saliency.smooth_grad(probe, image, of, study.options.seed),
+        "integrated_gradients": integrated.attributions,
+    }
+    if has_guided:
+        found["guided_backprop"] = saliency.guided(probe, image, of)
+    return Explained(
+        study.image_records[index],
+        target,
+        tuple(
+            Map(method, found[method.name], LOOKS.get(method.name, "magnitude"))
+            for method in METHODS
+            if method.name in found
+        ),
+        integrated,
+        saliency.noise_sigma(image),
+    )
+
+
+def _panel(study: Study, explained: Explained, guided_problem: str) -> Panel:
+    target, integrated = explained.target, explained.integrated
+    drawn = [made for made in explained.maps if not made.problem]
+    reasons = {made.method.title: made.problem for made in explained.maps if made.problem}
+    if guided_problem:
+        reasons[METHODS[-1].title] = guided_problem
+    named: dict[str, Fact] = {
+        "target": target.index,
+        "label": target.label,
+        "target_source": target.source,
+    }
+    if not drawn:
+        return Panel({**named, "problem": next(iter(reasons.values()))})
+    shown = [shown_of(made) for made in drawn]
+    limits = [limit_of(values) for values in shown]
+    facts: dict[str, Fact] = {
+        **named,
+        "problem": "",
+        "score": "probability" if study.evidence.gives_probabilities else "logit",
+        "maps": tuple(made.method.name for made in drawn),
+        "low": tuple(made.range[0] for made in drawn),
+        "high": tuple(made.range[1] for made in drawn),
+        "limit": tuple(limits),
+        "missing": tuple(reasons),
+        "reasons": tuple(reasons.values()),
+        "samples": saliency.SAMPLES,
+        "noise": saliency.NOISE,
+        "sigma": explained.sigma,
+        "steps": saliency.STEPS,
+        "image_score": integrated.score,
+        "baseline_score": integrated.baseline_score,
+        "attributed": integrated.total,
+        "gap": integrated.gap,
+        "relative_gap": integrated.relative_gap,
+        "occlusion_correlation": _agreement(study, explained),
+    }
+    blocks = {
+        made.method.name: picture(explained.image, target.label, made, values, limit)
+        for made, values, limit in zip(drawn, shown, limits, strict=True)
+    }
+    kept = {made.method.name: made.values for made in drawn} if study.options.save_arrays else {}
+    return Panel(facts, kept, blocks)
+
+
+def _agreement(study: Study, explained: Explained) -> float | None:
+    """Rank correlation of integrated gradients with the drops that occlusion measured."""
+    signed = [made for made in explained.maps if made.look == "signed" and not made.problem]
+    return occlusion_correlation(study, explained.image, signed[0].values) if signed else None
+
+
+def _findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
+    kinds: Mapping[str, list[Finding]] = {rule.kind: [] for rule in RULES}
+    for explained in seen:
+        plain, of = explained.maps[0], explained.target.label
+        if plain.problem:
+            is_zero = not bool(plain.tensor.any())
+            kind = "no-gradient" if is_zero else "gradient-not-finite"
+            said = f"no gradient reaches the image for {of}."
+            said = said if is_zero else f"the gradient for {of} is not finite."
+            text = f"{explained.image.path}: {said}"
+            link = image_link(explained.image, "gradients")
+            kinds[kind].append(Finding("warning", kind, text, link))
+    return tuple(
+        finding for found in kinds.values() for finding in few(found, "image", "images/index.html")
+    )
+
+
+ANALYSIS = Analysis(
+    name="gradients",
+    title="Gradients",
+    place="image",
+    run=run,
+    rules=RULES,
+    references=(
+        "Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks: Visualising Image "
+        "Classification Models and Saliency Maps. arXiv:1312.6034, 2013.",
+        "Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad: removing noise by adding noise. "
+        "arXiv:1706.03825, 2017.",
+        "Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML, 2017.",
+        "Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity: The All "
+        "Convolutional Net. ICLR Workshop, 2015.",
+        "Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim: Sanity Checks for Saliency Maps. "
+        "NeurIPS, 2018.",
+    ),
+)
