@@ -10,6 +10,7 @@ from reportgen.analyses import (
     kernels,
     occlusion,
     overview,
+    patches,
     weights,
 )
 
@@ -18,6 +19,7 @@ ANALYSES = (
     architecture.ANALYSIS,
     activations.ANALYSIS,
     kernels.ANALYSIS,
+    patches.ANALYSIS,
     weights.ANALYSIS,
     answers.ANALYSIS,
     occlusion.ANALYSIS,

@@ -13,6 +13,7 @@ from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image
 from reportgen.probe.pictures import picture
 from reportgen.probe.statistics import LayerStatistics
+from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
 
 Pictures: TypeAlias = dict[int, dict[CallKey, MapPicture | VectorPicture]]
@@ -27,6 +28,8 @@ class Collector(Observer):
         images: int,
         pictured: Mapping[int, int],
         keep_arrays: bool,
+        strongest: Mapping[CallKey, StrongestImages],
+        first: int,
     ) -> None:
         """Gets ready for one forward pass.
 
@@ -35,6 +38,8 @@ class Collector(Observer):
             images: number of images in the batch.
             pictured: place in the batch of each pictured image, to its index among all images.
             keep_arrays: whether to keep the whole activations of pictured images.
+            strongest: of the calls with maps, to be filled.
+            first: index of the first image.
         """
         self.statistics: dict[CallKey, LayerStatistics] = {}
         self.pictures: Pictures = {index: {} for index in pictured.values()}
@@ -43,6 +48,8 @@ class Collector(Observer):
         self._images = images
         self._pictured = pictured
         self._keep_arrays = keep_arrays
+        self.strongest = strongest
+        self._first = first
 
     def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
         """Takes what is wanted from an output, at once: the network may overwrite it later."""
@@ -60,10 +67,14 @@ class Collector(Observer):
         values = per_image
         if arranged.channel_axis is not None:
             units = arranged.shape[arranged.channel_axis]
-            values = per_image.movedim(1 + arranged.channel_axis, 1)
+            axes = (arranged.channel_axis, *(arranged.spatial_axes or ()))
+            values = per_image.movedim([1 + axis for axis in axes], list(range(1, 1 + len(axes))))
+        values = values.reshape(self._images, units, -1)
         statistics = LayerStatistics(units)
-        statistics.update(values.reshape(self._images, units, -1))
+        highest = statistics.update(values)
         self.statistics[key] = statistics
+        if key in self.strongest:
+            self.strongest[key].update(values, highest, self._first)
         for place, index in self._pictured.items():
             self.pictures[index][key] = picture(
                 per_image[place], arranged, key, index, self._keep_arrays

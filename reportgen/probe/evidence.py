@@ -1,7 +1,7 @@
 """What was seen while the network ran: its calls in order, and streaming statistics of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -118,6 +118,20 @@ class LayerEvidence:
 
 
 @dataclass(frozen=True, eq=False)
+class Strongest:
+    """Where the units of one call with maps are strongest, the strongest first. All (units, 9).
+
+    One position an image, its first maximum; of equals the image with the lower index. Where there
+    are fewer than nine images with a finite value, indices are -1 and the value is NaN.
+    """
+
+    image: NDArray[np.int32]
+    row: NDArray[np.int32]
+    column: NDArray[np.int32]
+    value: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class MapPicture:
     """The activation of one call for one image, small enough to keep."""
 
@@ -171,3 +185,5 @@ class Evidence:
     "Whether two forward passes of the same image agreed."
     input_similarity: Mapping[CallKey, float]
     "Correlation of a call's output with its input on the traced image, where the shapes agree."
+    strongest: Mapping[CallKey, Strongest] = field(default_factory=dict)
+    "Of calls with maps."

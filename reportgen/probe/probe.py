@@ -20,6 +20,7 @@ from reportgen.probe.gradients import Slopes, Spot, slopes
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.selection import matching
 from reportgen.probe.statistics import LayerStatistics
+from reportgen.probe.strongest import StrongestImages, map_columns
 from reportgen.probe.trace import Trace, trace
 from reportgen.probe.watch import Watch
 
@@ -168,12 +169,18 @@ class Probe:
             totals = {
                 call.key: LayerStatistics(call.units) for call in calls if call.key in observed
             }
+            strongest = {
+                call.key: StrongestImages(call.units, columns)
+                for call in calls
+                if call.key in observed and (columns := map_columns(observed[call.key]))
+            }
             pictures: Pictures = {index: {} for index in sorted(pictured)}
             answers = Answers(traced.ends_in_sigmoid)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
-                collector = Collector(observed, len(part), chosen, keep_arrays)
+                further = {key: total.further() for key, total in strongest.items()}
+                collector = Collector(observed, len(part), chosen, keep_arrays, further, offset)
                 with Watch(self._module, collector):
                     collector.logits = self._run(part)
                 return collector
@@ -184,6 +191,8 @@ class Probe:
                     # Only now: a part that ran out of memory half-way is not counted twice.
                     for key, statistics in collector.statistics.items():
                         totals[key].merge(statistics)
+                    for key, nine in collector.strongest.items():
+                        strongest[key].merge(nine)
                     for index, found in collector.pictures.items():
                         pictures[index].update(found)
                     answers.add(collector.logits)
@@ -201,6 +210,7 @@ class Probe:
             gives_probabilities=self.gives_probabilities,
             is_deterministic=traced.is_deterministic,
             input_similarity=traced.input_similarity,
+            strongest={key: nine.evidence() for key, nine in strongest.items()},
         )
 
     def _run(self, part: torch.Tensor) -> torch.Tensor:

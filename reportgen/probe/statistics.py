@@ -42,11 +42,15 @@ class LayerStatistics:
         self._counts = np.zeros(2 * SIDE, np.int64)
         self._exponent = LOWEST_EXPONENT
 
-    def update(self, values: torch.Tensor) -> None:
-        """Adds some images: (images units positions)."""
+    def update(self, values: torch.Tensor) -> torch.Tensor:
+        """Adds some images: (images units positions).
+
+        Returns:
+            The highest finite value of each image and unit, (images units); -inf without any.
+        """
         images, units, positions = values.shape
         if not values.numel():
-            return
+            return torch.full((images, units), -torch.inf)
         if values.dtype not in (torch.float32, torch.float64):
             values = values.float()
         if values.device.type == "mps":
@@ -55,8 +59,8 @@ class LayerStatistics:
         self._images += images
         self._positions = positions
         step = max(1, CHUNK // (units * positions))
-        for first in range(0, images, step):
-            self._add(values[first : first + step])
+        chunks = range(0, images, step)
+        return torch.cat([self._add(values[first : first + step]) for first in chunks])
 
     def merge(self, other: "LayerStatistics") -> None:
         """Adds what was seen of other images."""
@@ -89,8 +93,8 @@ class LayerStatistics:
             histogram=BinnedValues(self._counts.copy(), self._exponent),
         )
 
-    def _add(self, rows: torch.Tensor) -> None:
-        """Adds values that fit the cache."""
+    def _add(self, rows: torch.Tensor) -> torch.Tensor:
+        """Adds values that fit the cache, and gives the highest of each image and unit."""
         images, units, positions = rows.shape
         finite = None
         # A copy, for it is worked on in place.
@@ -128,6 +132,7 @@ class LayerStatistics:
         if finite is not None:
             precise = torch.where(finite, precise, 0.0)
         self._merge_moments(count, _numpy(mean), _numpy(precise.square_().sum((0, 2))))
+        return highest
 
     def _merge_moments(
         self, count: NDArray[np.int64], mean: NDArray[np.float64], squares: NDArray[np.float64]

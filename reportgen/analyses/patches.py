@@ -1,0 +1,100 @@
+"""What the units of a layer look for: the patches of images on which each is strongest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reportgen.analyses.answers import image_link
+from reportgen.analyses.patch_pictures import Shown, pictures
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.units import unit_layers, used_units
+from reportgen.probe.deconvnet import unprojected
+from reportgen.probe.evidence import Call, Strongest
+from reportgen.report.blocks import Block, Cell, Column, Link, Table
+from reportgen.report.records import Fact, Image, Layer, Panel
+
+SHOWN = 9
+"Units of a layer that are shown one by one."
+
+LISTED = 32
+"Units in the table on the page; the CSV has all."
+
+
+def run(study: Study) -> Outcome:
+    """One panel per call with maps; of some layers the most used units are shown one by one."""
+    calls = study.evidence.calls
+    chosen = [call for call in unit_layers(study) if call.key in study.evidence.strongest]
+    shown = [
+        Shown(call, used_units(study, call, SHOWN), unprojected(calls, call.key)) for call in chosen
+    ]
+    drawn = dict(zip((call.key for call in chosen), pictures(study, shown), strict=True))
+    panels = {}
+    for call, layer in zip(calls, study.layer_records, strict=True):
+        nine = study.evidence.strongest.get(call.key)
+        if nine is not None:
+            panels[layer.slug] = _panel(study, call, layer, nine, drawn.get(call.key))
+    return Outcome(panels)
+
+
+def _panel(
+    study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown | None
+) -> Panel:
+    seen = study.evidence.layers[call.key]
+    units = drawn.units if drawn else ()
+    rms = np.sqrt(seen.mean**2 + seen.variance)
+    facts: dict[str, Fact] = {
+        "images": seen.images,
+        "units": units,
+        "fired": tuple(int(seen.fired[unit]) for unit in units),
+        "rms": tuple(float(rms[unit]) for unit in units),
+        "patches": drawn.counts(nine) if drawn else (),
+        "window": drawn.window if drawn else (),
+        "is_whole_image": drawn is not None and drawn.is_whole,
+        "problem": drawn.problem if drawn else "",
+        "rectifies": call.rectifies,
+    }
+    arrays = {"image": nine.image, "row": nine.row, "column": nine.column, "value": nine.value}
+    blocks: dict[str, Block] = dict(drawn.blocks(layer)) if drawn else {}
+    blocks["strongest"] = _table(call, nine, study.image_records)
+    return Panel(facts, arrays, blocks)
+
+
+def _table(call: Call, nine: Strongest, images: Sequence[Image]) -> Table:
+    return Table(
+        caption=(
+            "Where each unit is strongest over all images: the first position with its largest "
+            "value. Rows and columns are those of its map, counted from 0."
+        ),
+        columns=(
+            Column("Unit", hint="Channel, counted from 0."),
+            Column("Strongest on"),
+            Column("Row"),
+            Column("Column"),
+            Column("Value"),
+        ),
+        rows=tuple(_row(call, nine, unit, images) for unit in range(len(nine.value))),
+        shown=LISTED,
+    )
+
+
+def _row(call: Call, nine: Strongest, unit: int, images: Sequence[Image]) -> tuple[Cell, ...]:
+    index, value = int(nine.image[unit, 0]), float(nine.value[unit, 0])
+    if index < 0:
+        return unit, None, None, None, None
+    if call.rectifies and value <= 0:
+        # It never fires, so that no place is its strongest.
+        return unit, None, None, None, value
+    image = images[index]
+    name = Link(image.path, image_link(image)) if image.is_pictured else image.path
+    return unit, name, int(nine.row[unit, 0]), int(nine.column[unit, 0]), float(f"{value:.7g}")
+
+
+ANALYSIS = Analysis(
+    name="patches",
+    title="What its units look for",
+    place="layer",
+    run=run,
+    references=(
+        "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",
+    ),
+)
