@@ -9,6 +9,7 @@ from reportgen.analyses import (
     kernels,
     occlusion,
     overview,
+    redundancy,
     weights,
 )
 
@@ -17,6 +18,7 @@ ANALYSES = (
     architecture.ANALYSIS,
     activations.ANALYSIS,
     kernels.ANALYSIS,
+    redundancy.ANALYSIS,
     weights.ANALYSIS,
     answers.ANALYSIS,
     occlusion.ANALYSIS,

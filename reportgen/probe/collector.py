@@ -1,18 +1,20 @@
 """Reduces every call of a forward pass to statistics and pictures while it happens."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 import torch
 from torch import nn
 
 from reportgen.errors import ModelError
+from reportgen.probe.class_correlation import image_means
 from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.pictures import picture
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.watch import FunctionCall, Observer
+from reportgen.report.arrays import FloatArray
 
 Pictures: TypeAlias = dict[int, dict[CallKey, MapPicture | VectorPicture]]
 
@@ -26,6 +28,7 @@ class Collector(Observer):
         images: int,
         pictured: Mapping[int, int],
         keep_arrays: bool,
+        averaged: Collection[CallKey] = (),
     ) -> None:
         """Gets ready for one forward pass.
 
@@ -34,14 +37,18 @@ class Collector(Observer):
             images: number of images in the batch.
             pictured: place in the batch of each pictured image, to its index among all images.
             keep_arrays: whether to keep the whole activations of pictured images.
+            averaged: calls of which each unit's mean over each image is kept.
         """
         self.statistics: dict[CallKey, LayerStatistics] = {}
         self.pictures: Pictures = {index: {} for index in pictured.values()}
         self.logits = torch.empty(0)
+        self.means: dict[CallKey, FloatArray] = {}
+        "(images units) of the averaged calls."
         self._observed = observed
         self._images = images
         self._pictured = pictured
         self._keep_arrays = keep_arrays
+        self._averaged = averaged
 
     def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
         """Takes what is wanted from an output, at once: the network may overwrite it later."""
@@ -63,6 +70,8 @@ class Collector(Observer):
         statistics = LayerStatistics(units)
         statistics.update(values.reshape(self._images, units, -1))
         self.statistics[key] = statistics
+        if key in self._averaged:
+            self.means[key] = image_means(values)
         for place, index in self._pictured.items():
             self.pictures[index][key] = picture(
                 per_image[place], arranged, key, index, self._keep_arrays

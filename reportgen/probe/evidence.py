@@ -1,7 +1,7 @@
 """What was seen while the network ran: its calls in order, and streaming statistics of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -156,3 +156,6 @@ class Evidence:
     "Whether two forward passes of the same image agreed."
     input_similarity: Mapping[CallKey, float]
     "Correlation of a call's output with its input on the traced image, where the shapes agree."
+    class_correlations: Mapping[CallKey, FloatArray] = field(default_factory=dict)
+    """(units classes) of the calls asked for: Pearson correlation, over all images, of a unit's
+    mean over the image with a class's score; NaN where one of the two is always the same."""
