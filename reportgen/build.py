@@ -19,6 +19,7 @@ from reportgen.analyses.subjects import (
     model_record,
     parameter_records,
 )
+from reportgen.analyses.units import FEWEST_IMAGES, unit_calls
 from reportgen.destination import check_output
 from reportgen.errors import OptionError, ReportgenError, SkippedError
 from reportgen.load.images import image_set
@@ -100,6 +101,7 @@ def _study(options: Options, progress: Progress) -> tuple[Study, str]:
         pictured,
         keep_arrays=options.save_arrays,
         layers=options.layers,
+        correlated=unit_calls if len(images.files) >= FEWEST_IMAGES else None,
         progress=progress.reached,
     )
     labels, labels_source = class_names(loaded, images, options, evidence.classes)

@@ -175,6 +175,8 @@ function layerPage() {
     const facts = numbers(state.unit).map((value, index) => [data.columns[index][0], `${value} ${value && data.columns[index][1]}`.trim()]);
     const title = element("h3", {}, atlas ? "Channel " : "Unit ", element("output", { id: "channel" }, state.unit));
     const all = [element("h4", {}, `On ${data.images}`), table(facts), element("a", { href: hash() }, `Link to this ${atlas ? "channel" : "unit"}`)];
+    const card = "#unit-" + state.unit;
+    if ($(card)) all.push(" · ", element("a", { href: card }, "Its card"));
     if (tile < 0) {
       const why = atlas ? `No map of it is kept: ${atlas.count} of ${data.count} channels have one.` : "";
       panel.replaceChildren(title, element("p", { class: "quiet" }, why), ...all);

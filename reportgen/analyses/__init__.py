@@ -11,6 +11,7 @@ from reportgen.analyses import (
     occlusion,
     overview,
     patches,
+    redundancy,
     weights,
 )
 
@@ -20,6 +21,7 @@ ANALYSES = (
     activations.ANALYSIS,
     kernels.ANALYSIS,
     patches.ANALYSIS,
+    redundancy.ANALYSIS,
     weights.ANALYSIS,
     answers.ANALYSIS,
     occlusion.ANALYSIS,

@@ -1,13 +1,17 @@
 """Which units are looked at one by one: the most used ones of one layer of each stage."""
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 
 from reportgen.analyses.study import Study
-from reportgen.probe.evidence import Call
+from reportgen.probe.evidence import Call, CallKey
 
 MOST_LAYERS = 6
 SHRINKS = 0.75
 "A map with more positions than this share of those before it is of the same stage."
+FEWEST_IMAGES = 20
+"Of fewer, a correlation of units with classes says little: it is left out."
 
 
 def unit_layers(study: Study) -> tuple[Call, ...]:
@@ -16,12 +20,19 @@ def unit_layers(study: Study) -> tuple[Call, ...]:
     Of equals the last; layers that have one map a class are left out, for these are scores. In the
     order of execution, the first and the deepest where there are more than `MOST_LAYERS`.
     """
-    calls = study.evidence.calls
+    evidence = study.evidence
+    return unit_calls(evidence.calls, evidence.classes, evidence.layers)
+
+
+def unit_calls(
+    calls: Sequence[Call], classes: int, observed: Collection[CallKey]
+) -> tuple[Call, ...]:
+    """The same before anything was observed, from the calls of which statistics will be kept."""
     last = max((i for i, call in enumerate(calls) if call.parameters), default=len(calls))
     stages: list[tuple[int, Call]] = []
     for i, call in enumerate(calls):
-        is_score = i >= last and call.units == study.evidence.classes
-        if call.key not in study.evidence.layers or not _has_maps(call) or is_score:
+        is_score = i >= last and call.units == classes
+        if call.key not in observed or not _has_maps(call) or is_score:
             continue
         positions = _positions(call)
         if not stages or positions <= SHRINKS * stages[-1][0]:

@@ -1,13 +1,14 @@
 """Reduces every call of a forward pass to statistics and pictures while it happens."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 import torch
 from torch import nn
 
 from reportgen.errors import ModelError
+from reportgen.probe.class_correlation import image_means
 from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image
@@ -15,6 +16,7 @@ from reportgen.probe.pictures import picture
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
+from reportgen.report.arrays import FloatArray
 
 Pictures: TypeAlias = dict[int, dict[CallKey, MapPicture | VectorPicture]]
 
@@ -30,6 +32,7 @@ class Collector(Observer):
         keep_arrays: bool,
         strongest: Mapping[CallKey, StrongestImages],
         first: int,
+        averaged: Collection[CallKey] = (),
     ) -> None:
         """Gets ready for one forward pass.
 
@@ -40,16 +43,20 @@ class Collector(Observer):
             keep_arrays: whether to keep the whole activations of pictured images.
             strongest: of the calls with maps, to be filled.
             first: index of the first image.
+            averaged: calls of which each unit's mean over each image is kept.
         """
         self.statistics: dict[CallKey, LayerStatistics] = {}
         self.pictures: Pictures = {index: {} for index in pictured.values()}
         self.logits = torch.empty(0)
+        self.means: dict[CallKey, FloatArray] = {}
+        "(images units) of the averaged calls."
         self._observed = observed
         self._images = images
         self._pictured = pictured
         self._keep_arrays = keep_arrays
         self.strongest = strongest
         self._first = first
+        self._averaged = averaged
 
     def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
         """Takes what is wanted from an output, at once: the network may overwrite it later."""
@@ -75,6 +82,8 @@ class Collector(Observer):
         self.statistics[key] = statistics
         if key in self.strongest:
             self.strongest[key].update(values, highest, self._first)
+        if key in self._averaged:
+            self.means[key] = image_means(values)
         for place, index in self._pictured.items():
             self.pictures[index][key] = picture(
                 per_image[place], arranged, key, index, self._keep_arrays

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from reportgen.errors import ModelError, ResourceError
-from reportgen.probe.collector import by_image
 from reportgen.probe.evidence import Call, CallKey
 from reportgen.probe.layout import Arrangement
+from reportgen.probe.maps import by_image
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.rectifiers import BackwardRule, why_not

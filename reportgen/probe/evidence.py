@@ -187,3 +187,6 @@ class Evidence:
     "Correlation of a call's output with its input on the traced image, where the shapes agree."
     strongest: Mapping[CallKey, Strongest] = field(default_factory=dict)
     "Of calls with maps."
+    class_correlations: Mapping[CallKey, FloatArray] = field(default_factory=dict)
+    """(units classes) of the calls asked for: Pearson correlation, over all images, of a unit's
+    mean over the image with a class's score; NaN where one of the two is always the same."""

@@ -13,9 +13,10 @@ from torch import nn
 from reportgen.errors import ImageError, OptionError
 from reportgen.probe.answers import Answers, logits_in, probabilities
 from reportgen.probe.borrow import borrowed
+from reportgen.probe.class_correlation import MOST_PAIRS, ClassCorrelation
 from reportgen.probe.collector import Collector, Pictures
 from reportgen.probe.device import device_named, too_large
-from reportgen.probe.evidence import Evidence
+from reportgen.probe.evidence import Call, CallKey, Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.selection import matching
@@ -27,6 +28,9 @@ from reportgen.probe.watch import Watch
 Result = TypeVar("Result")
 Progress: TypeAlias = Callable[[int, int], None]
 "Called with the number done and the number in all."
+
+Choice: TypeAlias = Callable[[Sequence[Call], int, Collection[CallKey]], Iterable[Call]]
+"Chooses calls, from all of them, the number of classes and the calls that are observed."
 
 OBSERVED = ("conv", "norm", "activation", "pool", "linear")
 "Kinds of calls that statistics and pictures are kept of."
@@ -136,6 +140,7 @@ class Probe:
         *,
         keep_arrays: bool = False,
         layers: Sequence[str] = (),
+        correlated: Choice | None = None,
         progress: Progress | None = None,
     ) -> Evidence:
         """Runs all images once: statistics of every call, pictures of some images, and the answers.
@@ -146,6 +151,7 @@ class Probe:
             pictured: indices of the images whose activations are kept as pictures.
             keep_arrays: whether to keep the whole activations of these images as well.
             layers: globs over call names; statistics and pictures are kept of matching calls only.
+            correlated: chooses calls whose units are correlated with the scores of the classes.
             progress: told of the images done.
 
         Raises:
@@ -174,13 +180,21 @@ class Probe:
                 for call in calls
                 if call.key in observed and (columns := map_columns(observed[call.key]))
             }
+            chosen_calls = correlated(traced.calls, traced.classes, observed) if correlated else ()
+            correlations = {
+                call.key: ClassCorrelation(call.units, traced.classes)
+                for call in chosen_calls
+                if call.units * traced.classes <= MOST_PAIRS
+            }
             pictures: Pictures = {index: {} for index in sorted(pictured)}
             answers = Answers(traced.ends_in_sigmoid)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
                 further = {key: total.further() for key, total in strongest.items()}
-                collector = Collector(observed, len(part), chosen, keep_arrays, further, offset)
+                collector = Collector(
+                    observed, len(part), chosen, keep_arrays, further, offset, correlations
+                )
                 with Watch(self._module, collector):
                     collector.logits = self._run(part)
                 return collector
@@ -195,6 +209,8 @@ class Probe:
                         strongest[key].merge(nine)
                     for index, found in collector.pictures.items():
                         pictures[index].update(found)
+                    for key, means in collector.means.items():
+                        correlations[key].update(means, collector.logits.numpy())
                     answers.add(collector.logits)
                     done += len(collector.logits)
                     if progress:
@@ -211,6 +227,7 @@ class Probe:
             is_deterministic=traced.is_deterministic,
             input_similarity=traced.input_similarity,
             strongest={key: nine.evidence() for key, nine in strongest.items()},
+            class_correlations={key: found.correlation() for key, found in correlations.items()},
         )
 
     def _run(self, part: torch.Tensor) -> torch.Tensor:

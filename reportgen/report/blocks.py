@@ -26,6 +26,8 @@ class Column:
     unit: str = ""
     hint: str = ""
     "One sentence that says what the number is, shown on hover and in the header's description."
+    leads_to: str = ""
+    "`#c=`: a number in this column leads to `#c=` and itself, on the table's own page."
 
 
 @dataclass(frozen=True)
