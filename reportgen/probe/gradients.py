@@ -6,7 +6,8 @@ registered on, whatever an in-place ReLU writes there afterwards. The network co
 tensors, so nothing about its answer changes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -61,28 +62,19 @@ def slopes(
     Raises:
         ModelError: if no gradient can be taken through the network.
     """
-    with torch.inference_mode(False), torch.enable_grad():
-        # A clone, and then another: the image may be an inference tensor, and a network that writes
-        # to its input must not find a leaf there.
-        leaf = image.detach().clone().requires_grad_()
+    with differentiable():
+        leaf = leaf_of(image)
         capture = _Capture(spots)
-        try:
-            with Watch(module, capture):
-                scores = scores_in(module(leaf[None].clone()), 1)[0]
-            if not scores.requires_grad:
-                raise ModelError(_untaken("its scores do not depend on the image by autograd"))
-            gradients = []
-            for number, index in enumerate(classes, 1):
-                capture.gradients = {}
-                torch.autograd.grad(
-                    scores[index], leaf, retain_graph=number < len(classes), allow_unused=True
-                )
-                gradients.append(capture.gradients)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(_untaken(said)) from error
+        with Watch(module, capture):
+            scores = scores_in(module(leaf[None].clone()), 1)[0]
+        require_gradient(scores)
+        gradients = []
+        for number, index in enumerate(classes, 1):
+            capture.gradients = {}
+            torch.autograd.grad(
+                scores[index], leaf, retain_graph=number < len(classes), allow_unused=True
+            )
+            gradients.append(capture.gradients)
         return {
             spot: Slopes(
                 values.float().cpu(),
@@ -93,6 +85,39 @@ def slopes(
             )
             for spot, values in capture.values.items()
         }
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Runs the body with gradients, whatever the caller's mode.
+
+    Raises:
+        ModelError: in place of what autograd complains of.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        try:
+            yield
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(_untaken(said)) from error
+
+
+def leaf_of(images: torch.Tensor) -> torch.Tensor:
+    """What gradients are taken through. Give the network a clone, for it may write to its input."""
+    # A clone itself: the images may be inference tensors.
+    return images.detach().clone().requires_grad_()
+
+
+def require_gradient(scores: torch.Tensor) -> None:
+    """Makes sure that autograd followed the network as far as its scores.
+
+    Raises:
+        ModelError: if it did not.
+    """
+    if not scores.requires_grad:
+        raise ModelError(_untaken("its scores do not depend on the image by autograd"))
 
 
 def _untaken(why: str) -> str:
