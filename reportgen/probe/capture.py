@@ -39,8 +39,9 @@ class Captured:
     output: torch.Tensor
     "The first tensor that it gave."
     input_gradients: tuple[torch.Tensor | None, ...] | None
-    """Of each image's score with respect to `inputs`; zeros where the score does not depend on it,
-    None for a tensor that autograd does not follow. None as a whole where none was asked for."""
+    """Of each image's score with respect to `inputs`, by every way from there and not through this
+    call alone; zeros where the score does not depend on it, None for a tensor that autograd does
+    not follow. None as a whole where none was asked for."""
     output_gradient: torch.Tensor | None
     "The same for `output`."
 
