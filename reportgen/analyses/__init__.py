@@ -6,6 +6,7 @@ from reportgen.analyses import (
     architecture,
     dead_filters,
     gradcam,
+    gradient_flow,
     kernels,
     occlusion,
     overview,
@@ -21,5 +22,6 @@ ANALYSES = (
     answers.ANALYSIS,
     occlusion.ANALYSIS,
     gradcam.ANALYSIS,
+    gradient_flow.ANALYSIS,
     dead_filters.ANALYSIS,
 )

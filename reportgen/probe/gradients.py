@@ -143,7 +143,7 @@ class _Capture(Observer):
         self._take(Spot(key), output)
 
     def _take(self, spot: Spot, tensor: torch.Tensor) -> None:
-        if spot not in self._spots or not tensor.requires_grad:
+        if spot not in self._spots or not tensor.requires_grad or tensor.is_leaf:
             return
         self.values[spot] = tensor.detach().clone()
 
