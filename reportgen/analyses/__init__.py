@@ -6,6 +6,7 @@ from reportgen.analyses import (
     architecture,
     dead_filters,
     gradcam,
+    gradient_flow,
     gradients,
     kernels,
     occlusion,
@@ -27,5 +28,6 @@ ANALYSES = (
     occlusion.ANALYSIS,
     gradcam.ANALYSIS,
     gradients.ANALYSIS,
+    gradient_flow.ANALYSIS,
     dead_filters.ANALYSIS,
 )

@@ -1,78 +1,31 @@
 """Where in an image the evidence for a class lies: class activation maps, layer by layer."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from reportgen.analyses.agreement import occlusion_correlation
-from reportgen.analyses.answers import image_link, seen_photo
+from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.cams import as_maps, grad_cam, hires_cam, layer_cam
-from reportgen.analyses.findings import few
+from reportgen.analyses.class_maps import Head, class_map, heads_of
+from reportgen.analyses.gradcam_findings import (
+    NO_EVIDENCE,
+    RULES,
+    Explained,
+    Map,
+    gradcam_findings,
+)
 from reportgen.analyses.occlusion_findings import place_of
-from reportgen.analyses.stages import Stage
+from reportgen.analyses.stages import Stage, stage_named, stages_until
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, runner_up, target_index, target_of
 from reportgen.analyses.token_stages import stages_in
 from reportgen.figures.placing import smooth
-from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
-from reportgen.report.records import Fact, Finding, Image, Panel, Prediction, Rule
+from reportgen.report.records import Fact, Image, Panel
 
-NO_EVIDENCE = 0.01
-"Positive values that add up to less, in units of the score, are no evidence."
 PALE = 10 * NO_EVIDENCE
 "The colours of a map without evidence reach no lower than this, so that it looks empty."
-DISAGREE = -0.2
-"A rank correlation with the occlusion map below this is said aloud."
-
-RULES = (
-    Rule(
-        "gradcam-no-evidence",
-        "Info: at the last layer with maps, the positive values of Grad-CAM for the explained "
-        "class add up to less than 0.01 in the score.",
-    ),
-    Rule(
-        "gradcam-occlusion-disagree",
-        "Warning: Grad-CAM and the occlusion map both show evidence, and Spearman's rank "
-        "correlation between them is below -0.2.",
-    ),
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Map:
-    """One map of an image."""
-
-    name: str
-    method: str
-    label: str
-    "Of the class whose score it explains."
-    stage: Stage
-    values: FloatArray
-    "(rows columns) float32, before the last ReLU."
-
-    @property
-    def positive(self) -> float:
-        """Sum of the positive values, in units of the score."""
-        return float(np.maximum(self.values, 0).sum(dtype=np.float64))
-
-    @property
-    def has_evidence(self) -> bool:
-        """Whether the positive values are worth a look."""
-        return self.positive >= NO_EVIDENCE
-
-
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """One image with its maps, that of the explained class at the last layer first."""
-
-    image: Image
-    target: Target
-    rival: Prediction | None
-    maps: tuple[Map, ...]
-    agreement: float | None
-    "Rank correlation with the occlusion map; None where one of the two shows nothing."
 
 
 def run(study: Study) -> Outcome:
@@ -81,38 +34,51 @@ def run(study: Study) -> Outcome:
     size = (prepared.height, prepared.width)
     chosen = target_index(study.options.target, study.labels)
     stages = stages_in(study)
+    heads = heads_of(study, stages)
+    if study.options.cam_layer:
+        calls = study.evidence.calls
+        stages = stages_until(stages, stage_named(calls, study.options.cam_layer, size), calls)
     pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
     panels, seen = {}, []
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
         target = target_of(image, chosen, study.labels)
-        maps = _maps(study, index, target, stages.found) if stages.found else ()
+        maps, head = (
+            _maps(study, index, target, stages.found, heads) if stages.found else ((), None)
+        )
         if all(np.isfinite(made.values).all() for made in maps) and maps:
             agreement = _agreement(study, image, target, maps[0], size)
-            explained = Explained(image, target, runner_up(image, target), maps, agreement)
+            explained = Explained(image, target, runner_up(image, target), maps, head, agreement)
             seen.append(explained)
             panels[image.slug] = _panel(study, explained, seen_photo(study, index))
         else:
-            problem = stages.problem or "The slope of the score is not finite, so there is no map."
+            problem = stages.problem or (
+                "The slope of the score is not finite, so there is no map."
+                if maps
+                else f"No gradient comes by {stages.found[-1].call.key}, so there is no map."
+            )
             panels[image.slug] = Panel({**_named(target), "problem": problem})
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, _findings(seen))
+    return Outcome(panels, gradcam_findings(seen))
 
 
 def _named(target: Target) -> dict[str, Fact]:
     return {"target": target.index, "label": target.label, "target_source": target.source}
 
 
-def _maps(study: Study, index: int, target: Target, stages: Sequence[Stage]) -> tuple[Map, ...]:
+def _maps(
+    study: Study, index: int, target: Target, stages: Sequence[Stage], heads: Sequence[Head]
+) -> tuple[tuple[Map, ...], Head | None]:
     """All maps of one image, from one forward pass and one backward pass a class."""
     rival = runner_up(study.image_records[index], target)
     classes = [target.index] + ([rival.index] if rival else [])
     image = study.images.normalise(study.images.pixels(index))
-    slopes = study.probe.slopes(image, [stage.spot for stage in stages], classes)
+    spots = [stage.spot for stage in (*stages, *(head.stage for head in heads))]
+    slopes = study.probe.slopes(image, spots, classes)
     last = stages[-1]
     if last.spot not in slopes:
-        return ()
+        return (), None
     made = []
 
     def add(name: str, method: str, stage: Stage, of: int = 0) -> None:
@@ -129,7 +95,12 @@ def _maps(study: Study, index: int, target: Target, stages: Sequence[Stage]) -> 
     for number, stage in enumerate(stages[:-1], 1):
         if stage.spot in slopes:
             add(f"stage_{number}", "Grad-CAM", stage)
-    return tuple(made)
+    found = class_map(heads, slopes, study.image_records[index].predictions, target.index)
+    if found is None:
+        return tuple(made), None
+    head, values = found
+    made.append(Map("cam", "CAM", target.label, head.stage, values.astype(np.float32)))
+    return tuple(made), head
 
 
 _METHODS = {"Grad-CAM": grad_cam, "LayerCAM": layer_cam, "HiResCAM": hires_cam}
@@ -171,6 +142,10 @@ def _panel(study: Study, explained: Explained, photo: Photo) -> Panel:
         "peak_column": column,
         "peak_place": place_of(centre),
         "occlusion_correlation": explained.agreement,
+        "is_chosen": bool(study.options.cam_layer),
+        "cam_head": explained.head.kind if explained.head else None,
+        "cam_layer": explained.head.layer if explained.head else None,
+        "cam_gap": _cam_gap(explained),
     }
     pair = [made for made in maps if made.name in ("gradcam", "rival")]
     largest = max(float(np.abs(made.values).max()) for made in pair)
@@ -182,6 +157,15 @@ def _panel(study: Study, explained: Explained, photo: Photo) -> Panel:
         for made in maps
     }
     return Panel(facts, {made.name: made.values for made in maps}, blocks)
+
+
+def _cam_gap(explained: Explained) -> float | None:
+    """How far Grad-CAM times the number of positions is from CAM, as a share of its size."""
+    first, cam = explained.maps[0].values, explained.maps[-1].values
+    if explained.head is None or first.shape != cam.shape:
+        return None
+    largest = float(np.abs(cam).max())
+    return float(np.abs(first * first.size - cam).max()) / largest if largest else None
 
 
 def _centre(made: Map, cell: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
@@ -219,36 +203,6 @@ def _block(made: Map, photo: Photo, score: str, least: float) -> Heatmap:
     )
 
 
-def _findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
-    kinds = (_without_evidence(seen), _disagreeing(seen))
-    return tuple(
-        finding for kind in kinds for finding in few(tuple(kind), "image", "images/index.html")
-    )
-
-
-def _without_evidence(seen: Sequence[Explained]) -> Iterator[Finding]:
-    for explained in seen:
-        first = explained.maps[0]
-        if not first.has_evidence:
-            text = f"{explained.image.path}: Grad-CAM at {first.stage.call.key} shows no positive "
-            text += f"evidence for {first.label}."
-            yield Finding("info", "gradcam-no-evidence", text, _link(explained))
-
-
-def _disagreeing(seen: Sequence[Explained]) -> Iterator[Finding]:
-    known = [(made.agreement, made) for made in seen if made.agreement is not None]
-    for agreement, explained in sorted(known, key=lambda pair: pair[0]):
-        if agreement < DISAGREE:
-            text = f"{explained.image.path}: for {explained.target.label}, Grad-CAM and the "
-            text += f"occlusion map disagree (rank correlation {agreement:.2f}); trust neither "
-            text += "without a closer look."
-            yield Finding("warning", "gradcam-occlusion-disagree", text, _link(explained))
-
-
-def _link(explained: Explained) -> str:
-    return image_link(explained.image, "gradcam")
-
-
 ANALYSIS = Analysis(
     name="gradcam",
     title="Class activation maps",
@@ -262,5 +216,7 @@ ANALYSIS = Analysis(
         "Localization. IEEE Transactions on Image Processing 30, 2021.",
         "Draelos, Carin: Use HiResCAM instead of Grad-CAM for faithful explanations of "
         "convolutional neural networks. arXiv:2011.08891, 2020.",
+        "Zhou, Khosla, Lapedriza, Oliva, Torralba: Learning Deep Features for Discriminative "
+        "Localization. CVPR, 2016.",
     ),
 )

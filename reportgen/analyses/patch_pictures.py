@@ -80,7 +80,9 @@ class Shown:
 
     def blocks(self, layer: Layer) -> Mapping[str, Atlas]:
         """The crops, and the projections where there are any."""
-        where = "the whole image" if self.is_whole else f"{self.window[0]} x {self.window[1]} pixels"
+        where = (
+            "the whole image" if self.is_whole else f"{self.window[0]} x {self.window[1]} pixels"
+        )
         nothing = np.zeros(len(self.crops), np.float32)
         atlases = {
             "crops": _atlas(
@@ -183,9 +185,7 @@ def _cut(
     return values
 
 
-def _atlas(
-    tiles: ByteArray, stem: str, ends: tuple[Array, Array], alt: str, caption: str
-) -> Atlas:
+def _atlas(tiles: ByteArray, stem: str, ends: tuple[Array, Array], alt: str, caption: str) -> Atlas:
     count, height, width = tiles.shape[:3]
     return Atlas(
         pixels=Pixels.lossy(mosaic(tiles, KEPT), stem),

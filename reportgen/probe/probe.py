@@ -13,6 +13,7 @@ from torch import nn
 from reportgen.errors import ImageError, OptionError
 from reportgen.probe.answers import Answers, logits_in, probabilities
 from reportgen.probe.borrow import borrowed
+from reportgen.probe.capture import Captured, Targets, capture
 from reportgen.probe.class_correlation import MOST_PAIRS, ClassCorrelation
 from reportgen.probe.collector import Collector, Pictures
 from reportgen.probe.device import device_named, too_large
@@ -114,6 +115,41 @@ class Probe:
         """
         with self.lent(image) as (module, moved):
             return slopes(module, moved, spots, classes)
+
+    def capture(
+        self,
+        images: torch.Tensor,
+        layers: Sequence[str],
+        *,
+        gradients: bool = False,
+        targets: Targets = None,
+    ) -> Mapping[str, Captured]:
+        """What layers read and give for some images, and the gradients of their scores with it.
+
+        All images go through the network at once, and nothing stays hooked afterwards.
+
+        Args:
+            images: normalised, (b c h w) or (c h w).
+            layers: globs over names of calls, as `features.3`, `layer4.*` or `relu#2`; or the exact
+                name of a module that holds others, as `layer4`.
+            gradients: whether to take the gradient of each image's target score as well.
+            targets: the class to explain, one for all images or one an image; None for the class
+                that the network says.
+
+        Returns:
+            By name of the call.
+
+        Raises:
+            ModelError: if the network cannot take the images, or no gradient can be taken.
+            OptionError: if there is no such layer or class, or not one target for each image.
+            ResourceError: if the images do not fit the memory.
+        """
+        if images.ndim not in (3, 4) or not len(images):
+            shape = tuple(images.shape)
+            raise OptionError(f"The images are {shape}; give (b c h w), normalised, or (c h w).")
+        layers = [layers] if isinstance(layers, str) else list(layers)
+        with self.lent(images if images.ndim == 4 else images[None]) as (module, moved):
+            return capture(module, moved, layers, targets, gradients=gradients)
 
     @contextmanager
     def lent(self, images: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor]]:

@@ -36,6 +36,9 @@ class Observer:
     The network may overwrite a tensor as soon as it was handed over: reduce or clone it at once.
     """
 
+    sees_blocks = False
+    "Whether `enter` and `leave` are also told of modules that hold others, such as `layer1.0`."
+
     def start(self, inputs: Any) -> None:
         """A forward pass begins."""
 
@@ -117,7 +120,8 @@ class Watch(TorchFunctionMode):
             is_call = (
                 bool(path) and not self._is_inside_call() and (is_leaf(module) or is_atomic(module))
             )
-            key = self._key(path) if is_call else None
+            is_block = bool(path) and not is_call and self._observer.sees_blocks
+            key = self._key(path) if is_call or is_block else None
             self._frames.append(_Frame(path, module, key, is_call and is_atomic(module)))
             if key:
                 self._tell(self._observer.enter, key, (args, kwargs))
