@@ -4,6 +4,7 @@ from reportgen.analyses import (
     activations,
     answers,
     architecture,
+    attention,
     dead_filters,
     gradcam,
     kernels,
@@ -21,5 +22,6 @@ ANALYSES = (
     answers.ANALYSIS,
     occlusion.ANALYSIS,
     gradcam.ANALYSIS,
+    attention.ANALYSIS,
     dead_filters.ANALYSIS,
 )
