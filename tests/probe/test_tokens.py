@@ -14,7 +14,7 @@ from reportgen.probe.maps import as_maps, by_image
 from reportgen.probe.probe import Probe
 from tests.probe.nets import batches_of
 from tests.probe.test_layout import last_call
-from tests.probe.transformers import GRID, SIZE, WIDTH, Vit, loud, torchvision_vit
+from tests.probe.transformers import GRID, SIZE, Vit, loud, torchvision_vit
 
 POSITIONS = GRID[0] * GRID[1]
 
@@ -113,7 +113,8 @@ def extended(x: torch.Tensor) -> torch.Tensor:
         (lambda x: x.tensor_split((1, 62), 1)[1], (61, 12), TokenGrid(0, 1, 6, 10)),
         (lambda x: x.chunk(3, 1)[1], (21, 12), None),
         (lambda x: torch.cat([x[:, :1], x], 1), (64, 12), TokenGrid(0, 3, 6, 10)),
-        (lambda x: torch.cat([x[:, 0].unsqueeze(1), x[:, 2:]], 1), (62, 12), TokenGrid(0, 1, 6, 10)),
+        (lambda x: torch.cat([x[:, :1, :], x[:, 2:]], 1), (62, 12), TokenGrid(0, 1, 6, 10)),
+        (lambda x: torch.cat([x[:, 0, None], x], 1), (64, 12), TokenGrid(0, 3, 6, 10)),
         (lambda x: torch.cat([x, x], 1), (126, 12), None),
         (lambda x: x.roll(1, 1), (63, 12), None),
         (lambda x: F.pad(x, (0, 0, 1, 0)), (64, 12), None),
@@ -136,4 +137,3 @@ def test_tokens_without_the_others_are_a_grid_with_height_and_width_again() -> N
     assert (wrong.spatial_axes, wrong.tokens) == (None, None)
     turned = last_call(lambda x: x.transpose(2, 3).flatten(2).mT)
     assert (turned.output_shape, turned.tokens) == ((60, 12), None)
-    assert WIDTH == 12
