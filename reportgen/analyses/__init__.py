@@ -4,6 +4,7 @@ from reportgen.analyses import (
     activations,
     answers,
     architecture,
+    attention,
     dead_filters,
     gradcam,
     gradient_flow,
@@ -29,5 +30,6 @@ ANALYSES = (
     gradcam.ANALYSIS,
     gradients.ANALYSIS,
     gradient_flow.ANALYSIS,
+    attention.ANALYSIS,
     dead_filters.ANALYSIS,
 )

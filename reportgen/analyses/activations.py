@@ -1,5 +1,6 @@
 """What each layer answers: its maps for the pictured images, and its values over all images."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -80,6 +81,7 @@ def _panel(
     facts: dict[str, Fact] = {
         "images": seen.images,
         "positions": seen.positions,
+        "other_tokens": 0 if call.tokens is None else seen.positions - math.prod(call.grid or ()),
         "is_averaged": is_averaged,
         # A map of one pixel is a vector, as after global pooling.
         "layout": "map" if any(isinstance(p, MapPicture) for p in pictures.values()) else "vector",

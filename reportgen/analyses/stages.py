@@ -170,14 +170,14 @@ def _cuts(reads: Mapping[int, Sequence[int]]) -> list[int]:
 
 
 def _streams(calls: Sequence[Call], reads: Mapping[int, Sequence[int]]) -> set[int]:
-    """Places of the norms of tokens that read a sum which everything passes through.
+    """Places of the norms of tokens that read a tensor which everything passes through.
 
-    Such are the norms at the start of a transformer's blocks. The sum is no call, but of the calls
-    before it, each call from there on reads either all that are summed, or none.
+    Such are the norms at the start of a transformer's blocks. What they read is a sum, which is no
+    call, but of the calls before it, each call from there on reads all that are summed, or none.
     """
     found = set()
     for i, summed in reads.items():
-        if calls[i].kind == "norm" and calls[i].tokens is not None and len(summed) > 1:
+        if calls[i].kind == "norm" and calls[i].tokens is not None:
             later = [some for j, some in reads.items() if j >= i]
             before = [{read for read in some if read < i} for some in later]
             if all(later) and all(read in (set(), {*summed}) for read in before):

@@ -6,6 +6,7 @@ from reportgen.analyses.cams import as_maps
 from reportgen.analyses.stages import Stages, stages_of
 from reportgen.analyses.study import Study
 from reportgen.analyses.targets import target_index, target_of
+from reportgen.probe.gradients import Spot
 
 
 def stages_in(study: Study) -> Stages:
@@ -13,8 +14,10 @@ def stages_in(study: Study) -> Stages:
 
     Behind the last attention of a vision transformer the score often reads the class token alone.
     The gradient with respect to all other tokens is zero there, so the last stage is the last cut
-    before it: what the first norm of the last block reads. Whether it is zero is measured once, on
-    the first pictured image with an answer.
+    before it, the input of the last block. Of that, what the block's first norm gives is taken: all
+    slope of the patches comes through it, and in front of a layer norm gradient times value adds up
+    to zero, for it takes the scale away. Whether a gradient is zero is measured once, on the first
+    pictured image with an answer.
 
     Raises:
         ModelError: if no gradient can be taken through the network.
@@ -32,5 +35,7 @@ def stages_in(study: Study) -> Stages:
     slopes = study.probe.slopes(image, [cut.spot for cut in stages.cuts], [target.index])
     for cut in reversed(stages.cuts):
         if cut.spot in slopes and as_maps(slopes[cut.spot].gradients[0], cut).any():
+            if cut is not stages.cuts[-1] and cut.spot.side == "input":
+                cut = replace(cut, spot=Spot(cut.call.key))
             return replace(stages, found=(*stages.found[:-1], cut))
     return stages

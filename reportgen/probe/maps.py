@@ -27,7 +27,9 @@ def as_maps(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor | No
     channel, places = arranged.channel_axis, arranged.spatial_axes
     if (tokens := arranged.tokens) is not None:
         per_image = per_image.narrow(1 + tokens.axis, tokens.before, tokens.rows * tokens.columns)
-        per_image = per_image.unflatten(1 + tokens.axis, (tokens.rows, tokens.columns))
+        shape = per_image.shape
+        grid = (tokens.rows, tokens.columns)
+        per_image = per_image.reshape(*shape[: 1 + tokens.axis], *grid, *shape[2 + tokens.axis :])
         places = (tokens.axis, tokens.axis + 1)
         if channel is not None and channel > tokens.axis:
             channel += 1

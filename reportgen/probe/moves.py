@@ -11,6 +11,7 @@ from reportgen.probe.layout import (
     axis,
     broadcast,
     grid_in,
+    length,
     reshape,
     resized,
     role_of,
@@ -66,7 +67,15 @@ def _pad(operation: Operation, result: torch.Tensor, _: int) -> Known:
 
 
 def _shuffled(operation: Operation, result: torch.Tensor, _: int) -> Known:
-    return operation.layout, operation.settled
+    layout = operation.layout
+    if layout is None:
+        return None, operation.settled
+    # Rows of a grid may trade places as a whole, but not the tokens of a row of tokens.
+    axes = [
+        axis("token", length(factors)) if role_of(factors) == "token" else factors
+        for factors in layout
+    ]
+    return tuple(axes), operation.settled
 
 
 def _expanded(operation: Operation, result: torch.Tensor, _: int) -> Known:

@@ -48,7 +48,7 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
     batch = image.expand(COPIES, *image.shape).contiguous()
     first = logits_in(_first_forward(module, batch.clone()), COPIES)
     counter = FlopCounterMode(display=False)
-    tracer = _Tracer(counter, batch)
+    tracer = Tracer(counter, batch)
     with counter, Watch(module, tracer):
         output = module(batch)
     again = logits_in(output, COPIES)
@@ -113,7 +113,7 @@ class _Pending:
     "Memory that was overwritten inside."
 
 
-class _Tracer(Observer):
+class Tracer(Observer):
     """Builds the list of calls while the forward pass runs."""
 
     def __init__(self, counter: FlopCounterMode, batch: torch.Tensor) -> None:

@@ -21,6 +21,7 @@ from reportgen.probe.probe import Probe
 from reportgen.report.blocks import Heatmap
 from reportgen.report.records import Panel
 from tests.analyses.planted import evidence_of, preparation, study_of
+from tests.analyses.test_stages import Shuffled
 from tests.probe.nets import seeded
 
 ROOT = Path(__file__).parents[2]
@@ -174,26 +175,11 @@ def test_channels_last_gives_the_map_of_channels_first() -> None:
             np.testing.assert_allclose(other.arrays[name], values, atol=1e-6)
 
 
-class Tokens(nn.Module):
-    """A patch embedding and a transformer block, as in ViT."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Conv2d(3, 8, 4, stride=4)
-        self.norm = nn.LayerNorm(8)
-        self.fc = nn.Linear(8, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.embed(x).flatten(2).transpose(1, 2)
-        x = torch.cat([torch.ones_like(x[:, :1]), x], dim=1)
-        return self.fc(self.norm(x)[:, 0] + self.norm(x).mean(1))
-
-
 @pytest.mark.parametrize(
     ("build", "why"),
     [
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 20 * 28, 4)), "No layer gives feature"),
-        (Tokens, "The network goes on with tokens"),
+        (Shuffled, "The network goes on with tokens"),
     ],
 )
 def test_without_maps_one_sentence_says_why(build: Callable[[], nn.Module], why: str) -> None:

@@ -90,11 +90,28 @@ def test_where_a_position_sees_everything_the_map_is_spread_evenly() -> None:
     assert only.middles == ((1.5, 1.5), (13.5, 21.5))
 
 
+class Shuffled(nn.Module):
+    """Patches in an order of their own, so that nobody knows where they lie."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.norm, self.fc = (
+            nn.Conv2d(3, 8, 8, stride=8),
+            nn.LayerNorm(8),
+            nn.Linear(8, 4),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = x[:, torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(1))]
+        return self.fc(self.norm(x).mean(1))
+
+
 @pytest.mark.parametrize(
     ("build", "problem"),
     [
         (
-            lambda: torchvision.models.VisionTransformer(32, 8, 1, 2, 16, 32, num_classes=5),
+            Shuffled,
             "The network goes on with tokens",
         ),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2)), "No layer gives"),

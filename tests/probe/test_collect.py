@@ -300,8 +300,9 @@ def test_images_are_told_apart_wherever_the_batch_lies(batch_size: int) -> None:
         np.testing.assert_allclose(found.mean, expected["mean"], rtol=1e-9)
         np.testing.assert_allclose(found.variance, expected["variance"], rtol=1e-9)
     tokens = evidence.pictures[4][CallKey("block.norm2")]
-    assert isinstance(tokens, VectorPicture)
-    np.testing.assert_allclose(tokens.values, hidden[:, 4].mean(0).numpy(), rtol=1e-9)
+    assert isinstance(tokens, MapPicture)
+    by_hand = hidden[:, 4].T.reshape(8, 5, 7).numpy()
+    np.testing.assert_allclose(tokens.full, by_hand, rtol=1e-9, atol=1e-12)
     # Five windows of a row each: height and width again.
     rows = evidence.pictures[4][CallKey("inner")]
     assert isinstance(rows, MapPicture)
