@@ -14,6 +14,7 @@ from reportgen.analyses import (
     overview,
     patches,
     redundancy,
+    visualisation,
     weights,
 )
 
@@ -31,5 +32,6 @@ ANALYSES = (
     gradients.ANALYSIS,
     gradient_flow.ANALYSIS,
     attention.ANALYSIS,
+    visualisation.ANALYSIS,
     dead_filters.ANALYSIS,
 )

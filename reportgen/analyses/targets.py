@@ -18,8 +18,13 @@ class Target:
     source: str
 
 
-def target_index(target: str, labels: Sequence[str]) -> int | None:
+def target_index(target: str, labels: Sequence[str], asked: str = "") -> int | None:
     """The class that `--target` asks for by name or index; None where it asks for none.
+
+    Args:
+        target: name or index, or empty.
+        labels: one name per class.
+        asked: how the user put it, where that was not `--target`.
 
     Raises:
         OptionError: if there is no such class.
@@ -35,7 +40,7 @@ def target_index(target: str, labels: Sequence[str]) -> int | None:
     near = get_close_matches(target.casefold(), folded, n=3, cutoff=0.5)
     close = ", ".join(labels[folded.index(name)] for name in near)
     hint = f"The nearest: {close}." if close else f"Use a name, or 0 to {len(labels) - 1}."
-    raise OptionError(f"--target {target}: there is no such class. {hint}")
+    raise OptionError(f"{asked or f'--target {target}'}: there is no such class. {hint}")
 
 
 def target_of(image: Image, chosen: int | None, labels: Sequence[str]) -> Target:

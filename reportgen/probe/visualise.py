@@ -1,0 +1,235 @@
+"""Paints pictures that excite units of a network as much as it can: feature visualisation."""
+
+import math
+from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from reportgen.errors import ModelError
+from reportgen.probe.answers import scores_in
+from reportgen.probe.collector import by_image
+from reportgen.probe.evidence import Call, CallKey
+from reportgen.probe.fourier_image import pixels_of, random_waves
+from reportgen.probe.layout import Arrangement
+from reportgen.probe.memory import is_out_of_memory
+from reportgen.probe.probe import Probe
+from reportgen.probe.reviving import Reviving
+from reportgen.probe.watch import FunctionCall, Observer, Watch
+from reportgen.report.arrays import FloatArray
+
+Size: TypeAlias = tuple[int, int]
+Normalise: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+STEPS = 128
+RATE = 0.02
+"Length of a step in each amplitude."
+REVIVED = 16
+"Steps in which a unit that is off is helped to start."
+JITTER = 1 / 16
+"Share of the longer side by which a picture is moved at most, either way."
+AGAIN = JITTER / 2
+"The same for the second move, after turning."
+ZOOM = 0.1
+"Largest change of scale, either way."
+TURN = math.radians(5)
+"Largest turn, either way."
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """The pictures of some units of one call, and what the units give for them."""
+
+    pixels: torch.Tensor
+    "(n c h w) float32 in [0, 1], on the CPU."
+    highest: FloatArray
+    "(n,) largest activation over all positions."
+    mean: FloatArray
+    "(n,) mean activation over all positions, which was made as large as possible."
+    rose: tuple[bool, ...]
+    "Whether that mean ended higher than it began; where it did not, the picture shows nothing."
+
+
+def painted(
+    probe: Probe,
+    call: Call | None,
+    units: Sequence[int],
+    channels: int,
+    size: Size,
+    normalise: Normalise,
+    seed: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Painted:
+    """Pictures that make the mean activation of units as large as gradient ascent can [olah2017].
+
+    Each is a sum of waves (see `fourier_image`) that is moved, scaled and turned a little at
+    random before every step, so that what is in it holds for more than one arrangement of pixels.
+    In the first steps gradients pass through ReLUs that are off, where otherwise none would pass.
+
+    Args:
+        probe: of the network.
+        call: whose units; None for the scores of the network.
+        units: one picture for each, all at once.
+        channels: of a picture.
+        size: (height, width) of a picture.
+        normalise: pixels in [0, 1] to what the network takes, (n c h w) both.
+        seed: of the noise at the start and of the changes before each step.
+        progress: told of the steps done.
+
+    Raises:
+        ModelError: if no gradient can be taken through the network.
+        ResourceError: if the memory is too small for all of them at once.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    waves = random_waves(len(units), channels, size, generator)
+    with probe.lent(waves) as (module, moved), torch.inference_mode(False), torch.enable_grad():
+        reader = _Reader(module, call, units, moved.dtype, normalise)
+        # A copy that is no inference tensor, of which gradients can be taken.
+        leaf = waves.to(moved.device, copy=True).requires_grad_()
+        with torch.no_grad():
+            first = reader(pixels_of(leaf, size)).mean(dim=1)
+        adam = torch.optim.Adam([leaf], lr=RATE, maximize=True)
+        for step in range(STEPS):
+            picture = varied(pixels_of(leaf, size), generator)
+            activations = reader(picture, is_reviving=step < REVIVED)
+            leaf.grad = _slope(activations.mean(dim=1).sum(), leaf)
+            adam.step()
+            progress(step + 1)
+        with torch.no_grad():
+            pictures = pixels_of(leaf, size)
+            final = reader(pictures)
+        mean = final.mean(dim=1)
+        return Painted(
+            pixels=pictures.cpu(),
+            highest=final.amax(dim=1).double().cpu().numpy(),
+            mean=mean.double().cpu().numpy(),
+            rose=tuple(bool(one) for one in mean > first),
+        )
+
+
+def _slope(objective: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
+    try:
+        (slope,) = torch.autograd.grad(objective, leaf)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ModelError(f"No gradient can be taken through this network: {said}.") from error
+    return slope
+
+
+def positions(
+    probe: Probe, call: Call, channels: int, size: Size, normalise: Normalise
+) -> int:
+    """Positions of the map that a call gives for a picture of another size; 0 where it gives none."""
+    with probe.lent(torch.full((1, channels, *size), 0.5)) as (module, grey):
+        try:
+            return _Reader(module, call, (0,), grey.dtype, normalise)(grey.float()).shape[1]
+        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+            if is_out_of_memory(error):
+                raise
+            return 0
+
+
+def varied(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each picture (n c h w) moved, scaled, turned and moved again at random; grey comes in."""
+    n, _, height, width = pictures.shape
+    longer = max(height, width)
+
+    def drawn(most: float, *shape: int) -> torch.Tensor:
+        return most * (2 * torch.rand(n, *shape, generator=generator) - 1)
+
+    return transformed(
+        pictures,
+        move=drawn(JITTER * longer, 2),
+        scale=1 + drawn(ZOOM),
+        turn=drawn(TURN),
+        again=drawn(AGAIN * longer, 2),
+    )
+
+
+def transformed(
+    pictures: torch.Tensor,
+    move: torch.Tensor,
+    scale: torch.Tensor,
+    turn: torch.Tensor,
+    again: torch.Tensor,
+) -> torch.Tensor:
+    """Pictures (n c h w) in [0, 1] after four changes in one resampling; grey comes in from outside.
+
+    Args:
+        pictures: in [0, 1].
+        move: (n 2), down and across, in pixels.
+        scale: (n,), above 1 enlarges.
+        turn: (n,), in radians, clockwise.
+        again: (n 2), the second move, in pixels.
+    """
+    n, _, height, width = pictures.shape
+    half = torch.tensor([width / 2, height / 2])
+    cosine, sine = turn.cos(), turn.sin()
+    # Where a pixel comes from: the four changes undone, the last one first, in (across, down).
+    back = torch.stack([cosine, sine, -sine, cosine], dim=1).view(n, 2, 2) / scale.view(n, 1, 1)
+    shift = -(back @ again.flip(1)[:, :, None])[:, :, 0] - move.flip(1)
+    # In the coordinates of `grid_sample` an edge of the picture is at 1, on both axes.
+    theta = torch.cat([back * half / half[:, None], (shift / half)[:, :, None]], dim=2)
+    grid = F.affine_grid(theta.to(pictures), list(pictures.shape), align_corners=False)
+    return F.grid_sample(pictures - 0.5, grid, align_corners=False) + 0.5
+
+
+class _Reached(Exception):  # noqa: N818 - no error: it ends the forward pass where it is done.
+    """The call that is read has been reached."""
+
+
+class _Reader(Observer):
+    """Runs pictures up to a call, and gives the activations of one unit for each."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        call: Call | None,
+        units: Sequence[int],
+        dtype: torch.dtype,
+        normalise: Normalise,
+    ) -> None:
+        self._module = module
+        self._call = call
+        self._units = list(units)
+        self._dtype = dtype
+        self._normalise = normalise
+        self._activations: torch.Tensor | None = None
+
+    def __call__(self, pictures: torch.Tensor, is_reviving: bool = False) -> torch.Tensor:
+        """Activations (n positions) float32 of unit i for picture i, of (n c h w) in [0, 1]."""
+        self._activations = None
+        images = self._normalise(pictures).to(self._dtype)
+        # Inside of the watch, for which a ReLU that is reached is done only with its own rule.
+        with Reviving() if is_reviving else nullcontext(), Watch(self._module, self):
+            try:
+                output = self._module(images.clone())
+            except _Reached:
+                pass
+        if self._call is None:
+            self._activations = self._of_each(scores_in(output, len(pictures)))
+        assert self._activations is not None
+        return self._activations
+
+    def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
+        """Takes the activations of the call and ends the forward pass."""
+        call = self._call
+        if call is None or key != call.key:
+            return
+        arranged = Arrangement(
+            call.output_shape, call.batch_axis, call.channel_axis, call.spatial_axes
+        )
+        per_image = by_image(output, arranged, len(self._units))
+        self._activations = self._of_each(per_image.movedim(1 + (call.channel_axis or 0), 1))
+        raise _Reached
+
+    def _of_each(self, values: torch.Tensor) -> torch.Tensor:
+        """Unit i of image i of (n units ...), flat."""
+        places = torch.arange(len(self._units))
+        return values[places, self._units].reshape(len(self._units), -1).float()
