@@ -9,6 +9,7 @@ from reportgen.analyses import (
     kernels,
     occlusion,
     overview,
+    trust,
     weights,
 )
 
@@ -21,5 +22,6 @@ ANALYSES = (
     answers.ANALYSIS,
     occlusion.ANALYSIS,
     gradcam.ANALYSIS,
+    trust.ANALYSIS,
     dead_filters.ANALYSIS,
 )

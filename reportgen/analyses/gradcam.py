@@ -1,76 +1,32 @@
 """Where in an image the evidence for a class lies: class activation maps, layer by layer."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 
-from reportgen.analyses.answers import image_link, seen_photo
+from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.cams import as_maps, grad_cam, hires_cam, layer_cam, rank_correlation
-from reportgen.analyses.findings import few
+from reportgen.analyses.gradcam_findings import (
+    NO_EVIDENCE,
+    RULES,
+    Explained,
+    Map,
+    cam_findings,
+)
+from reportgen.analyses.methods import MapOf, Method
 from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.stages import Stage, stages_of
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, runner_up, target_index, target_of
 from reportgen.figures.placing import smooth, window_means
+from reportgen.probe.probe import Probe
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
-from reportgen.report.records import Fact, Finding, Image, Panel, Prediction, Rule
+from reportgen.report.records import Fact, Image, Panel
 
-NO_EVIDENCE = 0.01
-"Positive values that add up to less, in units of the score, are no evidence."
 PALE = 10 * NO_EVIDENCE
 "The colours of a map without evidence reach no lower than this, so that it looks empty."
-DISAGREE = -0.2
-"A rank correlation with the occlusion map below this is said aloud."
-
-RULES = (
-    Rule(
-        "gradcam-no-evidence",
-        "Info: at the last layer with maps, the positive values of Grad-CAM for the explained "
-        "class add up to less than 0.01 in the score.",
-    ),
-    Rule(
-        "gradcam-occlusion-disagree",
-        "Warning: Grad-CAM and the occlusion map both show evidence, and Spearman's rank "
-        "correlation between them is below -0.2.",
-    ),
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Map:
-    """One map of an image."""
-
-    name: str
-    method: str
-    label: str
-    "Of the class whose score it explains."
-    stage: Stage
-    values: FloatArray
-    "(rows columns) float32, before the last ReLU."
-
-    @property
-    def positive(self) -> float:
-        """Sum of the positive values, in units of the score."""
-        return float(np.maximum(self.values, 0).sum(dtype=np.float64))
-
-    @property
-    def has_evidence(self) -> bool:
-        """Whether the positive values are worth a look."""
-        return self.positive >= NO_EVIDENCE
-
-
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """One image with its maps, that of the explained class at the last layer first."""
-
-    image: Image
-    target: Target
-    rival: Prediction | None
-    maps: tuple[Map, ...]
-    agreement: float | None
-    "Rank correlation with the occlusion map; None where one of the two shows nothing."
 
 
 def run(study: Study) -> Outcome:
@@ -95,7 +51,7 @@ def run(study: Study) -> Outcome:
             panels[image.slug] = Panel({**_named(target), "problem": problem})
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, _findings(seen))
+    return Outcome(panels, cam_findings(seen))
 
 
 def _named(target: Target) -> dict[str, Fact]:
@@ -225,35 +181,27 @@ def _block(made: Map, photo: Photo, score: str, least: float) -> Heatmap:
     )
 
 
-def _findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
-    kinds = (_without_evidence(seen), _disagreeing(seen))
-    return tuple(
-        finding for kind in kinds for finding in few(tuple(kind), "image", "images/index.html")
-    )
+def _map_of(method: str) -> MapOf:
+    """The map of the explained class at the last layer with maps, before its last ReLU."""
+
+    def map_of(study: Study, probe: Probe, image: torch.Tensor, target: int) -> FloatArray | None:
+        prepared = study.images.preprocessing
+        size = (prepared.height, prepared.width)
+        stages = stages_of(study.evidence.calls, study.evidence.classes, size).found
+        slopes = probe.slopes(image, [stages[-1].spot], [target]) if stages else {}
+        if not slopes:
+            return None
+        found, last = slopes[stages[-1].spot], stages[-1]
+        values = _METHODS[method](as_maps(found.values, last), as_maps(found.gradients[0], last))
+        return smooth(values, last.middles, size)
+
+    return map_of
 
 
-def _without_evidence(seen: Sequence[Explained]) -> Iterator[Finding]:
-    for explained in seen:
-        first = explained.maps[0]
-        if not first.has_evidence:
-            text = f"{explained.image.path}: Grad-CAM at {first.stage.call.key} shows no positive "
-            text += f"evidence for {first.label}."
-            yield Finding("info", "gradcam-no-evidence", text, _link(explained))
-
-
-def _disagreeing(seen: Sequence[Explained]) -> Iterator[Finding]:
-    known = [(made.agreement, made) for made in seen if made.agreement is not None]
-    for agreement, explained in sorted(known, key=lambda pair: pair[0]):
-        if agreement < DISAGREE:
-            text = f"{explained.image.path}: for {explained.target.label}, Grad-CAM and the "
-            text += f"occlusion map disagree (rank correlation {agreement:.2f}); trust neither "
-            text += "without a closer look."
-            yield Finding("warning", "gradcam-occlusion-disagree", text, _link(explained))
-
-
-def _link(explained: Explained) -> str:
-    return image_link(explained.image, "gradcam")
-
+METHODS = tuple(
+    Method(method.lower().replace("-", ""), method, "gradcam", _map_of(method), passes=3)
+    for method in _METHODS
+)
 
 ANALYSIS = Analysis(
     name="gradcam",
