@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from reportgen.analyses.agreement import occlusion_correlation
 from reportgen.analyses.answers import seen_photo
@@ -15,12 +16,15 @@ from reportgen.analyses.gradcam_findings import (
     Map,
     gradcam_findings,
 )
+from reportgen.analyses.methods import MapOf, Method
 from reportgen.analyses.occlusion_findings import place_of
-from reportgen.analyses.stages import Stage, stage_named, stages_until
+from reportgen.analyses.stages import Stage, Stages, stage_named, stages_until
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, runner_up, target_index, target_of
 from reportgen.analyses.token_stages import stages_in
 from reportgen.figures.placing import smooth
+from reportgen.probe.probe import Probe
+from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
 from reportgen.report.records import Fact, Image, Panel
 
@@ -33,11 +37,9 @@ def run(study: Study) -> Outcome:
     prepared = study.images.preprocessing
     size = (prepared.height, prepared.width)
     chosen = target_index(study.options.target, study.labels)
-    stages = stages_in(study)
-    heads = heads_of(study, stages)
-    if study.options.cam_layer:
-        calls = study.evidence.calls
-        stages = stages_until(stages, stage_named(calls, study.options.cam_layer, size), calls)
+    found = stages_in(study)
+    heads = heads_of(study, found)
+    stages = _asked_for(study, found)
     pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
     panels, seen = {}, []
     for done, index in enumerate(pictured, 1):
@@ -61,6 +63,15 @@ def run(study: Study) -> Outcome:
         if study.progress is not None:
             study.progress(done, len(pictured))
     return Outcome(panels, gradcam_findings(seen))
+
+
+def _asked_for(study: Study, stages: Stages) -> Stages:
+    """The stages up to the layer that `--cam-layer` names, which then is the last."""
+    if not study.options.cam_layer:
+        return stages
+    prepared, calls = study.images.preprocessing, study.evidence.calls
+    size = (prepared.height, prepared.width)
+    return stages_until(stages, stage_named(calls, study.options.cam_layer, size), calls)
 
 
 def _named(target: Target) -> dict[str, Fact]:
@@ -202,6 +213,27 @@ def _block(made: Map, photo: Photo, score: str, least: float) -> Heatmap:
         for_print=made.name == "gradcam",
     )
 
+
+def _map_of(method: str) -> MapOf:
+    """The map of the explained class at the last layer with maps, before its last ReLU."""
+
+    def map_of(study: Study, probe: Probe, image: torch.Tensor, target: int) -> FloatArray | None:
+        prepared = study.images.preprocessing
+        stages = _asked_for(study, stages_in(study)).found
+        slopes = probe.slopes(image, [stages[-1].spot], [target]) if stages else {}
+        if not slopes:
+            return None
+        found, last = slopes[stages[-1].spot], stages[-1]
+        values = _METHODS[method](as_maps(found.values, last), as_maps(found.gradients[0], last))
+        return smooth(values, last.middles, (prepared.height, prepared.width))
+
+    return map_of
+
+
+METHODS = tuple(
+    Method(method.lower().replace("-", ""), method, "gradcam", _map_of(method), passes=3)
+    for method in _METHODS
+)
 
 ANALYSIS = Analysis(
     name="gradcam",

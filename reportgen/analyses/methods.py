@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 
 from reportgen.analyses.study import Study
+from reportgen.options import Fill
 from reportgen.probe.probe import Probe
 from reportgen.report.arrays import FloatArray
 
@@ -32,3 +33,8 @@ class Method:
     map_of: MapOf
     passes: int
     "About how many forward passes of one image a map costs, a backward pass counted as two."
+    shown: Callable[[Study, int], FloatArray | None] | None = None
+    """From a study and the index of an image to the map that its page shows, (height width), where
+    the section made it before: finer than that of `map_of`, or spared to be made again."""
+    filled: Callable[[Study, Probe, torch.Tensor, int, Fill], FloatArray | None] | None = None
+    "`map_of` with a fill, of a method that hides parts of the image."

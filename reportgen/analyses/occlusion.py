@@ -1,8 +1,10 @@
 """Which parts of an image the answer needs: each is hidden in turn, and the loss is measured."""
 
 import numpy as np
+import torch
 
 from reportgen.analyses.answers import seen_photo
+from reportgen.analyses.methods import Method
 from reportgen.analyses.occlusion_findings import (
     NO_EFFECT,
     RULES,
@@ -12,8 +14,11 @@ from reportgen.analyses.occlusion_findings import (
 )
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, target_index, target_of
-from reportgen.options import Options
+from reportgen.figures.placing import covers
+from reportgen.load.preprocessing import denormalise
+from reportgen.options import Fill, Options
 from reportgen.probe.occlusion import OcclusionResult, fill_image, occlusion, positions
+from reportgen.probe.probe import Probe
 from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo
 from reportgen.report.records import Fact, Image, Panel
@@ -164,6 +169,64 @@ def _caption(
         f"{clean:.3g}. Outlined: another class wins."
     )
 
+
+def shown_map(study: Study, index: int) -> FloatArray | None:
+    """The drops in probability that the page of an image shows, as `over_pixels`."""
+    occlusion = study.earlier.get("occlusion", Outcome()).panels.get(
+        study.image_records[index].slug
+    )
+    block = occlusion.blocks["probability"] if occlusion else None
+    if not isinstance(block, Heatmap):
+        return None
+    prepared = study.images.preprocessing
+    return over_pixels(block.values, (prepared.height, prepared.width), block.window, block.stride)
+
+
+def coarse_map(
+    study: Study, probe: Probe, image: torch.Tensor, target: int, fill: Fill | None = None
+) -> FloatArray:
+    """Drops in probability for windows of a sixth of the shorter side that stand side by side.
+
+    Args:
+        study: whose preprocessing and fill are used.
+        probe: of its network, or of one like it.
+        image: normalised (c h w).
+        target: index of the class.
+        fill: of the windows; that of the study where it is None.
+
+    Returns:
+        (height width)
+    """
+    prepared = study.images.preprocessing
+    pixels = denormalise(image, prepared)
+    side = -(-min(prepared.height, prepared.width) // 6)
+    filling = fill_image(pixels, fill or study.options.occlusion_fill, prepared.mean)
+    window = (side, side)
+    result = occlusion(probe, pixels, study.images.normalise, filling, window, window, target)
+    return over_pixels(result.probability_drop, (prepared.height, prepared.width), window, window)
+
+
+def over_pixels(
+    drops: FloatArray, size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
+) -> FloatArray:
+    """(height width): for each pixel the mean of the windows that cover it, as it is drawn."""
+    down, across = (covers(size[i], drops.shape[i], window[i], stride[i]) for i in (0, 1))
+    counts = down.sum(1)[:, None] * across.sum(1)[None, :]
+    means: FloatArray = down @ drops.astype(np.float64) @ across.T / counts
+    return means
+
+
+METHODS = (
+    Method(
+        "occlusion",
+        "Occlusion",
+        "occlusion",
+        coarse_map,
+        passes=36,
+        shown=shown_map,
+        filled=coarse_map,
+    ),
+)
 
 ANALYSIS = Analysis(
     name="occlusion",

@@ -131,9 +131,7 @@ def _size(study: Study, call: Call | None) -> Size:
     if call is None or max(full) <= LONGEST:
         return full
     height, width = (max(1, round(side * LONGEST / max(full))) for side in full)
-    found = positions(
-        study.probe, call, prepared.channels, (height, width), study.images.normalise
-    )
+    found = positions(study.probe, call, prepared.channels, (height, width), study.images.normalise)
     return (height, width) if found > 1 or found == _positions(call) else full
 
 

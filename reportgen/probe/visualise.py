@@ -1,8 +1,8 @@
 """Paints pictures that excite units of a network as much as it can: feature visualisation."""
 
 import math
-from contextlib import nullcontext
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,10 +12,10 @@ from torch import nn
 
 from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
-from reportgen.probe.collector import by_image
 from reportgen.probe.evidence import Call, CallKey
 from reportgen.probe.fourier_image import pixels_of, random_waves
 from reportgen.probe.layout import Arrangement
+from reportgen.probe.maps import by_image
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.reviving import Reviving
@@ -122,9 +122,7 @@ def _slope(objective: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
     return slope
 
 
-def positions(
-    probe: Probe, call: Call, channels: int, size: Size, normalise: Normalise
-) -> int:
+def positions(probe: Probe, call: Call, channels: int, size: Size, normalise: Normalise) -> int:
     """Positions of the map that a call gives for a picture of another size; 0 where it gives none."""
     with probe.lent(torch.full((1, channels, *size), 0.5)) as (module, grey):
         try:
@@ -180,7 +178,7 @@ def transformed(
     return F.grid_sample(pictures - 0.5, grid, align_corners=False) + 0.5
 
 
-class _Reached(Exception):  # noqa: N818 - no error: it ends the forward pass where it is done.
+class _Reached(Exception):
     """The call that is read has been reached."""
 
 

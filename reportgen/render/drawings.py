@@ -1,12 +1,13 @@
 """Asks `figures` for the drawings of a page and for the files that stand beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
 from reportgen.figures.colormaps import COLORMAPS
+from reportgen.figures.fading import fading_svg
 from reportgen.figures.files import FORMATS, figure_files, figure_path, has_score
 from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
 from reportgen.figures.svg import curves_svg, histogram_svg
@@ -48,6 +49,22 @@ def histogram(block: Histogram, title: str) -> Markup:
 def curves(block: Curves, names: tuple[str, ...]) -> tuple[Markup, ...]:
     """One plot a curve. `names` are the titles of the layers."""
     return tuple(Markup(drawing) for drawing in curves_svg(block, names=names))
+
+
+def fadings(arrays: Mapping[str, Array], at: int, words: str) -> tuple[Markup, ...]:
+    """Deletion and insertion curves of the method `at`; all methods share one scale.
+
+    Args:
+        arrays: (methods steps+1) by the name of the curve.
+        at: place of the method.
+        words: what it is called.
+    """
+    pairs = {name: (arrays[name], arrays[f"random_{name}"]) for name in ("deletion", "insertion")}
+    highest = max(float(values.max()) for pair in pairs.values() for values in pair)
+    return tuple(
+        Markup(fading_svg(name.title(), own[at].tolist(), random[at].tolist(), highest, words))
+        for name, (own, random) in pairs.items()
+    )
 
 
 def spark(parameter: Parameter) -> Markup:

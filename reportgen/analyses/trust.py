@@ -1,0 +1,191 @@
+"""Puts every attribution method to the same tests, on this network and these images."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from reportgen.analyses import attention, gradcam, gradients, occlusion
+from reportgen.analyses.faithfulness import RANDOM_MAPS, STEPS, Faded, faded
+from reportgen.analyses.methods import Method
+from reportgen.analyses.sanity import (
+    FILLS,
+    Level,
+    Subject,
+    fill_agreement,
+    finite,
+    levels_of,
+    likeness,
+    map_or_none,
+)
+from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.targets import target_index, target_of
+from reportgen.analyses.trust_verdicts import RULES, UNCHANGED, Trial, trust_findings
+from reportgen.report.arrays import FloatArray
+from reportgen.report.blocks import Cell, Column, Link, Table
+from reportgen.report.records import Fact, Panel
+
+METHODS: tuple[Method, ...] = (
+    *occlusion.METHODS,
+    *gradcam.METHODS,
+    *gradients.METHODS,
+    *attention.METHODS,
+)
+
+IMAGES = 6
+"Whose pixels are taken away and put back; the first ones with a page and a finite answer."
+FORGOTTEN = 2
+"Of these, images whose maps are made again by networks that forgot: a map may cost 100 passes."
+CURVES = ("deletion", "random_deletion", "insertion", "random_insertion")
+
+
+def run(study: Study) -> Outcome:
+    """One panel for all methods whose maps the report shows; for all where it shows none."""
+    methods = [method for method in METHODS if method.section in study.earlier] or list(METHODS)
+    chosen = target_index(study.options.target, study.labels)
+    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    targets = {i: target_of(study.image_records[i], chosen, study.labels) for i in pictured}
+    indices = pictured[:IMAGES]
+    levels = levels_of(study)
+    done = 0
+
+    def told() -> None:
+        nonlocal done
+        done += 1
+        if study.progress is not None:
+            study.progress(done, len(indices) + len(levels))
+
+    with study.probe.borrow():
+        subjects = [_subject(study, methods, i, targets[i].index) for i in indices[:FORGOTTEN]]
+        curves: dict[str, list[Faded]] = {method.name: [] for method in methods}
+        for place, index in enumerate(indices):
+            target = targets[index].index
+            known = subjects[place].maps if place < len(subjects) else {}
+            drawn = {m.name: _drawn(study, m, index, target, known) for m in methods}
+            maps = {name: values for name, values in drawn.items() if values is not None}
+            for name, found in faded(study, index, target, maps).items() if maps else ():
+                curves[name].append(found)
+            told()
+    tested = [method for method in methods if curves[method.name]]
+    signed, absolute = likeness(study, tested, levels, subjects, told)
+    trials = [
+        Trial(
+            method,
+            tuple(curves[method.name]),
+            signed[number],
+            absolute[number],
+            fill_agreement(study, method, subjects),
+        )
+        for number, method in enumerate(tested)
+    ]
+    trials.sort(key=lambda trial: -trial.advantage)
+    without = tuple(method.title for method in methods if method not in tested)
+    return Outcome({"": _panel(trials, levels, without)}, trust_findings(trials))
+
+
+def _subject(study: Study, methods: Sequence[Method], index: int, target: int) -> Subject:
+    image = study.images.normalise(study.images.pixels(index))
+    made = {m.name: map_or_none(m, study, study.probe, image, target) for m in methods}
+    return Subject(image, target, {name: map_ for name, map_ in made.items() if map_ is not None})
+
+
+def _drawn(
+    study: Study, method: Method, index: int, target: int, known: Mapping[str, FloatArray]
+) -> FloatArray | None:
+    """The map (height width) as the page of the image draws it, before anything is cut off."""
+    shown = finite(method.shown(study, index)) if method.shown is not None else None
+    if shown is not None or method.name in known:
+        return known[method.name] if shown is None else shown
+    image = study.images.normalise(study.images.pixels(index))
+    return map_or_none(method, study, study.probe, image, target)
+
+
+def _panel(trials: Sequence[Trial], levels: Sequence[Level], without: tuple[str, ...]) -> Panel:
+    facts: dict[str, Fact] = {
+        "methods": tuple(trial.method.name for trial in trials),
+        "titles": tuple(trial.method.title for trial in trials),
+        "without": without,
+        "verdicts": tuple(trial.verdict for trial in trials),
+        "kinds": tuple(trial.kind for trial in trials),
+        "badges": tuple(trial.badge for trial in trials),
+        "images": tuple(len(trial.faded) for trial in trials),
+        "advantage": tuple(trial.advantage for trial in trials),
+        "low": tuple(trial.interval[0] if trial.interval else math.nan for trial in trials),
+        "high": tuple(trial.interval[1] if trial.interval else math.nan for trial in trials),
+        "unlearned": tuple(trial.unlearned for trial in trials),
+        "fill_agreement": tuple(
+            math.nan if trial.fill_agreement is None else trial.fill_agreement for trial in trials
+        ),
+        "steps": STEPS,
+        "random_maps": RANDOM_MAPS,
+        "forgotten_images": FORGOTTEN,
+        "threshold": UNCHANGED,
+        "levels": tuple(level.name for level in levels),
+        "first_forgotten": tuple(level.paths[0] for level in levels),
+        "fills": FILLS,
+    }
+    arrays = {name: np.array([trial.curves(name) for trial in trials]) for name in CURVES}
+    arrays["likeness"] = np.array([trial.likeness for trial in trials])
+    arrays["absolute_likeness"] = np.array([trial.absolute_likeness for trial in trials])
+    return Panel(facts, arrays, {"methods": _table(trials, levels)})
+
+
+def _table(trials: Sequence[Trial], levels: Sequence[Level]) -> Table:
+    columns = (
+        Column("method"),
+        Column("verdict"),
+        Column("advantage", hint="Insertion minus deletion area, less that of random maps."),
+        Column("from", hint="Lower end of the 95 % interval of the advantage."),
+        Column("to", hint="Upper end of the 95 % interval of the advantage."),
+        Column("deletion", hint="Area under the curve as pixels are taken away; low is good."),
+        Column("random", hint="The same for random maps."),
+        Column("insertion", hint="Area under the curve as pixels are put back; high is good."),
+        Column("random", hint="The same for random maps."),
+        *(
+            Column(level.name, hint=f"Rank correlation once forgotten from {level.paths[0]} on.")
+            for level in levels
+        ),
+        Column("absolute", hint="The same at the last level, of absolute values."),
+        Column("fills", hint=f"Mean rank correlation among {', '.join(FILLS)} fill."),
+        Column("images"),
+    )
+    caption = "Methods by their advantage over random maps, then what is left of their maps when "
+    caption += "weights are forgotten (rank correlation)."
+    return Table(caption, columns, tuple(_row(trial) for trial in trials))
+
+
+def _row(trial: Trial) -> tuple[Cell, ...]:
+    found = trial.interval or (None, None)
+    last = trial.absolute_likeness[-1:]
+    numbers = (
+        trial.advantage,
+        *found,
+        *(trial.area(name) for name in CURVES),
+        *trial.likeness,
+        *(last if len(last) else (None,)),
+        trial.fill_agreement,
+    )
+    name = Link(trial.method.title, f"trust.html#{trial.method.name}")
+    return (name, trial.verdict, *(_rounded(value) for value in numbers), len(trial.faded))
+
+
+def _rounded(value: float | None) -> float | None:
+    """Three decimals, which is more than these samples carry."""
+    return None if value is None or not math.isfinite(value) else round(float(value), 3)
+
+
+ANALYSIS = Analysis(
+    name="trust",
+    title="Trust",
+    place="page",
+    run=run,
+    rules=RULES,
+    references=(
+        "Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box "
+        "Models. BMVC, 2018.",
+        "Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim: Sanity Checks for Saliency Maps. "
+        "NeurIPS, 2018.",
+        "Hooker, Erhan, Kindermans, Kim: A Benchmark for Interpretability Methods in Deep Neural "
+        "Networks. NeurIPS, 2019.",
+    ),
+)
