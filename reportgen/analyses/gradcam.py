@@ -12,7 +12,7 @@ from reportgen.analyses.gradcam_findings import (
     RULES,
     Explained,
     Map,
-    gradcam_findings,
+    cam_findings,
 )
 from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.stages import Stage, stage_named, stages_of, stages_until
@@ -58,7 +58,7 @@ def run(study: Study) -> Outcome:
             panels[image.slug] = Panel({**_named(target), "problem": problem})
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, gradcam_findings(seen))
+    return Outcome(panels, cam_findings(seen))
 
 
 def _named(target: Target) -> dict[str, Fact]:
