@@ -14,7 +14,7 @@ from reportgen.analyses.gradcam_findings import (
     RULES,
     Explained,
     Map,
-    gradcam_findings,
+    cam_findings,
 )
 from reportgen.analyses.methods import MapOf, Method
 from reportgen.analyses.occlusion_findings import place_of
@@ -62,7 +62,7 @@ def run(study: Study) -> Outcome:
             panels[image.slug] = Panel({**_named(target), "problem": problem})
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, gradcam_findings(seen))
+    return Outcome(panels, cam_findings(seen))
 
 
 def _asked_for(study: Study, stages: Stages) -> Stages:

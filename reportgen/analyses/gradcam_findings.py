@@ -1,4 +1,4 @@
-"""The class activation maps of one image, and what a reader should be told of them."""
+"""Findings about class activation maps, and what they are found in."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class Explained:
     "Rank correlation with the occlusion map; None where one of the two shows nothing."
 
 
-def gradcam_findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
+def cam_findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
     """All that the rules above find, in their order."""
     kinds = (_without_evidence(seen), _disagreeing(seen))
     return tuple(

@@ -97,43 +97,6 @@ def _cuts_with_maps(
                 yield i, Stage(spot, call, grid, _middles(seen, grid, size))
 
 
-def stage_named(calls: Sequence[Call], name: str, size: tuple[int, int]) -> Stage:
-    """The output of the call of this name (`relu`, `relu#2`) as a stage.
-
-    Args:
-        calls: in the order of execution.
-        name: of the call.
-        size: of the image, in pixels.
-
-    Raises:
-        OptionError: if there is no such call, or it gives no maps.
-    """
-    grids = {call.key: grid for call in calls if (grid := _grid(call)) is not None}
-    named = [call for call in calls if name in (str(call.key), f"{call.key.path}#{call.key.call}")]
-    if not grids:
-        why = "no layer of this network gives feature maps with height and width."
-    elif not named:
-        within = [key for key in grids if key.path.startswith(f"{name}.")]
-        block = f"it holds other layers; name one of them, such as {within[-1]}." if within else ""
-        why = block or no_such_layer(list(grids), name)
-    elif named[0].key not in grids:
-        first, last = next(iter(grids)), next(reversed(grids))
-        why = "it gives no feature maps with height and width. "
-        why += f"The first layer that does is {first}, the last {last}."
-    else:
-        (call,) = named
-        grid = grids[call.key]
-        return Stage(Spot(call.key), call, grid, _middles(call.receptive_field, grid, size))
-    raise OptionError(f"--cam-layer {name}: {why}")
-
-
-def stages_until(stages: Stages, last: Stage, calls: Sequence[Call]) -> Stages:
-    """A chosen stage in place of the last, behind those that are executed before it."""
-    place = {call.key: i for i, call in enumerate(calls)}
-    before = [s for s in stages.found if place[s.call.key] < place[last.call.key]]
-    return Stages((*before, last)[-MOST:])
-
-
 def _on_the_way(calls: Sequence[Call], classes: int) -> dict[int, list[int]]:
     """Places of the calls between the image and the score, each with the places that it reads."""
     place = {call.key: i for i, call in enumerate(calls)}
@@ -251,3 +214,40 @@ def _middles(
         ends.append((first, last))
     (top, bottom), (left, right) = ends
     return (top, left), (bottom, right)
+
+
+def stage_named(calls: Sequence[Call], name: str, size: tuple[int, int]) -> Stage:
+    """The output of the call of this name (`relu`, `relu#2`) as a stage.
+
+    Args:
+        calls: in the order of execution.
+        name: of the call.
+        size: of the image, in pixels.
+
+    Raises:
+        OptionError: if there is no such call, or it gives no maps.
+    """
+    grids = {call.key: grid for call in calls if (grid := _grid(call)) is not None}
+    named = [call for call in calls if name in (str(call.key), f"{call.key.path}#{call.key.call}")]
+    if not grids:
+        why = "no layer of this network gives feature maps with height and width."
+    elif not named:
+        within = [key for key in grids if key.path.startswith(f"{name}.")]
+        block = f"it holds other layers; name one of them, such as {within[-1]}." if within else ""
+        why = block or no_such_layer(list(grids), name)
+    elif named[0].key not in grids:
+        first, last = next(iter(grids)), next(reversed(grids))
+        why = "it gives no feature maps with height and width. "
+        why += f"The first layer that does is {first}, the last {last}."
+    else:
+        (call,) = named
+        grid = grids[call.key]
+        return Stage(Spot(call.key), call, grid, _middles(call.receptive_field, grid, size))
+    raise OptionError(f"--cam-layer {name}: {why}")
+
+
+def stages_until(stages: Stages, last: Stage, calls: Sequence[Call]) -> Stages:
+    """A chosen stage in place of the last, behind those that are executed before it."""
+    place = {call.key: i for i, call in enumerate(calls)}
+    before = [s for s in stages.found if place[s.call.key] < place[last.call.key]]
+    return Stages((*before, last)[-MOST:])
