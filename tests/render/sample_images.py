@@ -100,6 +100,34 @@ def gradcam(seen: Photo, is_made: bool) -> Panel:
     return Panel(facts, arrays, blocks)
 
 
+def gradients(seen: Photo, is_made: bool) -> Panel:
+    named = {"target": 3, "label": f"tabby {HOSTILE}", "target_source": "true class"}
+    if not is_made:
+        return Panel(named | {"problem": f"No gradient reaches the image {HOSTILE}."})
+    maps = ("gradient", "smoothgrad", "integrated_gradients")
+    facts = named | {
+        "problem": "",
+        "score": "logit",
+        "maps": maps,
+        "low": (0.0, 0.0, -1.03),
+        "high": (0.4, 0.06, 0.96),
+        "limit": (0.14, 0.02, 0.24),
+        "missing": ("Guided backpropagation",),
+        "reasons": (f"act is SiLU {HOSTILE}.",),
+        "samples": 16,
+        "noise": 0.15,
+        "sigma": 0.54,
+        "steps": 32,
+        "image_score": 9.25,
+        "baseline_score": 1.25,
+        "attributed": 7.5,
+        "gap": -0.5,
+        "relative_gap": 0.0625,
+        "occlusion_correlation": 0.43,
+    }
+    return Panel(facts, {}, dict.fromkeys(maps, seen))
+
+
 def images() -> tuple[Image, ...]:
     made = []
     for number, (slug, path) in enumerate(IMAGES):
@@ -148,6 +176,7 @@ def images() -> tuple[Image, ...]:
                     ),
                     "occlusion": occlusion(seen, is_evident=number == 0),
                     "gradcam": gradcam(seen, is_made=number == 0),
+                    "gradients": gradients(seen, is_made=number == 0),
                 },
             )
         )

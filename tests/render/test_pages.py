@@ -43,6 +43,14 @@ def test_class_activation_maps_say_what_they_are(html, site):
     assert "figures/chelsea-gradcam-rival.pdf" not in site
 
 
+def test_gradients_say_what_they_add_up_to_and_what_is_missing(html):
+    made, missing = html["images/chelsea.html"], html["images/night-sky.html"]
+    assert "add up to 7.5. The completeness gap is −0.5 (6.25 %: too much" in made
+    assert "Guided backpropagation: no map.</b> act is SiLU" in made
+    assert "Read guided backpropagation with care" not in made
+    assert "No gradient reaches the image" in missing
+
+
 def test_same_report_same_bytes(report, site):
     again = dict(pages(sample_report()))
     assert again == {path: site[path] for path in again}
