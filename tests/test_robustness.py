@@ -4,12 +4,11 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image as Picture
 from torch import nn
 
@@ -70,16 +69,16 @@ class Net(nn.Module):
         return scores
 
 
-def frozen():
-    return Net().requires_grad_(False)
+def plain():
+    return Net()
 
 
-def two_outputs():
+def named_outputs():
     return Net(outputs="dict")
 
 
 def in_place():
-    return Net("in place")
+    return Net("in place").requires_grad_(False).train()
 '''
 CODE: dict[str, Any] = {"__name__": "odd"}
 exec(SOURCE, CODE)
@@ -132,36 +131,39 @@ AS_PLAIN = {
 "What the calls of the plain network are called, the longest names first."
 
 
-def write_photos(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three coarse, seeded pictures, wider than high."""
+    folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(1)
     for index in range(3):
         noise = rng.integers(0, 255, (SIZE[0] // 4, SIZE[1] // 4, 3), dtype=np.uint8)
         large = Picture.fromarray(noise).resize((SIZE[1] * 2, SIZE[0] * 2))
         large.save(folder / f"photo{index}.png")
-
-
-@functools.cache
-def photo_folder() -> Path:
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="robust-"))
-    write_photos(folder)
     return folder
 
 
-@functools.cache
-def outcomes_of(name: str) -> tuple[Mapping[str, Outcome | str], bool]:
+Made: TypeAlias = Callable[[str], tuple[Mapping[str, Outcome | str], bool]]
+
+
+@pytest.fixture(scope="module")
+def made_for(photos: Path) -> Made:
+    """What all sections say of a network, made once."""
+    return functools.cache(lambda name: outcomes_of(name, photos))
+
+
+def outcomes_of(name: str, photos: Path) -> tuple[Mapping[str, Outcome | str], bool]:
     """What all sections say of one network, and whether it was given back as it was."""
     module = NETWORKS[name]()
     before = state_of(module)
     prepared = Preprocessing(
         *SIZE, None, "bilinear", (0.5,) * 3, (0.25,) * 3, 3, "stated by flag", False
     )
-    images = image_set((photo_folder(),), prepared)
+    images = image_set((photos,), prepared)
     probe = Probe(module, "cpu", 2)
     evidence = probe.collect(images.batches, 3, (0, 2))
     study = Study(
-        options=Options(Path("model.pth"), (photo_folder(),), visualise=1),
+        options=Options(Path("model.pth"), (photos,), visualise=1),
         loaded=LoadedModel(
             module, "model.pth", "0" * 64, "net", "flag", "state_dict", "float32", None,
             (), "", 3, None, (),
@@ -205,8 +207,10 @@ def section(request: pytest.FixtureRequest) -> Analysis:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_section_is_made_or_says_in_a_sentence_why_not(name: str, section: Analysis) -> None:
-    made, is_as_found = outcomes_of(name)
+def test_a_section_is_made_or_says_in_a_sentence_why_not(
+    name: str, section: Analysis, made_for: Made
+) -> None:
+    made, is_as_found = made_for(name)
     assert is_as_found, "weights, modes, hooks, gradients and random state"
     outcome = made[section.name]
     if isinstance(outcome, str):
@@ -219,8 +223,10 @@ def test_a_section_is_made_or_says_in_a_sentence_why_not(name: str, section: Ana
 
 
 @pytest.mark.parametrize("name", EQUAL)
-def test_networks_that_compute_the_same_have_the_same_numbers(name: str, section: Analysis) -> None:
-    expected, found = (outcomes_of(which)[0][section.name] for which in ("plain", name))
+def test_networks_that_compute_the_same_have_the_same_numbers(
+    name: str, section: Analysis, made_for: Made
+) -> None:
+    expected, found = (made_for(which)[0][section.name] for which in ("plain", name))
     assert isinstance(expected, Outcome) and isinstance(found, Outcome)
     one, other = numbers_of("plain", expected), numbers_of(name, found)
     assert one.keys() == other.keys()
@@ -228,3 +234,41 @@ def test_networks_that_compute_the_same_have_the_same_numbers(name: str, section
         np.testing.assert_array_equal(other[key], value, err_msg=str(key))
     kinds = [[finding.kind for finding in outcome.findings] for outcome in (expected, found)]
     assert kinds[0] == kinds[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network's code and its weights, once as they are in half precision, once widened."""
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "net.py").write_text(SOURCE)
+    half = {
+        key: value.half() if value.is_floating_point() else value
+        for key, value in net_with().state_dict().items()
+    }
+    wide = {key: v.float() if v.is_floating_point() else v for key, v in half.items()}
+    torch.save(half, folder / "half.pth")
+    torch.save(wide, folder / "wide.pth")
+    return folder
+
+
+def built(folder: Path, photos: Path, weights: str, factory: str) -> Any:
+    """Images, layers, findings and arrays of a report made by the whole command."""
+    out = folder / f"{weights}-{factory}"
+    words = ("build", folder / f"{weights}.pth", photos, "--arch", f"{folder}/net.py:{factory}")
+    size = ("--input-size", *SIZE, "--mean", 0.5, 0.5, 0.5, "--std", 0.25, 0.25, 0.25)
+    # Pictures made by optimisation have tests of their own, and take most of the time.
+    assert left_with(*words, *size, "-q", "--max-images", 1, "--visualise", 0, "-o", out) == 0
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert [section for section in report["sections"] if section["problem"]] == []
+    arrays = {
+        path.name: {name: array.tolist() for name, array in np.load(path).items()}
+        for path in sorted((out / "arrays").glob("*.npz"))
+    }
+    return [{key: report[key] for key in ("images", "layers", "findings")}, arrays]
+
+
+@pytest.mark.slow
+def test_the_whole_command_gives_the_same_report(folder: Path, photos: Path) -> None:
+    plain = built(folder, photos, "wide", "Net")
+    assert built(folder, photos, "half", "named_outputs") == plain
+    assert built(folder, photos, "half", "in_place") == plain
