@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 
-from reportgen.figures.svg import number
-
 WIDTH, HEIGHT = 190, 96
 "View box units of the drawing itself; one unit is one pixel where it has its own width."
 _TOP, _BELOW = 22, 38
@@ -35,14 +33,13 @@ def fading_svg(
     areas = [
         (sum(values) - (values[0] + values[-1]) / 2) / (len(values) - 1) for values in (own, random)
     ]
-    low = "low is good" if title == "Deletion" else "high is good"
+    hint = "low is good" if title == "Deletion" else "high is good"
     text = [
         (0, 12, "", title, ' font-weight="600"'),
-        (WIDTH, 12, "end", f"up to {number(highest)}", ""),
-        (0, bottom + 15, "", "0 %", ""),
-        (WIDTH / 2, bottom + 15, "middle", "of the pixels", ""),
-        (WIDTH, bottom + 15, "end", "100 %", ""),
-        (0, bottom + 32, "", f"area {number(areas[0])}, random {number(areas[1])}; {low}", ""),
+        (WIDTH, 12, "end", hint, ""),
+        (0, bottom + 15, "", "no pixel", ""),
+        (WIDTH, bottom + 15, "end", "all", ""),
+        (0, bottom + 32, "", f"area {areas[0]:.2f}, random {areas[1]:.2f}", ""),
     ]
     labels = "".join(
         f'<text x="{x:.4g}" y="{y}" fill="currentColor" font-size="12"'
@@ -50,7 +47,7 @@ def fading_svg(
         f"{escape(label)}</text>"
         for x, y, anchor, label, more in text
     )
-    named = f"{title}: {words}, area {number(areas[0])}; random maps, area {number(areas[1])}."
+    named = f"{title}: {words}, area {areas[0]:.2f}; random maps, area {areas[1]:.2f}."
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {bottom + _BELOW}" width="{WIDTH}" '
         f'height="{bottom + _BELOW}" role="img" aria-label="{escape(named)}">'

@@ -18,8 +18,9 @@ from reportgen.probe.probe import Probe
 def weighted_modules(probe: Probe, calls: Sequence[Call]) -> tuple[str, ...]:
     """Paths of the modules that own parameters, from the image to the score.
 
-    A module stands where it is last called. Parameters of the whole network, or of a module that is
-    not seen at work, stand first: what is not known to be near the score is forgotten last.
+    A module stands where it is last called, one that is never called where the block it lies in is.
+    Parameters of the whole network, and what is not seen at work at all, stand first: what is not
+    known to be near the score is forgotten last.
 
     Args:
         probe: of the network.
@@ -36,8 +37,14 @@ def weighted_modules(probe: Probe, calls: Sequence[Call]) -> tuple[str, ...]:
             for path, part in module.named_modules()
             if any(True for _ in part.parameters(recurse=False))
         ]
+
+    def place(path: str) -> int:
+        while path and path not in last:
+            path = path.rpartition(".")[0]
+        return last.get(path, -1)
+
     # A stable sort: parts of one call stay in the order in which they are listed.
-    return tuple(sorted(owners, key=lambda path: last.get(path, -1)))
+    return tuple(sorted(owners, key=place))
 
 
 def randomised(probe: Probe, paths: Collection[str], seed: int) -> Probe:
