@@ -34,18 +34,17 @@ def fading_svg(
         (sum(values) - (values[0] + values[-1]) / 2) / (len(values) - 1) for values in (own, random)
     ]
     hint = "low is good" if title == "Deletion" else "high is good"
-    text = [
-        (0, 12, "", title, ' font-weight="600"'),
-        (WIDTH, 12, "end", hint, ""),
-        (0, bottom + 15, "", "no pixel", ""),
-        (WIDTH, bottom + 15, "end", "all", ""),
-        (0, bottom + 32, "", f"area {areas[0]:.2f}, random {areas[1]:.2f}", ""),
-    ]
+    at_end = ' text-anchor="end"'
+    text = (
+        (0, 12, ' font-weight="600"', title),
+        (WIDTH, 12, at_end, hint),
+        (0, bottom + 15, "", "no pixel"),
+        (WIDTH, bottom + 15, at_end, "all"),
+        (0, bottom + 32, "", f"area {areas[0]:.2f}, random {areas[1]:.2f}"),
+    )
     labels = "".join(
-        f'<text x="{x:.4g}" y="{y}" fill="currentColor" font-size="12"'
-        f"{f' text-anchor={chr(34)}{anchor}{chr(34)}' if anchor else ''}{more}>"
-        f"{escape(label)}</text>"
-        for x, y, anchor, label, more in text
+        f'<text x="{x}" y="{y}" fill="currentColor" font-size="12"{more}>{label}</text>'
+        for x, y, more, label in text
     )
     named = f"{title}: {words}, area {areas[0]:.2f}; random maps, area {areas[1]:.2f}."
     return (

@@ -27,10 +27,10 @@ def weighted_modules(probe: Probe, calls: Sequence[Call]) -> tuple[str, ...]:
         calls: in the order of execution.
     """
     last = {}
-    for place, call in enumerate(calls):
+    for number, call in enumerate(calls):
         parts = call.key.path.split(".")
         for depth in range(1, len(parts) + 1):
-            last[".".join(parts[:depth])] = place
+            last[".".join(parts[:depth])] = number
     with probe.lent(torch.empty(0)) as (module, _):
         owners = [
             path
