@@ -87,23 +87,28 @@ def likeness(
 
     Returns:
         Spearman's rank correlation with the map of the trained network, and that of the absolute
-        values, as (methods levels), mean over the subjects. A map with one value everywhere
-        correlates with nothing: 0. NaN where a method has no finite map.
+        values, as (methods levels), mean over the subjects with a map. A map with one value
+        everywhere correlates with nothing: 0. NaN where a method has no finite map.
     """
-    shape = (len(methods), len(levels), len(subjects))
-    signed, absolute = np.full(shape, np.nan), np.full(shape, np.nan)
+    signed, absolute = (np.full((len(methods), len(levels)), np.nan) for _ in range(2))
     for i, level in enumerate(levels):
         copy = randomised(study.probe, level.paths, study.options.seed)
         with copy.borrow():
             for m, method in enumerate(methods):
-                for s, subject in enumerate(subjects):
-                    first = subject.maps.get(method.name)
-                    values = map_or_none(method, study, copy, subject.image, subject.target)
-                    if first is not None and values is not None:
-                        signed[m, i, s] = _correlation(first, values)
-                        absolute[m, i, s] = _correlation(np.abs(first), np.abs(values))
+                pairs = [
+                    (subject.maps[method.name], values)
+                    for subject in subjects
+                    if method.name in subject.maps
+                    and (values := map_or_none(method, study, copy, subject.image, subject.target))
+                    is not None
+                ]
+                if pairs:
+                    signed[m, i] = np.mean([_correlation(one, other) for one, other in pairs])
+                    absolute[m, i] = np.mean(
+                        [_correlation(np.abs(one), np.abs(other)) for one, other in pairs]
+                    )
         told()
-    return signed.mean(axis=2), absolute.mean(axis=2)
+    return signed, absolute
 
 
 def fill_agreement(study: Study, method: Method, subjects: Sequence[Subject]) -> float | None:

@@ -1,5 +1,6 @@
 """What the tests of an attribution method come to, in words."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -75,26 +76,35 @@ class Trial:
         return "good" if found[0] > 0 else "doubt"
 
     @property
-    def verdict(self) -> str:
-        """What it comes to, in words."""
-        found = self.interval
-        match self.kind:
-            case "unlearned":
-                return "does not depend on what was learned"
-            case "unknown":
-                return "too few images to compare with random"
-            case "good":
-                return "better than random here"
-            case "doubt":
-                is_worse = found is not None and found[1] < 0
-                return "worse than random here" if is_worse else "no better than random here"
+    def wins(self) -> int:
+        """Images on which the map is better than random ones."""
+        return sum(faded.advantage > 0 for faded in self.faded)
 
     @property
-    def badge(self) -> str:
-        """The verdict as it stands beside each map."""
-        words = self.verdict[:1].upper() + self.verdict[1:]
-        learns = self.unlearned < UNCHANGED
-        return f"{words} · changes with the weights" if learns else words
+    def standing(self) -> str:
+        """How it compares with random maps, in words."""
+        found = self.interval
+        if found is None:
+            return "too few images to tell"
+        if found[0] > 0:
+            return "better than random here"
+        return "worse than random here" if found[1] < 0 else "not clearly better than random here"
+
+    @property
+    def learning(self) -> str:
+        """Whether it changes with the weights, in words."""
+        if math.isnan(self.unlearned):
+            return "not known"
+        is_left = self.unlearned >= UNCHANGED
+        return "does not depend on what was learned" if is_left else "changes with the weights"
+
+    @property
+    def verdict(self) -> str:
+        """Both, or the one that makes the other idle."""
+        if self.kind == "unlearned":
+            return self.learning
+        parts = (self.standing, self.learning)
+        return " · ".join(part for part in parts if part != "not known")
 
     def curves(self, name: str) -> FloatArray:
         """Mean over the images of one of the curves, (steps+1,)."""
@@ -124,7 +134,7 @@ def _no_better(trials: Sequence[Trial]) -> Iterator[Finding]:
     for trial in trials:
         if trial.kind == "doubt" and trial.interval is not None:
             low, high = trial.interval
-            text = f"{trial.method.title} is {trial.verdict.removesuffix(' here')} on "
+            text = f"{trial.method.title} is {trial.standing.removesuffix(' here')} on "
             text += f"{these(len(trial.faded))}: advantage {trial.advantage:.2f}, 95 % interval "
             text += f"{low:.2f} to {high:.2f}."
             yield Finding("info", "map-no-better-than-random", text, _link(trial))

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 
-from reportgen.figures.svg import number
-
 WIDTH, HEIGHT = 190, 96
 "View box units of the drawing itself; one unit is one pixel where it has its own width."
 _TOP, _BELOW = 22, 38
@@ -35,22 +33,20 @@ def fading_svg(
     areas = [
         (sum(values) - (values[0] + values[-1]) / 2) / (len(values) - 1) for values in (own, random)
     ]
-    low = "low is good" if title == "Deletion" else "high is good"
-    text = [
-        (0, 12, "", title, ' font-weight="600"'),
-        (WIDTH, 12, "end", f"up to {number(highest)}", ""),
-        (0, bottom + 15, "", "0 %", ""),
-        (WIDTH / 2, bottom + 15, "middle", "of the pixels", ""),
-        (WIDTH, bottom + 15, "end", "100 %", ""),
-        (0, bottom + 32, "", f"area {number(areas[0])}, random {number(areas[1])}; {low}", ""),
-    ]
-    labels = "".join(
-        f'<text x="{x:.4g}" y="{y}" fill="currentColor" font-size="12"'
-        f"{f' text-anchor={chr(34)}{anchor}{chr(34)}' if anchor else ''}{more}>"
-        f"{escape(label)}</text>"
-        for x, y, anchor, label, more in text
+    hint = "low is good" if title == "Deletion" else "high is good"
+    at_end = ' text-anchor="end"'
+    text = (
+        (0, 12, ' font-weight="600"', title),
+        (WIDTH, 12, at_end, hint),
+        (0, bottom + 15, "", "no pixel"),
+        (WIDTH, bottom + 15, at_end, "all"),
+        (0, bottom + 32, "", f"area {areas[0]:.2f}, random {areas[1]:.2f}"),
     )
-    named = f"{title}: {words}, area {number(areas[0])}; random maps, area {number(areas[1])}."
+    labels = "".join(
+        f'<text x="{x}" y="{y}" fill="currentColor" font-size="12"{more}>{label}</text>'
+        for x, y, more, label in text
+    )
+    named = f"{title}: {words}, area {areas[0]:.2f}; random maps, area {areas[1]:.2f}."
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {bottom + _BELOW}" width="{WIDTH}" '
         f'height="{bottom + _BELOW}" role="img" aria-label="{escape(named)}">'

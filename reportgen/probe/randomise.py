@@ -18,26 +18,33 @@ from reportgen.probe.probe import Probe
 def weighted_modules(probe: Probe, calls: Sequence[Call]) -> tuple[str, ...]:
     """Paths of the modules that own parameters, from the image to the score.
 
-    A module stands where it is last called. Parameters of the whole network, or of a module that is
-    not seen at work, stand first: what is not known to be near the score is forgotten last.
+    A module stands where it is last called, one that is never called where the block it lies in is.
+    Parameters of the whole network, and what is not seen at work at all, stand first: what is not
+    known to be near the score is forgotten last.
 
     Args:
         probe: of the network.
         calls: in the order of execution.
     """
     last = {}
-    for place, call in enumerate(calls):
+    for number, call in enumerate(calls):
         parts = call.key.path.split(".")
         for depth in range(1, len(parts) + 1):
-            last[".".join(parts[:depth])] = place
+            last[".".join(parts[:depth])] = number
     with probe.lent(torch.empty(0)) as (module, _):
         owners = [
             path
             for path, part in module.named_modules()
             if any(True for _ in part.parameters(recurse=False))
         ]
+
+    def place(path: str) -> int:
+        while path and path not in last:
+            path = path.rpartition(".")[0]
+        return last.get(path, -1)
+
     # A stable sort: parts of one call stay in the order in which they are listed.
-    return tuple(sorted(owners, key=lambda path: last.get(path, -1)))
+    return tuple(sorted(owners, key=place))
 
 
 def randomised(probe: Probe, paths: Collection[str], seed: int) -> Probe:
