@@ -6,7 +6,7 @@ import numpy as np
 
 from reportgen.analyses.filters import kernels, weighted_module
 from reportgen.analyses.findings import counted
-from reportgen.analyses.likeness import Twins, not_compared, pairs, twins
+from reportgen.analyses.likeness import Twins, nearest_pair, not_compared, pairs, twins
 from reportgen.analyses.redundancy_findings import RULES, Compared, redundancy_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.unit_classes import Speaks, largest, speaks
@@ -17,7 +17,7 @@ from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Cell, Column, Table
 from reportgen.report.records import Fact, Panel
 
-SHOWN = 32
+SHOWN = 24
 "Rows on the page, the most alike first; the CSV has all."
 FEWEST_VALUES = 100
 "Values of a unit; a correlation over fewer says little."
@@ -118,17 +118,17 @@ def _by_weights(
     if found is None or weight is None:
         return facts
     like = list(pairs(found))
+    listed = like[:LISTED] or list(nearest_pair(found))
     known = found.cosine[np.isfinite(found.cosine)]
     return facts | {
         "weights_each": weight[0].size,
         "copies": int(found.is_copy.sum()),
         "near": int(found.is_near.sum()),
         "pairs": len(like),
-        "pair_first": tuple(pair[0] for pair in like[:LISTED]),
-        "pair_second": tuple(pair[1] for pair in like[:LISTED]),
-        "pair_cosine": tuple(round(pair[2], 4) for pair in like[:LISTED]),
+        "pair_first": tuple(pair[0] for pair in listed),
+        "pair_second": tuple(pair[1] for pair in listed),
+        "pair_cosine": tuple(round(pair[2], 4) for pair in listed),
         "median_cosine": float(np.median(known)) if known.size else None,
-        "largest_cosine": float(known.max()) if known.size else None,
     }
 
 
@@ -192,7 +192,7 @@ def _table(
         columns.append(Column("Class"))
         cells.append(labels)
     if found is not None:
-        columns.append(Column("Most alike by weights", leads_to=leads_to))
+        columns.append(Column("Nearest by weights", leads_to=leads_to))
         cells.append(_known(found.unit))
         if labels:
             columns.append(Column("Its class"))
@@ -200,7 +200,7 @@ def _table(
         columns.append(Column("Cosine", hint="Of the weights, bias left aside; 1 is parallel."))
         cells.append(_rounded(found.cosine))
     if alike is not None:
-        columns.append(Column("Most alike by answers", leads_to=leads_to))
+        columns.append(Column("Nearest by answers", leads_to=leads_to))
         columns.append(Column("r", hint="Pearson correlation over the pictured images."))
         cells += [_known(alike.unit), _rounded(alike.correlation)]
     if classes.table is not None:
@@ -229,8 +229,8 @@ def _known(units: Array) -> list[int | None]:
 
 
 def _rounded(values: FloatArray) -> list[float | None]:
-    """Four digits after the point: the arrays have all."""
-    return [round(value, 4) if np.isfinite(value) else None for value in values.tolist()]
+    """Three digits: the arrays have all."""
+    return [float(f"{value:.3g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
 ANALYSIS = Analysis(
