@@ -6,6 +6,7 @@ import numpy as np
 
 from reportgen.analyses.filters import kernels, weighted_module
 from reportgen.analyses.findings import counted
+from reportgen.analyses.heads import head_of
 from reportgen.analyses.likeness import Twins, nearest_pair, not_compared, pairs, twins
 from reportgen.analyses.redundancy_findings import RULES, Compared, redundancy_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
@@ -17,7 +18,7 @@ from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Cell, Column, Table
 from reportgen.report.records import Fact, Panel
 
-SHOWN = 24
+SHOWN = 20
 "Rows on the page, the most alike first; the CSV has all."
 FEWEST_VALUES = 100
 "Values of a unit; a correlation over fewer says little."
@@ -30,7 +31,8 @@ ALIKE = 0.95
 def run(study: Study) -> Outcome:
     """One panel per layer with filters, and per layer whose units are looked at one by one."""
     answers = _answers(study)
-    said = speaks(study)
+    head = head_of(study.loaded.module, study.evidence.calls, study.evidence.classes)
+    said = speaks(study, head)
     layer_of = dict(
         zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
     )
@@ -47,20 +49,20 @@ def run(study: Study) -> Outcome:
         is_said = problem or classes.problem or classes.table is not None
         if found is None and alike is None and not is_said:
             continue
-        head = layer_of[classes.head.key] if classes.head else None
         facts: dict[str, Fact] = {
             "units": call.units,
             **_by_weights(found, problem, weight),
             **_by_answers(study, call, alike),
             "classes_by": classes.by,
             "classes_problem": classes.problem,
-            "classes_head": head.slug if head else None,
+            "classes_head": layer_of[head.call.key].slug
+            if head and classes.by == "weight"
+            else None,
             "classes_chance": classes.least if classes.by == "correlation" else None,
             "classes_images": len(study.evidence.answers),
         }
         arrays = _arrays(found, alike, classes)
-        is_head = weight is not None and call.output_shape[:1] == (study.evidence.classes,)
-        labels = study.labels if is_head and call.units == len(study.labels) else ()
+        labels = study.labels if head and call.key == head.call.key else ()
         table = _table(study, call, found, alike, classes, labels)
         panels[layer.slug] = Panel(facts, arrays, {"units": table} if table.rows else {})
     return Outcome(panels, redundancy_findings(compared))

@@ -139,6 +139,17 @@ def test_depthwise_filters_are_not_compared() -> None:
     ]  # fmt: skip
 
 
+def test_a_layer_with_as_many_units_as_classes_is_not_called_by_them() -> None:
+    module = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)
+        )
+    ).float()
+    made = panels(study_with(module))
+    assert "Class" not in [column.name for column in made["0"].blocks["units"].columns]
+    assert "Class" in [column.name for column in made["4"].blocks["units"].columns]
+
+
 def test_answers_are_those_of_the_pictured_images() -> None:
     module = net()
     study = study_with(module, images=5, pictured=3)
@@ -261,6 +272,17 @@ def test_the_units_of_the_head_are_called_by_their_classes() -> None:
     names = [column.name for column in table.columns]
     assert names[:4] == ["Unit", "Class", "Nearest by weights", "Its class"]
     assert all(row[1] == f"class {row[0]}" and row[3] == f"class {row[2]}" for row in table.rows)
+
+
+def test_layers_of_very_many_units_are_not_correlated() -> None:
+    module = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 2049, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2049, 4)
+        )
+    ).float()
+    panel = panels(study_with(module))["0"]
+    assert panel.facts["answers_problem"].startswith("The 2,049 units are too many")
+    assert "alike" not in panel.arrays and "twin" in panel.arrays
 
 
 @pytest.mark.parametrize(
