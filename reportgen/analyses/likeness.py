@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -116,8 +117,19 @@ def pairs(found: Twins) -> Iterator[tuple[int, int, float]]:
     """Copies and near twins as (unit, twin, cosine), most alike first, each pair once."""
     is_like = found.is_copy | found.is_near
     seen: set[frozenset[int]] = set()
-    for unit in np.argsort(-np.nan_to_num(found.cosine, nan=-1), kind="stable").tolist():
-        pair = frozenset((unit, int(found.unit[unit])))
+    for unit, other, cosine in _ranked(found):
+        pair = frozenset((unit, other))
         if is_like[unit] and pair not in seen:
             seen.add(pair)
+            yield unit, other, cosine
+
+
+def nearest_pair(found: Twins) -> Iterator[tuple[int, int, float]]:
+    """The pair that is most alike, however little; none where no filter has a direction."""
+    yield from islice(_ranked(found), 1)
+
+
+def _ranked(found: Twins) -> Iterator[tuple[int, int, float]]:
+    for unit in np.argsort(-np.nan_to_num(found.cosine, nan=-2), kind="stable").tolist():
+        if found.unit[unit] >= 0:
             yield unit, int(found.unit[unit]), float(found.cosine[unit])

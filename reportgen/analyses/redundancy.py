@@ -6,7 +6,8 @@ import numpy as np
 
 from reportgen.analyses.filters import kernels, weighted_module
 from reportgen.analyses.findings import counted
-from reportgen.analyses.likeness import Twins, not_compared, pairs, twins
+from reportgen.analyses.heads import head_of
+from reportgen.analyses.likeness import Twins, nearest_pair, not_compared, pairs, twins
 from reportgen.analyses.redundancy_findings import RULES, Compared, redundancy_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.unit_classes import Speaks, largest, speaks
@@ -17,7 +18,7 @@ from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Cell, Column, Table
 from reportgen.report.records import Fact, Panel
 
-SHOWN = 32
+SHOWN = 20
 "Rows on the page, the most alike first; the CSV has all."
 FEWEST_VALUES = 100
 "Values of a unit; a correlation over fewer says little."
@@ -30,7 +31,8 @@ ALIKE = 0.95
 def run(study: Study) -> Outcome:
     """One panel per layer with filters, and per layer whose units are looked at one by one."""
     answers = _answers(study)
-    said = speaks(study)
+    head = head_of(study.loaded.module, study.evidence.calls, study.evidence.classes)
+    said = speaks(study, head)
     layer_of = dict(
         zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
     )
@@ -47,20 +49,20 @@ def run(study: Study) -> Outcome:
         is_said = problem or classes.problem or classes.table is not None
         if found is None and alike is None and not is_said:
             continue
-        head = layer_of[classes.head.key] if classes.head else None
         facts: dict[str, Fact] = {
             "units": call.units,
             **_by_weights(found, problem, weight),
             **_by_answers(study, call, alike),
             "classes_by": classes.by,
             "classes_problem": classes.problem,
-            "classes_head": head.slug if head else None,
+            "classes_head": layer_of[head.call.key].slug
+            if head and classes.by == "weight"
+            else None,
             "classes_chance": classes.least if classes.by == "correlation" else None,
             "classes_images": len(study.evidence.answers),
         }
         arrays = _arrays(found, alike, classes)
-        is_head = weight is not None and call.output_shape[:1] == (study.evidence.classes,)
-        labels = study.labels if is_head and call.units == len(study.labels) else ()
+        labels = study.labels if head and call.key == head.call.key else ()
         table = _table(study, call, found, alike, classes, labels)
         panels[layer.slug] = Panel(facts, arrays, {"units": table} if table.rows else {})
     return Outcome(panels, redundancy_findings(compared))
@@ -118,17 +120,17 @@ def _by_weights(
     if found is None or weight is None:
         return facts
     like = list(pairs(found))
+    listed = like[:LISTED] or list(nearest_pair(found))
     known = found.cosine[np.isfinite(found.cosine)]
     return facts | {
         "weights_each": weight[0].size,
         "copies": int(found.is_copy.sum()),
         "near": int(found.is_near.sum()),
         "pairs": len(like),
-        "pair_first": tuple(pair[0] for pair in like[:LISTED]),
-        "pair_second": tuple(pair[1] for pair in like[:LISTED]),
-        "pair_cosine": tuple(round(pair[2], 4) for pair in like[:LISTED]),
+        "pair_first": tuple(pair[0] for pair in listed),
+        "pair_second": tuple(pair[1] for pair in listed),
+        "pair_cosine": tuple(round(pair[2], 4) for pair in listed),
         "median_cosine": float(np.median(known)) if known.size else None,
-        "largest_cosine": float(known.max()) if known.size else None,
     }
 
 
@@ -192,7 +194,7 @@ def _table(
         columns.append(Column("Class"))
         cells.append(labels)
     if found is not None:
-        columns.append(Column("Most alike by weights", leads_to=leads_to))
+        columns.append(Column("Nearest by weights", leads_to=leads_to))
         cells.append(_known(found.unit))
         if labels:
             columns.append(Column("Its class"))
@@ -200,7 +202,7 @@ def _table(
         columns.append(Column("Cosine", hint="Of the weights, bias left aside; 1 is parallel."))
         cells.append(_rounded(found.cosine))
     if alike is not None:
-        columns.append(Column("Most alike by answers", leads_to=leads_to))
+        columns.append(Column("Nearest by answers", leads_to=leads_to))
         columns.append(Column("r", hint="Pearson correlation over the pictured images."))
         cells += [_known(alike.unit), _rounded(alike.correlation)]
     if classes.table is not None:
@@ -229,8 +231,8 @@ def _known(units: Array) -> list[int | None]:
 
 
 def _rounded(values: FloatArray) -> list[float | None]:
-    """Four digits after the point: the arrays have all."""
-    return [round(value, 4) if np.isfinite(value) else None for value in values.tolist()]
+    """Three digits: the arrays have all."""
+    return [float(f"{value:.3g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
 ANALYSIS = Analysis(

@@ -50,11 +50,13 @@ def redundancy_findings(compared: Sequence[Compared]) -> tuple[Finding, ...]:
 def _copies(compared: Sequence[Compared]) -> Iterator[Finding]:
     for row in sorted(compared, key=lambda row: -row.copies):
         if row.copies:
-            found = [pair for pair in pairs(row.twins) if row.twins.is_copy[pair[0]]]
+            is_copy = row.twins.is_copy
+            found = [p for p in pairs(row.twins) if is_copy[[p[0], p[1]]].any()]
             text = f"{row.layer.title}: {row.copies:,} of {_filters(len(row.twins.unit))} "
             text += "have the same weights as another one: "
             text += ", ".join(f"{one} and {other}" for one, other, _ in found[:NAMED])
-            text += f" and {len(found) - NAMED:,} more pairs." if len(found) > NAMED else "."
+            rest = len(found) - NAMED
+            text += f" and {counted(rest, 'more pair')}." if rest > 0 else "."
             href = layer_link(row.layer, found[0][0])
             yield Finding("warning", "duplicate-filters", text, href)
 
@@ -63,10 +65,11 @@ def _near(compared: Sequence[Compared]) -> Iterator[Finding]:
     total = sum(row.near for row in compared)
     if total:
         most = max(compared, key=lambda row: row.near)
-        unit, other, cosine = next(p for p in pairs(most.twins) if most.twins.is_near[p[0]])
+        near = most.twins.is_near
+        unit, other, cosine = next(p for p in pairs(most.twins) if near[[p[0], p[1]]].any())
         text = f"{total:,} of {_filters(sum(len(row.twins.unit) for row in compared))} "
-        text += f"{'has' if total == 1 else 'have'} a near twin in their layer (cosine of weights "
-        text += f"{NEAR} or more), most in {most.layer.title}: {most.near:,} of "
+        text += f"{'has' if total == 1 else 'have'} a near twin in the same layer "
+        text += f"(cosine of weights {NEAR} or more), most in {most.layer.title}: {most.near:,} of "
         text += f"{len(most.twins.unit):,}, such as {unit} and {other} ({cosine:.3f})."
         yield Finding("info", "near-duplicate-filters", text, layer_link(most.layer, unit))
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from reportgen.analyses.heads import head_of, weights_of
+from reportgen.analyses.heads import Head, weights_of
 from reportgen.analyses.study import Study
 from reportgen.analyses.units import FEWEST_IMAGES, unit_layers
 from reportgen.probe.evidence import Call, CallKey
@@ -25,26 +25,23 @@ class Speaks:
     by: Literal["weight", "correlation", ""] = ""
     table: FloatArray | None = None
     "(units classes) weights of the head, or correlations; NaN where there is none."
-    head: Call | None = None
-    "Whose weights they are."
     least: float = 0.0
     "Correlations that are not larger are what chance gives."
     problem: str = ""
 
 
-def speaks(study: Study) -> Mapping[CallKey, Speaks]:
+def speaks(study: Study, head: Head | None) -> Mapping[CallKey, Speaks]:
     """By layer: the weights of the head where it adds up the units, else correlations.
 
     Layers whose units are looked at one by one are there, and all that the head reads.
     """
     evidence = study.evidence
-    head = head_of(study.loaded.module, evidence.calls, evidence.classes)
     weights = weights_of(head, evidence.calls) if head else {}
     wanted = {call.key for call in unit_layers(study)}
     found: dict[CallKey, Speaks] = {}
     for call in evidence.calls:
-        if head and call.key in weights and call.kind not in ("pool", "other"):
-            found[call.key] = Speaks("weight", weights[call.key].T, head.call)
+        if call.key in weights and call.kind not in ("pool", "other"):
+            found[call.key] = Speaks("weight", weights[call.key].T)
         elif call.key in wanted:
             found[call.key] = _correlated(study, call)
     return found

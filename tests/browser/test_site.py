@@ -74,6 +74,17 @@ def test_a_channel_without_a_map_says_so(visit):
     assert "No map of it is kept: 1024 of 2048" in page.locator("#unit").inner_text()
 
 
+def test_a_channel_with_a_card_links_to_it(visit):
+    page = visit("layers/features.4.html#c=778")
+    assert page.locator("#unit a").all_inner_texts() == ["Link to this channel"]
+    page.evaluate("$('main').append(element('article', { id: 'unit-777' }))")
+    for unit, is_there in ((777, True), (776, False)):
+        page.evaluate(f"location.hash = '#c={unit}'")
+        link = page.locator(f"#unit a[href='#unit-{unit}']")
+        link.wait_for(state="attached" if is_there else "detached", timeout=2000)
+        assert page.locator("#channel").inner_text() == str(unit)
+
+
 def test_the_crop_is_the_tile_of_the_channel(visit):
     page = visit("layers/features.0.html#c=6&i=chelsea")
     columns = int(
