@@ -84,6 +84,23 @@ class Vit(nn.Module):
         return self.head(x[:, self.extra : self.extra + GRID[0] * GRID[1]].mean(1))
 
 
+class Encoder(nn.Module):
+    """PyTorch's own encoder, which normalises behind each sum unless told otherwise."""
+
+    def __init__(self, norm_first: bool) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, WIDTH, 8, stride=8)
+        self.token = nn.Parameter(torch.randn(1, 1, WIDTH))
+        layer = nn.TransformerEncoderLayer(WIDTH, 3, 20, batch_first=True, norm_first=norm_first)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(WIDTH, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).mT
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1)
+        return self.head(self.encoder(x)[:, 0])
+
+
 def loud(build: Callable[[], nn.Module]) -> nn.Module:
     """A seeded network in float64 whose attention is far from even, and whose head is not zero."""
     net = seeded(build)
