@@ -15,7 +15,10 @@ WIDTH = 12
 
 
 class Attention(nn.Module):
-    """Self-attention from one projection, as in timm: `fused`, or `explicit` with a softmax."""
+    """Self-attention from one projection, as in timm: `fused`, or with a softmax of its own.
+
+    `explicit` has an axis for the heads, `flat` lists them as images.
+    """
 
     def __init__(self, style: str, heads: int) -> None:
         super().__init__()
@@ -29,6 +32,10 @@ class Attention(nn.Module):
         q, k, v = qkv.unbind(0)
         if self.style == "fused":
             x = F.scaled_dot_product_attention(q, k, v)
+        elif self.style == "flat":
+            q, k, v = (part.flatten(0, 1) for part in (q, k, v))
+            weights = F.softmax(torch.bmm(q, k.mT) / q.shape[-1] ** 0.5, dim=2)
+            x = torch.bmm(weights, v).unflatten(0, (b, self.heads))
         else:
             x = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1) @ v
         return self.proj(x.transpose(1, 2).reshape(b, n, c))
