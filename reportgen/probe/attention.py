@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
 from reportgen.probe.evidence import CallKey
-from reportgen.probe.layout import Axis, Layout, TokenGrid, grid_in, length
+from reportgen.probe.layout import Axis, Layout, TokenGrid, grid_in
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.trace import COPIES, Tracer
@@ -88,13 +88,14 @@ def _attended(module: nn.Module, image: torch.Tensor, target: int) -> Attended:
     problem = follower.problem
     if any(other != seen[-1] for other in seen):
         problem = problem or "Attention layers differ in their positions; no rollout is shown."
+    if not all(np.isfinite(layer.weights).all() for layer in found):
+        problem = "The attention of this image is not finite; none is shown."
     if problem or not found:
         return replace(NOTHING, problem=problem)
     (gradient,) = torch.autograd.grad(score, follower.result, allow_unused=True)
     read = np.zeros(found[-1].weights.shape[0], bool)
     if gradient is not None:
-        first = gradient.select(follower.batch_axis, 0).movedim(follower.query_axis, 0)
-        read = (first.flatten(1) != 0).any(1).cpu().numpy()
+        read = (follower.of_first(gradient) != 0).any(2).any(0).cpu().numpy()
     return Attended(tuple(found), follower.last, read, seen[-1])
 
 
@@ -120,7 +121,7 @@ def rollout(layers: Sequence[FloatArray]) -> FloatArray:
 
 WINDOWS = "Attention is within windows of the image here; no rollout is shown."
 OTHER_KEYS = "Attention looks at other tokens than those that it is for; no rollout is shown."
-UNREAD = "Images and heads share an axis of the attention in a way that is not followed here."
+UNREAD = "How images and heads lie in the attention is not known; no rollout is shown."
 RANDOM = "Attention is dropped at random here, also in eval mode; no weights are shown."
 
 
@@ -134,8 +135,8 @@ class _Follower(Tracer):
         self.last = NOTHING.last
         self.result = torch.empty(0)
         "Of the last function that attended."
-        self.batch_axis, self.query_axis = 0, 0
-        "Of the result; the second without the first."
+        self.is_by_position = False
+        "Whether its axes are (queries b c), as inside `nn.MultiheadAttention`."
         self.problem = ""
 
     def operate(self, name: str, run: Any, args: Any, kwargs: Any) -> Any:
@@ -145,21 +146,23 @@ class _Follower(Tracer):
             bound = _bound(F.multi_head_attention_forward, args, kwargs)
             query, key = (self._layout(bound[part]) for part in ("query", "key"))
             if query and key and len(query) == 3:
-                self._take(query[0], key[0], query[1], _of_module(args, kwargs), result[0], (1, 0))
+                self._take(query[0], key[0], query[1], _of_module(args, kwargs), result[0], True)
         elif name == "scaled_dot_product_attention":
             bound = _of_function(args, kwargs)
             query, key = (self._layout(bound[part]) for part in ("query", "key"))
             if query and key:
-                place = len(query) - 3
-                self._take(
-                    query[-2], key[-2], query[0], lambda: _weights(**bound), result, (0, place)
-                )
+                self._take(query[-2], key[-2], query[0], lambda: _weights(**bound), result)
         elif name == "softmax" and (layout := self._layout(result)) and len(layout) > 2:
             dim = args[1] if len(args) > 1 else kwargs.get("dim")
             if dim in (-1, len(layout) - 1):
-                place = len(layout) - 3
-                self._take(layout[-2], layout[-1], layout[0], lambda: result, result, (0, place))
+                self._take(layout[-2], layout[-1], layout[0], lambda: result, result)
         return result
+
+    def of_first(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor like the last result, of the first of the two copies, as (heads queries c)."""
+        if self.is_by_position:
+            return tensor[None, :, 0]
+        return tensor.reshape(COPIES, -1, *tensor.shape[-2:])[0]
 
     def _layout(self, tensor: Any) -> Layout | None:
         flow = self._flow(tensor)
@@ -172,7 +175,7 @@ class _Follower(Tracer):
         batch: Axis,
         weigh: Callable[[], torch.Tensor | None],
         result: torch.Tensor,
-        axes: tuple[int, int],
+        is_by_position: bool = False,
     ) -> None:
         """Takes the weights where all tokens of a grid look at one another."""
         if not _are_places(queries) or not _are_places(keys):
@@ -183,23 +186,25 @@ class _Follower(Tracer):
             if queries == keys and any(factor.role != "token" for factor in queries):
                 self.problem = WINDOWS
             return
-        if others != (before, grid) or length(queries) != length(keys):
-            self.problem = self.problem or OTHER_KEYS
-            return
-        if len(batch) != 1 or batch[0].role != "batch":
+        # Everything between the images and the tokens is a head, also where they share an axis.
+        images, *rest = batch or (None,)
+        is_first = images is not None and images.role == "batch" and images.size == COPIES
+        if not is_first or any(factor.role != "channel" for factor in rest):
             self.problem = self.problem or UNREAD
             return
         weights = weigh()
         if weights is None:
             self.problem = self.problem or RANDOM
             return
-        # The first of the two copies; everything between the images and the tokens is a head.
-        heads = weights.detach()[0].reshape(-1, *weights.shape[-2:])
+        if others != (before, grid) or weights.shape[-1] != weights.shape[-2]:
+            self.problem = self.problem or OTHER_KEYS
+            return
+        heads = weights.detach().reshape(COPIES, -1, *weights.shape[-2:])[0]
         self.last = heads.float().cpu().numpy()
         self.seen.append(TokenGrid(0, before, grid[0].size, grid[1].size))
         mean = heads.double().mean(0).cpu().numpy()
         self.found.append(Attention(next(reversed(self._pending)), mean, len(heads)))
-        self.result, (self.batch_axis, self.query_axis) = result, axes
+        self.result, self.is_by_position = result, is_by_position
 
 
 def _are_places(factors: Axis) -> bool:

@@ -87,7 +87,10 @@ class BinnedValues:
 
 @dataclass(frozen=True, eq=False)
 class LayerEvidence:
-    """Statistics of one call over all images, per unit unless said otherwise. All (units,)."""
+    """Statistics of one call over all images, per unit unless said otherwise. All (units,).
+
+    All values count, those of class and register tokens among them, which no map shows.
+    """
 
     images: int
     "Number of images seen, a scalar."

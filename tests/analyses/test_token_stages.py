@@ -15,6 +15,7 @@ from tests.analyses.test_gradcam import study_with
 from tests.probe.transformers import (
     GRID,
     SIZE,
+    Encoder,
     Vit,
     loud,
     small_convnext,
@@ -62,6 +63,8 @@ VITS: list[tuple[Callable[[], nn.Module], tuple[int, int], int, str]] = [
     (Vit, SIZE, 3, "blocks.2.norm1"),
     (lambda: Vit("module", 1, 2), SIZE, 1, "blocks.2.norm1"),
     (lambda: Vit("explicit", 2, 0, "mean"), SIZE, 2, "norm"),
+    (lambda: Encoder(norm_first=True), SIZE, 1, "encoder.layers.1.norm1"),
+    (lambda: Encoder(norm_first=False), SIZE, 1, "encoder.layers.0.norm2"),
 ]
 
 
@@ -84,7 +87,7 @@ def test_maps_of_tokens_are_taken_where_patches_matter_last(
                 for tensor in (values, slope)
             ),
         )
-        if name != "norm":
+        if name.endswith(("ln_1", "norm1")):
             # Behind the last attention the patches have no slope: this is the last place that has.
             later = net.get_submodule(name.replace("ln_1", "ln_2").replace("norm1", "norm2"))
             _, none = by_hand(net, image, later, "input", target)

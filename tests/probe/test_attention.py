@@ -56,7 +56,7 @@ def literal(net: nn.Module, block: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack(weights).detach(), (torch.cat(values, 1) @ out.weight.T + out.bias).detach()
 
 
-@pytest.mark.parametrize("style", ["module", "fused", "explicit"])
+@pytest.mark.parametrize("style", ["module", "fused", "explicit", "flat"])
 @pytest.mark.parametrize(("front", "behind", "head"), [(3, 0, "class"), (1, 2, "mean")])
 def test_weights_are_those_of_the_forward_pass(
     style: str, front: int, behind: int, head: str
@@ -65,6 +65,7 @@ def test_weights_are_those_of_the_forward_pass(
     found = seen(net)
     assert found.tokens == TokenGrid(0, front, *GRID) and found.problem == ""
     names = {"module": "mha", "fused": "F.scaled_dot_product_attention", "explicit": "F.softmax"}
+    names["flat"] = "F.softmax"
     for i, layer in enumerate(found.layers):
         assert (str(layer.key), layer.heads) == (f"blocks.{i}.attn.{names[style]}", 3)
         weights, given = literal(net, i)
@@ -181,6 +182,26 @@ class Reduced(Dropping):
         return self.head(F.scaled_dot_product_attention(x, coarse, coarse).mean(1))
 
 
+class Infinite(Dropping):
+    """Scores too large for a number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).mT
+        return self.head(F.scaled_dot_product_attention(x * torch.inf, x, x).mean(1))
+
+
+class Padded(Dropping):
+    """A key of zeros that all may look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = nn.MultiheadAttention(WIDTH, 3, add_zero_attn=True, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).mT
+        return self.head(self.attend(x, x, x)[0].mean(1))
+
+
 @pytest.mark.parametrize(
     ("build", "size", "problem"),
     [
@@ -189,6 +210,8 @@ class Reduced(Dropping):
         (small_swin, (32, 32), attention.WINDOWS),
         (Dropping, SIZE, attention.RANDOM),
         (Reduced, SIZE, attention.OTHER_KEYS),
+        (Padded, SIZE, attention.OTHER_KEYS),
+        (Infinite, SIZE, "The attention of this image is not finite; none is shown."),
         (small_convnext, (64, 96), ""),
     ],
 )

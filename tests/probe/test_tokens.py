@@ -40,7 +40,7 @@ def calls_of(net: nn.Module, size: tuple[int, int] = SIZE) -> dict[str, Call]:
     return {str(call.key): call for call in Probe(net, "cpu").trace(image).calls}
 
 
-@pytest.mark.parametrize("style", ["module", "fused", "explicit"])
+@pytest.mark.parametrize("style", ["module", "fused", "explicit", "flat"])
 @pytest.mark.parametrize(("front", "behind"), [(3, 0), (1, 2), (0, 0), (0, 1)])
 def test_every_layer_of_a_transformer_has_maps(style: str, front: int, behind: int) -> None:
     net = loud(lambda: Vit(style, front, behind, head="mean"))

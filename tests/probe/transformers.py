@@ -15,7 +15,10 @@ WIDTH = 12
 
 
 class Attention(nn.Module):
-    """Self-attention from one projection, as in timm: `fused`, or `explicit` with a softmax."""
+    """Self-attention from one projection, as in timm: `fused`, or with a softmax of its own.
+
+    `explicit` has an axis for the heads, `flat` lists them as images.
+    """
 
     def __init__(self, style: str, heads: int) -> None:
         super().__init__()
@@ -29,6 +32,10 @@ class Attention(nn.Module):
         q, k, v = qkv.unbind(0)
         if self.style == "fused":
             x = F.scaled_dot_product_attention(q, k, v)
+        elif self.style == "flat":
+            q, k, v = (part.flatten(0, 1) for part in (q, k, v))
+            weights = F.softmax(torch.bmm(q, k.mT) / q.shape[-1] ** 0.5, dim=2)
+            x = torch.bmm(weights, v).unflatten(0, (b, self.heads))
         else:
             x = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1) @ v
         return self.proj(x.transpose(1, 2).reshape(b, n, c))
@@ -82,6 +89,23 @@ class Vit(nn.Module):
         if self.reads == "class":
             return self.head(x[:, 0])
         return self.head(x[:, self.extra : self.extra + GRID[0] * GRID[1]].mean(1))
+
+
+class Encoder(nn.Module):
+    """PyTorch's own encoder, which normalises behind each sum unless told otherwise."""
+
+    def __init__(self, norm_first: bool) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, WIDTH, 8, stride=8)
+        self.token = nn.Parameter(torch.randn(1, 1, WIDTH))
+        layer = nn.TransformerEncoderLayer(WIDTH, 3, 20, batch_first=True, norm_first=norm_first)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(WIDTH, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).mT
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1)
+        return self.head(self.encoder(x)[:, 0])
 
 
 def loud(build: Callable[[], nn.Module]) -> nn.Module:

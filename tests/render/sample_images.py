@@ -128,6 +128,47 @@ def gradients(seen: Photo, is_made: bool) -> Panel:
     return Panel(facts, {}, dict.fromkeys(maps, seen))
 
 
+def attention(seen: Photo, is_made: bool) -> Panel:
+    if not is_made:
+        return Panel({"problem": f"There is no rollout {HOSTILE}."})
+    share = (blob(5, 7, 0.4, 0.6, 0.05) / 60).astype(np.float32)
+    names = ("rollout", "last", "head_0", "head_1")
+    facts = {
+        "problem": "",
+        "layers": SLUGS[:2],
+        "heads": 3,
+        "shown_heads": 2,
+        "tokens": 36,
+        "rows": 5,
+        "columns": 7,
+        "read": 1,
+        "reader": "the class token",
+        "rollout_share": 0.75,
+        "peak_row": 2,
+        "peak_column": 4,
+        "peak_place": "upper right",
+        "low": (0.0,) * 4,
+        "high": (float(share.max()),) * 4,
+        "spread": (12.4,) * 4,
+    }
+    arrays = {"rollout": share, "heads_array": np.stack([share] * 3)}
+    blocks = {
+        name: Heatmap(
+            values=share,
+            title=f"{name} {HOSTILE}",
+            unit="share of attention",
+            signed=False,
+            over=seen,
+            alt="Attention map.",
+            caption="Attention map.",
+            middles=((3.0, 3.0), (HEIGHT - 4.0, WIDTH - 4.0)),
+            for_print=False,
+        )
+        for name in names
+    }
+    return Panel(facts, arrays, blocks)
+
+
 def images() -> tuple[Image, ...]:
     made = []
     for number, (slug, path) in enumerate(IMAGES):
@@ -177,6 +218,7 @@ def images() -> tuple[Image, ...]:
                     "occlusion": occlusion(seen, is_evident=number == 0),
                     "gradcam": gradcam(seen, is_made=number == 0),
                     "gradients": gradients(seen, is_made=number == 0),
+                    "attention": attention(seen, is_made=number == 0),
                 },
             )
         )

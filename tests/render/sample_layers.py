@@ -124,6 +124,7 @@ def activations(index: int) -> Panel:
     facts = {
         "images": 2,
         "positions": max(height * width, 1),
+        "other_tokens": 1 if height else 0,
         "is_averaged": False,
         "layout": "map" if height else "vector",
         "pictured": tuple(slug for slug, _ in IMAGES),

@@ -184,6 +184,7 @@ def sample_report() -> Report:
             Section("occlusion", "Occlusion", "image", references=("Zeiler, Fergus, 2014.",)),
             Section("gradcam", "Class activation maps", "image"),
             Section("gradients", "Gradients", "image"),
+            Section("attention", "Attention", "image"),
             Section(
                 "dead_filters",
                 "Dead filters",
@@ -226,4 +227,5 @@ def pictures(value: object) -> dict[str, bytes]:
 def every_file(report: Report, pages: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     """The site with what the store would add to the pages."""
     stored = {"report.json": b"{}", "arrays/occlusion.npz": b"", "arrays/gradcam.npz": b""}
+    stored["arrays/attention.npz"] = b""
     return stored | pictures(report) | dict(pages)

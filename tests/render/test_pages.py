@@ -51,6 +51,17 @@ def test_gradients_say_what_they_add_up_to_and_what_is_missing(html):
     assert "No gradient reaches the image" in missing
 
 
+def test_attention_says_whose_it_is_and_what_it_is_not(html, site):
+    made, missing = html["images/chelsea.html"], html["images/night-sky.html"]
+    assert "reaches the class token, which is what the answer reads" in made
+    assert "It does not depend on the class" in made
+    assert "All patches together make up 75 %" in made
+    assert "the first 2 of 3 heads" in made and "spread over about 12 patches" in made
+    assert "There is no rollout" in missing and "chelsea-attention" not in missing
+    assert "figures/chelsea-attention-head_1-overlay.png" in site
+    assert not [path for path in site if "attention" in path and path.endswith(".pdf")]
+
+
 def test_same_report_same_bytes(report, site):
     again = dict(pages(sample_report()))
     assert again == {path: site[path] for path in again}
