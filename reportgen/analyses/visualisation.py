@@ -125,15 +125,13 @@ def _asked(study: Study, name: str) -> tuple[Call | None, int]:
 
 
 def _size(study: Study, call: Call | None) -> Size:
-    """Of a picture: small for units, where the call still has a map then; else the network's own."""
+    """Of a picture: small for units where the call has a map then, else the network's own."""
     prepared = study.images.preprocessing
     full = (prepared.height, prepared.width)
     if call is None or max(full) <= LONGEST:
         return full
     height, width = (max(1, round(side * LONGEST / max(full))) for side in full)
-    found = positions(
-        study.probe, call, prepared.channels, (height, width), study.images.normalise
-    )
+    found = positions(study.probe, call, prepared.channels, (height, width), study.images.normalise)
     return (height, width) if found > 1 or found == _positions(call) else full
 
 
@@ -174,14 +172,15 @@ def _scores(study: Study) -> LayerEvidence | None:
 
 
 def _panel(study: Study, layer: Layer, pictures: Sequence[Picture]) -> Panel:
-    shown = [picture for picture in pictures if picture.rose]
+    by_kind = sorted(pictures, key=lambda picture: picture.kind == "class")
+    shown = [picture for picture in by_kind if picture.rose]
     score = "probability" if study.evidence.gives_probabilities else "logit"
     facts: dict[str, Fact] = {
         "images": len(study.evidence.answers),
         "steps": STEPS,
         "seed": study.options.seed,
         "score": score,
-        "not_started": tuple(picture.name for picture in pictures if not picture.rose),
+        "not_started": tuple(picture.name for picture in by_kind if not picture.rose),
         "kinds": tuple(picture.kind for picture in shown),
         "numbers": tuple(picture.number for picture in shown),
         "names": tuple(picture.name for picture in shown),

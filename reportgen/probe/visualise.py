@@ -1,8 +1,8 @@
 """Paints pictures that excite units of a network as much as it can: feature visualisation."""
 
 import math
-from contextlib import nullcontext
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -122,14 +122,12 @@ def _slope(objective: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
     return slope
 
 
-def positions(
-    probe: Probe, call: Call, channels: int, size: Size, normalise: Normalise
-) -> int:
-    """Positions of the map that a call gives for a picture of another size; 0 where it gives none."""
+def positions(probe: Probe, call: Call, channels: int, size: Size, normalise: Normalise) -> int:
+    """Positions of a call's map for a picture of another size; 0 where the call cannot take it."""
     with probe.lent(torch.full((1, channels, *size), 0.5)) as (module, grey):
         try:
             return _Reader(module, call, (0,), grey.dtype, normalise)(grey.float()).shape[1]
-        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+        except Exception as error:
             if is_out_of_memory(error):
                 raise
             return 0
@@ -159,7 +157,7 @@ def transformed(
     turn: torch.Tensor,
     again: torch.Tensor,
 ) -> torch.Tensor:
-    """Pictures (n c h w) in [0, 1] after four changes in one resampling; grey comes in from outside.
+    """Pictures (n c h w) after four changes in one resampling; grey comes in from outside.
 
     Args:
         pictures: in [0, 1].
@@ -180,8 +178,8 @@ def transformed(
     return F.grid_sample(pictures - 0.5, grid, align_corners=False) + 0.5
 
 
-class _Reached(Exception):  # noqa: N818 - no error: it ends the forward pass where it is done.
-    """The call that is read has been reached."""
+class _Reached(Exception):
+    """Ends a forward pass where the call that is read has been reached."""
 
 
 class _Reader(Observer):
@@ -205,16 +203,16 @@ class _Reader(Observer):
     def __call__(self, pictures: torch.Tensor, is_reviving: bool = False) -> torch.Tensor:
         """Activations (n positions) float32 of unit i for picture i, of (n c h w) in [0, 1]."""
         self._activations = None
-        images = self._normalise(pictures).to(self._dtype)
-        # Inside of the watch, for which a ReLU that is reached is done only with its own rule.
+        # A copy: some networks write to their input.
+        images = self._normalise(pictures).to(self._dtype, copy=True)
+        # Watched outermost: a ReLU that is the call itself is told of with its own way back.
         with Reviving() if is_reviving else nullcontext(), Watch(self._module, self):
-            try:
-                output = self._module(images.clone())
-            except _Reached:
-                pass
+            with suppress(_Reached):
+                output = self._module(images)
         if self._call is None:
             self._activations = self._of_each(scores_in(output, len(pictures)))
-        assert self._activations is not None
+        if self._activations is None:
+            raise ModelError("The network leaves a layer out for some images.")
         return self._activations
 
     def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
