@@ -125,7 +125,7 @@ def _asked(study: Study, name: str) -> tuple[Call | None, int]:
 
 
 def _size(study: Study, call: Call | None) -> Size:
-    """Of a picture: small for units, where the call still has a map then; else the network's own."""
+    """Of a picture: small for units where the call has a map then, else the network's own."""
     prepared = study.images.preprocessing
     full = (prepared.height, prepared.width)
     if call is None or max(full) <= LONGEST:
@@ -172,14 +172,15 @@ def _scores(study: Study) -> LayerEvidence | None:
 
 
 def _panel(study: Study, layer: Layer, pictures: Sequence[Picture]) -> Panel:
-    shown = [picture for picture in pictures if picture.rose]
+    by_kind = sorted(pictures, key=lambda picture: picture.kind == "class")
+    shown = [picture for picture in by_kind if picture.rose]
     score = "probability" if study.evidence.gives_probabilities else "logit"
     facts: dict[str, Fact] = {
         "images": len(study.evidence.answers),
         "steps": STEPS,
         "seed": study.options.seed,
         "score": score,
-        "not_started": tuple(picture.name for picture in pictures if not picture.rose),
+        "not_started": tuple(picture.name for picture in by_kind if not picture.rose),
         "kinds": tuple(picture.kind for picture in shown),
         "numbers": tuple(picture.number for picture in shown),
         "names": tuple(picture.name for picture in shown),

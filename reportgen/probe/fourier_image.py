@@ -1,4 +1,4 @@
-"""Pictures as sums of waves in uncorrelated colours: small steps there change them as nature does."""
+"""Pictures as sums of waves in uncorrelated colours, so that steps change what photos differ in."""
 
 import torch
 
@@ -22,7 +22,7 @@ def random_waves(
     """
     height, width = size
     shape = (count, channels, height, width // 2 + 1, 2)
-    return START * torch.randn(shape, generator=generator)
+    return torch.randn(shape, generator=generator) * START
 
 
 def pixels_of(waves: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -39,7 +39,7 @@ def pixels_of(waves: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     picture = torch.fft.irfft2(spectrum, s=size, norm="ortho")
     if picture.shape[1] == len(COLOURS):
         picture = torch.einsum("rd,ndhw->nrhw", _directions().to(picture), picture)
-    return picture.sigmoid()
+    return torch.sigmoid(picture)
 
 
 def _scale(size: tuple[int, int]) -> torch.Tensor:

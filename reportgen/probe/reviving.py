@@ -1,4 +1,4 @@
-"""Lets a gradient into units that are off, so that a picture that excites none of them can start."""
+"""Lets a gradient into units that are off, so that a picture that excites none can start."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,9 +12,10 @@ from reportgen.probe.operations import operation_name, rectifies, tensors_in
 class Reviving(TorchFunctionMode):
     """Inside `with Reviving():` a ReLU that lets no gradient of an image through does so after all.
 
-    What is positive of the gradient then passes where the ReLU is off, since a step up along it
-    can turn units on [olah2017]. All spellings of ReLU are seen, in place or not; the values of the
-    forward pass stay as they are.
+    Then the gradient passes at one value of the image: of those that it would raise, the one that
+    is nearest to turning on. (At all of them, as in [olah2017], those of a whole map would cancel
+    but for their common brightness.) All spellings of ReLU are seen, in place or not; the values of
+    the forward pass stay as they are.
     """
 
     def __torch_function__(
@@ -29,24 +30,30 @@ class Reviving(TorchFunctionMode):
         if not rectifies(operation_name(func), args, kwargs):
             return func(*args, **kwargs)
         operand = next(tensors_in((args, kwargs)))
-        if not (torch.is_grad_enabled() and operand.requires_grad):
+        if not (torch.is_grad_enabled() and operand.requires_grad and operand.ndim > 1):
             return func(*args, **kwargs)
         # A clone's gradient is that of this one use, whatever else reads the operand.
         clone = operand.clone()
         incoming: list[torch.Tensor] = []
-        off = torch.empty(0)
+        before = operand.detach().clone()
 
         def revived(masked: torch.Tensor) -> torch.Tensor:
-            is_stuck = masked.flatten(1).eq(0).all(dim=1)
-            raising = torch.where(off, incoming.pop().clamp(min=0), 0)
-            return torch.where(is_stuck.view(-1, *[1] * (masked.ndim - 1)), raising, masked)
+            is_stuck = _by_image(masked.eq(0).flatten(1).all(dim=1), masked)
+            raising = incoming.pop().clamp(min=0)
+            candidates = before.masked_fill(raising == 0, -torch.inf)
+            nearest = candidates == _by_image(candidates.flatten(1).amax(dim=1), masked)
+            return torch.where(is_stuck, torch.where(nearest, raising, 0), masked)
 
-        # Before the ReLU, which may write to the clone: a hook belongs to the version it was put on.
-        clone.register_hook(revived)
+        # Before the ReLU, which may write to the clone: a hook is of the version it was put on.
+        clone.register_hook(revived)  # type: ignore[no-untyped-call]
         result = func(
             *(clone if value is operand else value for value in args),
             **{name: clone if value is operand else value for name, value in kwargs.items()},
         )
-        off = result.detach() <= 0
         result.register_hook(incoming.append)
         return operand.copy_(result) if result is clone else result
+
+
+def _by_image(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """(n,) in the shape (n 1 ...) of as many axes as `like`."""
+    return values.view(-1, *[1] * (like.ndim - 1))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,10 +12,10 @@ from torch import nn
 
 from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
+from reportgen.probe.maps import by_image
 from reportgen.probe.evidence import Call, CallKey
 from reportgen.probe.fourier_image import pixels_of, random_waves
 from reportgen.probe.layout import Arrangement
-from reportgen.probe.maps import by_image
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.reviving import Reviving
@@ -123,11 +123,11 @@ def _slope(objective: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
 
 
 def positions(probe: Probe, call: Call, channels: int, size: Size, normalise: Normalise) -> int:
-    """Positions of the map that a call gives for a picture of another size; 0 where it gives none."""
+    """Positions of a call's map for a picture of another size; 0 where the call cannot take it."""
     with probe.lent(torch.full((1, channels, *size), 0.5)) as (module, grey):
         try:
             return _Reader(module, call, (0,), grey.dtype, normalise)(grey.float()).shape[1]
-        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+        except Exception as error:
             if is_out_of_memory(error):
                 raise
             return 0
@@ -157,7 +157,7 @@ def transformed(
     turn: torch.Tensor,
     again: torch.Tensor,
 ) -> torch.Tensor:
-    """Pictures (n c h w) in [0, 1] after four changes in one resampling; grey comes in from outside.
+    """Pictures (n c h w) after four changes in one resampling; grey comes in from outside.
 
     Args:
         pictures: in [0, 1].
@@ -179,7 +179,7 @@ def transformed(
 
 
 class _Reached(Exception):
-    """The call that is read has been reached."""
+    """Ends a forward pass where the call that is read has been reached."""
 
 
 class _Reader(Observer):
@@ -203,16 +203,16 @@ class _Reader(Observer):
     def __call__(self, pictures: torch.Tensor, is_reviving: bool = False) -> torch.Tensor:
         """Activations (n positions) float32 of unit i for picture i, of (n c h w) in [0, 1]."""
         self._activations = None
-        images = self._normalise(pictures).to(self._dtype)
-        # Inside of the watch, for which a ReLU that is reached is done only with its own rule.
+        # A copy: some networks write to their input.
+        images = self._normalise(pictures).to(self._dtype, copy=True)
+        # Watched outermost: a ReLU that is the call itself is told of with its own way back.
         with Reviving() if is_reviving else nullcontext(), Watch(self._module, self):
-            try:
-                output = self._module(images.clone())
-            except _Reached:
-                pass
+            with suppress(_Reached):
+                output = self._module(images)
         if self._call is None:
             self._activations = self._of_each(scores_in(output, len(pictures)))
-        assert self._activations is not None
+        if self._activations is None:
+            raise ModelError("The network leaves a layer out for some images.")
         return self._activations
 
     def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
