@@ -1,6 +1,6 @@
 """How a class's score changes with each pixel: four maps of every image, made of gradients."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from reportgen.report.arrays import FloatArray
 from reportgen.report.records import Fact, Finding, Image, Panel, Rule
 
 LOOKS: Mapping[str, Look] = {"integrated_gradients": "signed", "guided_backprop": "colour"}
+"How maps are drawn, as is the custom for each; all others as magnitudes."
 
 RULES = (
     Rule("no-gradient", "Warning: the gradient of the explained class is zero at every pixel."),
@@ -47,55 +48,39 @@ class Explained:
     "Of SmoothGrad's noise."
 
 
-def _map_of(made: Callable[[Study, Probe, torch.Tensor, int], FloatArray]) -> MapOf:
-    """A map for the trust label: None where it is not finite."""
-
-    def found(study: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray | None:
-        values = made(study, probe, image, index)
-        return values if np.isfinite(values).all() else None
-
-    return found
+def _gradient(_: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray:
+    return strongest(saliency.vanilla(probe, image, index))
 
 
-def _guided_map(study: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray | None:
+def _smoothgrad(study: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray:
+    return strongest(saliency.smooth_grad(probe, image, index, study.options.seed))
+
+
+def _integrated(_: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray:
+    return summed(saliency.integrated_gradients(probe, image, index).attributions)
+
+
+def _guided(study: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray | None:
     if why_not(study.evidence.calls):
         return None
-    return _map_of(lambda _s, p, x, c: strongest(saliency.guided(p, x, c)))(
-        study, probe, image, index
-    )
+    return strongest(saliency.guided(probe, image, index))
+
+
+def _method(name: str, title: str, made: MapOf, passes: int) -> Method:
+    """A method whose map is None where it is not finite."""
+
+    def map_of(study: Study, probe: Probe, image: torch.Tensor, index: int) -> FloatArray | None:
+        values = made(study, probe, image, index)
+        return values if values is not None and np.isfinite(values).all() else None
+
+    return Method(name, title, "gradients", map_of, passes)
 
 
 METHODS = (
-    Method(
-        "gradient",
-        "Gradient",
-        "gradients",
-        _map_of(lambda _, probe, image, index: strongest(saliency.vanilla(probe, image, index))),
-        3,
-    ),
-    Method(
-        "smoothgrad",
-        "SmoothGrad",
-        "gradients",
-        _map_of(
-            lambda study, probe, image, index: strongest(
-                saliency.smooth_grad(probe, image, index, study.options.seed)
-            )
-        ),
-        3 * saliency.SAMPLES,
-    ),
-    Method(
-        "integrated_gradients",
-        "Integrated gradients",
-        "gradients",
-        _map_of(
-            lambda _, probe, image, index: summed(
-                saliency.integrated_gradients(probe, image, index).attributions
-            )
-        ),
-        3 * saliency.STEPS + 2,
-    ),
-    Method("guided_backprop", "Guided backpropagation", "gradients", _guided_map, 3),
+    _method("gradient", "Gradient", _gradient, 3),
+    _method("smoothgrad", "SmoothGrad", _smoothgrad, 3 * saliency.SAMPLES),
+    _method("integrated_gradients", "Integrated gradients", _integrated, 3 * saliency.STEPS + 2),
+    _method("guided_backprop", "Guided backpropagation", _guided, 3),
 )
 
 
