@@ -183,6 +183,7 @@ def sample_report() -> Report:
             Section("answers", "Predictions", "image"),
             Section("occlusion", "Occlusion", "image", references=("Zeiler, Fergus, 2014.",)),
             Section("gradcam", "Class activation maps", "image"),
+            Section("gradient_flow", "Gradient", "layer"),
             Section(
                 "dead_filters",
                 "Dead filters",
