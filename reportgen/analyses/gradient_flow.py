@@ -1,6 +1,6 @@
 """How the gradient of the score fares on its way back through the layers, and where it is lost."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -94,8 +94,7 @@ def run(study: Study) -> Outcome:
         for call, layer in _layers(study)
         if call.key in flows and call.key in study.evidence.layers
     }
-    findings = (*_nonfinite(study, flows), *_lost(study, trend, len(pictured)))
-    return Outcome(panels, findings)
+    return Outcome(panels, (*_nonfinite(study, flows), *_lost(study, trend, len(pictured))))
 
 
 def _layers(study: Study) -> Iterator[tuple[Call, Layer]]:
@@ -154,18 +153,14 @@ def _nonfinite(study: Study, flows: Mapping[CallKey, _Flow]) -> Iterator[Finding
     for call, layer in reversed(tuple(_layers(study))):
         sick = [
             size
-            for size in _sizes(flows, call)
+            for size in flows.get(call.key, _Flow()).sizes
             if not np.isfinite((size.norm, size.mean_absolute)).all()
         ]
         if sick:
             text = f"The gradient of the score is NaN or infinite from {layer.title} on back, for "
             text += f"{counted(len(sick), 'image')} with a finite score."
-            yield Finding("error", "non-finite-gradient", text, _link(layer))
+            yield Finding("error", "non-finite-gradient", text, _link(study, layer))
             return
-
-
-def _sizes(flows: Mapping[CallKey, _Flow], call: Call) -> Sequence[GradientSize]:
-    return flows[call.key].sizes if call.key in flows else ()
 
 
 def _lost(study: Study, trend: _Trend | None, images: int) -> Iterator[Finding]:
@@ -177,7 +172,9 @@ def _lost(study: Study, trend: _Trend | None, images: int) -> Iterator[Finding]:
     if trend.first_norm == 0 < trend.last_norm:
         text = f"No gradient reaches {first}: its norm is exactly zero there and "
         text += f"{trend.last_norm:.2g} at {last} {seen}."
-        yield Finding("warning", "vanishing-gradient", text, _link(trend.first))
+        yield Finding("warning", "vanishing-gradient", text, _link(study, trend.first))
+        return
+    if not np.isfinite((trend.ratio, trend.fitted)).all():
         return
     if max(trend.ratio, trend.fitted) < 1 / THOUSANDFOLD:
         kind, words = "vanishing-gradient", ("vanishes", "falls")
@@ -188,11 +185,13 @@ def _lost(study: Study, trend: _Trend | None, images: int) -> Iterator[Finding]:
     text = f"The gradient {words[0]} on its way back: its norm {words[1]} from "
     text += f"{trend.last_norm:.2g} at {last} to {trend.first_norm:.2g} at {first}, over "
     text += f"{trend.layers} convolution and linear layers {seen}."
-    yield Finding("warning", kind, text, _link(trend.first))
+    yield Finding("warning", kind, text, _link(study, trend.first))
 
 
-def _link(layer: Layer) -> str:
-    return f"{layer_link(layer)}#gradient_flow"
+def _link(study: Study, layer: Layer) -> str:
+    """Address of the section on a layer's page, or of the page where the layer is not observed."""
+    observed = {str(key) for key in study.evidence.layers}
+    return layer_link(layer) + ("#gradient_flow" if layer.title in observed else "")
 
 
 ANALYSIS = Analysis(

@@ -17,7 +17,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from reportgen.errors import ModelError, OptionError
 from reportgen.probe.answers import scores_in
 from reportgen.probe.evidence import CallKey
-from reportgen.probe.gradients import differentiable, leaf_of, require_gradient
+from reportgen.probe.gradients import differentiated, untaken
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.operations import is_atomic, is_leaf, tensors_in
 from reportgen.probe.selection import is_named, no_such_layer
@@ -71,16 +71,18 @@ def capture(
         OptionError: if there is no such layer or class, or not one target for each image.
     """
     catcher = _Catcher(module, layers)
-    with differentiable() if gradients else nullcontext():
-        leaf = leaf_of(images) if gradients else images
+    with differentiated() if gradients else nullcontext():
+        leaf = images.detach().clone().requires_grad_(gradients)
         with Watch(module, catcher):
+            # Another clone: a network that writes to its input must not find a leaf there.
             scores = scores_in(_forward(module, leaf.clone()), len(images))
         for name in layers:
             if not catcher.has(name):
                 raise OptionError(f"{name}: {no_such_layer(catcher.calls, name)}")
         if not gradients:
             return catcher.captured(None)
-        require_gradient(scores)
+        if not scores.requires_grad:
+            raise ModelError(untaken("its scores do not depend on the image by autograd"))
         wanted = scores.gather(1, _classes(targets, scores)[:, None])
         # In evaluation mode an image has no part in the scores of others, so the gradient of the
         # sum is that of each image's own score.

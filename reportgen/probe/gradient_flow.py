@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
 from reportgen.probe.evidence import CallKey
-from reportgen.probe.gradients import differentiable, leaf_of, require_gradient
+from reportgen.probe.gradients import differentiated, untaken
 from reportgen.probe.probe import Probe
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.watch import FunctionCall, Observer, Watch
@@ -43,11 +44,13 @@ def gradient_flow(probe: Probe, image: torch.Tensor, index: int) -> Mapping[Call
         ResourceError: if the image does not fit the memory.
     """
     reducer = _Reducer()
-    with probe.lent(image) as (module, moved), differentiable():
-        leaf = leaf_of(moved)
+    with probe.lent(image) as (module, moved), differentiated():
+        # A clone, and then another, as in `slopes`.
+        leaf = moved.detach().clone().requires_grad_()
         with Watch(module, reducer):
             scores = scores_in(module(leaf[None].clone()), 1)[0]
-        require_gradient(scores)
+        if not scores.requires_grad:
+            raise ModelError(untaken("its scores do not depend on the image by autograd"))
         torch.autograd.grad(scores[index], leaf, allow_unused=True)
     return reducer.sizes
 

@@ -62,12 +62,15 @@ def slopes(
     Raises:
         ModelError: if no gradient can be taken through the network.
     """
-    with differentiable():
-        leaf = leaf_of(image)
+    with differentiated():
+        # A clone, and then another: the image may be an inference tensor, and a network that writes
+        # to its input must not find a leaf there.
+        leaf = image.detach().clone().requires_grad_()
         capture = _Capture(spots)
         with Watch(module, capture):
             scores = scores_in(module(leaf[None].clone()), 1)[0]
-        require_gradient(scores)
+        if not scores.requires_grad:
+            raise ModelError(untaken("its scores do not depend on the image by autograd"))
         gradients = []
         for number, index in enumerate(classes, 1):
             capture.gradients = {}
@@ -88,39 +91,24 @@ def slopes(
 
 
 @contextmanager
-def differentiable() -> Iterator[None]:
-    """Runs the body with gradients, whatever the caller's mode.
+def differentiated() -> Iterator[None]:
+    """Gradients are recorded inside, whatever the caller does; autograd's refusals become ours.
 
     Raises:
-        ModelError: in place of what autograd complains of.
+        ModelError: if no gradient can be taken through the network.
     """
-    with torch.inference_mode(False), torch.enable_grad():
-        try:
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
             yield
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(_untaken(said)) from error
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(untaken(said)) from error
 
 
-def leaf_of(images: torch.Tensor) -> torch.Tensor:
-    """What gradients are taken through. Give the network a clone, for it may write to its input."""
-    # A clone itself: the images may be inference tensors.
-    return images.detach().clone().requires_grad_()
-
-
-def require_gradient(scores: torch.Tensor) -> None:
-    """Makes sure that autograd followed the network as far as its scores.
-
-    Raises:
-        ModelError: if it did not.
-    """
-    if not scores.requires_grad:
-        raise ModelError(_untaken("its scores do not depend on the image by autograd"))
-
-
-def _untaken(why: str) -> str:
+def untaken(why: str) -> str:
+    """What to say of a network that no gradient can be taken through."""
     return f"No gradient can be taken through this network: {why.rstrip('.')}."
 
 
@@ -143,6 +131,7 @@ class _Capture(Observer):
         self._take(Spot(key), output)
 
     def _take(self, spot: Spot, tensor: torch.Tensor) -> None:
+        # A leaf is a weight that a module gives as it is: the hook would stay on it.
         if spot not in self._spots or not tensor.requires_grad or tensor.is_leaf:
             return
         self.values[spot] = tensor.detach().clone()

@@ -4,6 +4,7 @@ import gc
 import re
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +285,13 @@ def test_what_the_score_does_not_look_at_has_no_panel() -> None:
     panels = run(study_with(seeded(Sided).float())).panels
     assert set(panels) == {"used"}
     assert panels["used"].facts["ratio"] is None
+
+
+def test_layers_that_are_not_observed_count_for_the_trend_but_have_no_panel() -> None:
+    study = study_with(deep(nn.ReLU, 4))
+    only = {key: seen for key, seen in study.evidence.layers.items() if key.path == "9"}
+    outcome = run(replace(study, evidence=replace(study.evidence, layers=only)))
+    assert set(outcome.panels) == {"9"}
+    assert outcome.panels["9"].facts["first_layer"] == "0"
+    (finding,) = outcome.findings
+    assert finding.href == "layers/0.html"

@@ -62,7 +62,7 @@ def gradcam(seen: Photo, is_made: bool) -> Panel:
     named = {"target": 3, "label": f"tabby {HOSTILE}", "target_source": "true class"}
     if not is_made:
         return Panel(named | {"problem": f"There is no map {HOSTILE}."})
-    maps = ("gradcam", "rival", "layercam", "hirescam", "stage_1")
+    maps = ("gradcam", "rival", "layercam", "hirescam", "stage_1", "cam")
     size = 0.6 * (blob(5, 7, 0.4, 0.6, 0.05) - 0.1).astype(np.float32)
     arrays = {name: size if name != "rival" else -np.abs(size) for name in maps}
     facts = named | {
@@ -71,9 +71,9 @@ def gradcam(seen: Photo, is_made: bool) -> Panel:
         "runner_up": 1,
         "runner_up_label": f"class 1 {HOSTILE}",
         "maps": maps,
-        "methods": ("Grad-CAM", "Grad-CAM", "LayerCAM", "HiResCAM", "Grad-CAM"),
-        "layers": (*SLUGS[1:2] * 4, SLUGS[0]),
-        "sides": ("input",) * 4 + ("output",),
+        "methods": ("Grad-CAM", "Grad-CAM", "LayerCAM", "HiResCAM", "Grad-CAM", "CAM"),
+        "layers": (*SLUGS[1:2] * 4, *SLUGS[:2]),
+        "sides": ("input",) * 4 + ("output",) * 2,
         "low": tuple(float(values.min()) for values in arrays.values()),
         "high": tuple(float(values.max()) for values in arrays.values()),
         "positive": tuple(float(values.clip(0).sum()) for values in arrays.values()),
@@ -82,6 +82,10 @@ def gradcam(seen: Photo, is_made: bool) -> Panel:
         "peak_column": 4,
         "peak_place": "upper right",
         "occlusion_correlation": -0.4,
+        "is_chosen": False,
+        "cam_head": "linear",
+        "cam_layer": f"classifier {HOSTILE}",
+        "cam_gap": 0.25,
     }
     blocks = {
         name: Heatmap(

@@ -177,12 +177,41 @@ def kernels(index: int, channels: int) -> Panel:
     return Panel(facts, {}, blocks)
 
 
+RATIOS = {0: 0.125, 2: 0.0, 3: 3.0, 4: None}
+"How the gradient fares, on the pages of these layers."
+
+
+def gradient_flow(ratio: float | None) -> Panel:
+    sizes = (0.25, None)
+    facts = {
+        "score": "logit",
+        "images": tuple(slug for slug, _ in IMAGES),
+        "targets": ("class 3", HOSTILE),
+        "values": 1234,
+        "mean_absolute": 0.25,
+        "mean_absolute_by_image": sizes,
+        "norm": 2.5,
+        "norm_by_image": sizes,
+        "zero_fraction": 0.5,
+        "nonfinite": 0 if ratio else 7,
+        "first_layer": SLUGS[0],
+        "first_norm": 0.125,
+        "last_layer": SLUGS[-1],
+        "last_norm": 1.0,
+        "ratio": ratio,
+    }
+    histogram = Histogram((1, 5, 2), -1.0, 1.0, "", "All 8 finite slopes over 2 images.")
+    return Panel(facts, {}, {"histogram": histogram})
+
+
 def layers() -> tuple[Layer, ...]:
     made = []
     for index, (name, type_, kind, units, height, width) in enumerate(LAYERS):
         panels = {"activations": activations(index)}
         if kind == "conv":
             panels["kernels"] = kernels(index, 3 if index == 0 else 12)
+        if index in RATIOS:
+            panels["gradient_flow"] = gradient_flow(RATIOS[index])
         is_rectified = kind == "activation"
         made.append(
             Layer(

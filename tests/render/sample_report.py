@@ -185,6 +185,7 @@ def sample_report() -> Report:
             Section("gradcam", "Class activation maps", "image"),
             Section("gradients", "Gradients", "image"),
             Section("attention", "Attention", "image"),
+            Section("gradient_flow", "Gradient", "layer"),
             Section(
                 "dead_filters",
                 "Dead filters",

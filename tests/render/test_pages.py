@@ -41,6 +41,17 @@ def test_class_activation_maps_say_what_they_are(html, site):
     assert "figures/chelsea-gradcam-rival-overlay.png" in site
     assert "figures/chelsea-gradcam-gradcam.pdf" in site
     assert "figures/chelsea-gradcam-rival.pdf" not in site
+    assert "number of positions, differs from it by up to 25 % of its largest value." in made
+
+
+def test_gradients_over_the_depth_in_words(html):
+    words = {0: "falls 8-fold,", 2: "falls to nothing,", 3: "grows 3-fold,", 4: "goes"}
+    for index, way in words.items():
+        page = html[f"layers/{SLUGS[index]}.html"]
+        assert f" layers it {way} from 1 at the last, <a" in page
+        assert "back to 0.125 at the first" in page
+        assert ("7 slopes are NaN or infinite" in page) == (index in (2, 4))
+    assert 'id="gradient_flow"' not in html[f"layers/{SLUGS[-1]}.html"]
 
 
 def test_gradients_say_what_they_add_up_to_and_what_is_missing(html):
