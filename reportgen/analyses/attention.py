@@ -76,7 +76,7 @@ def run(study: Study) -> Outcome:
 def _looks(seen: Attended) -> Looks | None:
     """The rows of the tokens that the score reads, their mean where there are several."""
     tokens = seen.tokens
-    if tokens is None or not seen.read.any():
+    if tokens is None:
         return None
     stop = tokens.before + tokens.rows * tokens.columns
     shape = (tokens.rows, tokens.columns)

@@ -96,6 +96,8 @@ def _attended(module: nn.Module, image: torch.Tensor, target: int) -> Attended:
     read = np.zeros(found[-1].weights.shape[0], bool)
     if gradient is not None:
         read = (follower.of_first(gradient) != 0).any(2).any(0).cpu().numpy()
+    if not read.any():
+        return replace(NOTHING, problem=UNUSED)
     return Attended(tuple(found), follower.last, read, seen[-1])
 
 
@@ -122,6 +124,7 @@ def rollout(layers: Sequence[FloatArray]) -> FloatArray:
 WINDOWS = "Attention is within windows of the image here; no rollout is shown."
 OTHER_KEYS = "Attention looks at other tokens than those that it is for; no rollout is shown."
 UNREAD = "How images and heads lie in the attention is not known; no rollout is shown."
+UNUSED = "The score does not change with what the last attention gives; no rollout is shown."
 RANDOM = "Attention is dropped at random here, also in eval mode; no weights are shown."
 
 

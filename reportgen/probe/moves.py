@@ -155,7 +155,8 @@ def _split(operation: Operation, result: torch.Tensor, number: int) -> Known:
 
 def _narrow(operation: Operation, result: torch.Tensor, _: int) -> Known:
     (dim,) = operation.dims(1, 0)
-    return _cut(operation, dim, operation.argument(2, "start"), result.shape[dim])
+    start = operation.argument(2, "start") % operation.operand.shape[dim]
+    return _cut(operation, dim, start, result.shape[dim])
 
 
 def _cut(operation: Operation, dim: int, start: int, size: int) -> Known:

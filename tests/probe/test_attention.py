@@ -190,6 +190,14 @@ class Infinite(Dropping):
         return self.head(F.scaled_dot_product_attention(x * torch.inf, x, x).mean(1))
 
 
+class Idle(Dropping):
+    """Attention whose result counts for nothing."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).mT
+        return self.head((x + 0 * F.scaled_dot_product_attention(x, x, x)).mean(1))
+
+
 class Padded(Dropping):
     """A key of zeros that all may look at."""
 
@@ -210,6 +218,7 @@ class Padded(Dropping):
         (small_swin, (32, 32), attention.WINDOWS),
         (Dropping, SIZE, attention.RANDOM),
         (Reduced, SIZE, attention.OTHER_KEYS),
+        (Idle, SIZE, attention.UNUSED),
         (Padded, SIZE, attention.OTHER_KEYS),
         (Infinite, SIZE, "The attention of this image is not finite; none is shown."),
         (small_convnext, (64, 96), ""),

@@ -108,6 +108,7 @@ def extended(x: torch.Tensor) -> torch.Tensor:
         (lambda x: x[:, 0], (12,), None),
         (lambda x: x.mT, (12, 63), TokenGrid(1, 2, 6, 10)),
         (lambda x: x.narrow(1, 2, 61), (61, 12), TokenGrid(0, 0, 6, 10)),
+        (lambda x: x.narrow(1, -61, 60), (60, 12), TokenGrid(0, 0, 6, 10)),
         (lambda x: x.split([2, 61], 1)[1], (61, 12), TokenGrid(0, 0, 6, 10)),
         (lambda x: x.split(62, dim=1)[0], (62, 12), TokenGrid(0, 2, 6, 10)),
         (lambda x: x.tensor_split((1, 62), 1)[1], (61, 12), TokenGrid(0, 1, 6, 10)),
