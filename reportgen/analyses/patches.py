@@ -36,9 +36,7 @@ def run(study: Study) -> Outcome:
     return Outcome(panels)
 
 
-def _panel(
-    study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown | None
-) -> Panel:
+def _panel(study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown | None) -> Panel:
     seen = study.evidence.layers[call.key]
     units = drawn.units if drawn else ()
     rms = np.sqrt(seen.mean**2 + seen.variance)

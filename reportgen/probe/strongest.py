@@ -91,7 +91,10 @@ class StrongestImages:
     ) -> None:
         """Keeps the best nine of what is there and of what comes, for some units."""
         held = [self._value, self._image, self._position]
-        joined = [np.concatenate([a[units], b], axis=1) for a, b in zip(held, (value, image, position), strict=True)]
+        joined = [
+            np.concatenate([a[units], b], axis=1)
+            for a, b in zip(held, (value, image, position), strict=True)
+        ]
         order = np.lexsort((joined[1], -joined[0]), axis=1)[:, :KEPT]
         for kept, all_ in zip(held, joined, strict=True):
             kept[units] = np.take_along_axis(all_, order, 1)

@@ -6,6 +6,7 @@ from reportgen.figures.mosaic import best_columns, levels, mosaic, signed_levels
 from reportgen.report.arrays import Pixels
 from reportgen.report.blocks import Atlas, Column, Histogram, Strip, Table
 from reportgen.report.records import Layer, Panel, ReceptiveField
+from tests.render.sample_patches import patches
 
 HOSTILE = "</code><script>alert(1)</script>"
 IMAGES = (("chelsea", f"{HOSTILE}.png"), ("night-sky", 'night "sky" & more.png'))
@@ -183,6 +184,8 @@ def layers() -> tuple[Layer, ...]:
         if kind == "conv":
             panels["kernels"] = kernels(index, 3 if index == 0 else 12)
         is_rectified = kind == "activation"
+        if height:
+            panels["patches"] = patches(SLUGS[index], units, len(IMAGES), is_rectified, index == 4)
         made.append(
             Layer(
                 slug=SLUGS[index],

@@ -170,6 +170,7 @@ def sample_report() -> Report:
             ),
             Section("activations", "Activations", "layer"),
             Section("kernels", "Kernels", "layer"),
+            Section("patches", "What its units look for", "layer"),
             Section(
                 "weights",
                 "Weights",
