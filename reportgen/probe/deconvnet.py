@@ -83,9 +83,8 @@ def _projected(
         picker = _Picker(call, places)
         try:
             # The watch sees a function first, and then the rule how it is taken back.
-            with BackwardRule("deconvnet"), Watch(module, picker):
-                with suppress(_ReachedError):
-                    module(leaf.clone())
+            with suppress(_ReachedError), BackwardRule("deconvnet"), Watch(module, picker):
+                module(leaf.clone())
             picked = picker.picked
             if picked is None or not picked.requires_grad:
                 raise ModelError(_untaken(call, "it does not depend on the image by autograd"))

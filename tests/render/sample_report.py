@@ -225,5 +225,5 @@ def pictures(value: object) -> dict[str, bytes]:
 
 def every_file(report: Report, pages: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     """The site with what the store would add to the pages."""
-    stored = {"report.json": b"{}", "arrays/occlusion.npz": b"", "arrays/gradcam.npz": b""}
-    return stored | pictures(report) | dict(pages)
+    stored = {f"arrays/{section.name}.npz": b"" for section in report.sections}
+    return {"report.json": b"{}"} | stored | pictures(report) | dict(pages)
