@@ -17,11 +17,17 @@ from reportgen.report.arrays import Array, ByteArray, Pixels
 from reportgen.report.blocks import Atlas
 from reportgen.report.records import Layer
 
-SIDE = 56
-"Pixels of the longer side of a tile."
+SIDE = 72
+"Pixels of the longer side of a tile, or a little less where pixels are enlarged as they are."
+
+FEW = 16
+"Windows of at most so many pixels a side are enlarged pixel by pixel, as the network saw them."
 
 GREY = 127
 "Level of what lies beyond the border of an image, and of zero."
+
+WITHIN = 0.995
+"Share of the non-zero values of a projection within its scale: few of them are very large."
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Shown:
     "(tiles h w 3)"
     projected: ByteArray = field(default_factory=lambda: np.empty(0, np.uint8))
     limits: Array = field(default_factory=lambda: np.empty(0))
-    "Largest magnitude in each tile of the projections."
+    "End of the scale of each tile of the projections."
 
     def counts(self, nine: Strongest) -> tuple[int, ...]:
         """Patches of each unit. Where a rectifier is off, nothing was found."""
@@ -80,9 +86,8 @@ class Shown:
 
     def blocks(self, layer: Layer) -> Mapping[str, Atlas]:
         """The crops, and the projections where there are any."""
-        where = (
-            "the whole image" if self.is_whole else f"{self.window[0]} x {self.window[1]} pixels"
-        )
+        size = f"{self.window[0]} x {self.window[1]} pixels"
+        covered = f"the whole image, {size}" if self.is_whole else f"{size} of an image"
         nothing = np.zeros(len(self.crops), np.float32)
         atlases = {
             "crops": _atlas(
@@ -90,7 +95,7 @@ class Shown:
                 f"{layer.slug}-patches",
                 (nothing, nothing + 1),
                 f"Patches of images on which units of {layer.title} are strongest.",
-                f"Each tile shows {where}, nine a unit.",
+                f"A tile covers {covered}; nine tiles a unit. Grey lies beyond the border.",
             )
         }
         if not self.problem:
@@ -99,7 +104,8 @@ class Shown:
                 f"{layer.slug}-projections",
                 (-self.limits, self.limits),
                 f"Projections of these units of {layer.title} to the pixels of these patches.",
-                "Mid-grey is zero; each tile has its own range.",
+                "Mid-grey is zero. Each tile has its own range, beyond which lie the largest "
+                f"{1 - WITHIN:.1%} of its values.".replace("%", " %"),
             )
         return atlases
 
@@ -127,7 +133,10 @@ def _empty(shown: Shown, size: tuple[int, int]) -> Shown:
     seen = shown.call.receptive_field
     is_whole = seen is None or seen.covers_image or 0 in seen.stride
     window = size if is_whole or seen is None else seen.size
-    height, width = (max(1, round(SIDE * side / max(window))) for side in window)
+    factor = SIDE / max(window)
+    if max(window) <= FEW:
+        factor = int(factor)
+    height, width = (max(1, round(factor * side)) for side in window)
     count = KEPT * len(shown.units)
     return replace(
         shown,
@@ -143,9 +152,11 @@ def _drawn(
     study: Study, shown: Shown, patches: Sequence[Patch], pixels: Mapping[int, torch.Tensor]
 ) -> Shown:
     """Fills the tiles of some patches; says so where there is no way back to the pixels."""
-    size = shown.crops.shape[1:3]
+    pixels_of_tile = shown.crops.shape[1:3]
     for patch in patches:
-        tile = _cut(pixels[patch.image].clamp(0, 1) - 0.5, shown.corner(patch), shown.window, size)
+        tile = _cut(
+            pixels[patch.image].clamp(0, 1) - 0.5, shown.corner(patch), shown.window, pixels_of_tile
+        )
         shown.crops[patch.tile] = signed_levels(tile, 0.5)[0]
     if shown.problem:
         return shown
@@ -159,8 +170,11 @@ def _drawn(
         except ModelError as error:
             return replace(shown, problem=str(error))
         for patch, projection in zip(some, found, strict=True):
-            tile = _cut(projection, shown.corner(patch), shown.window, size)
-            shown.projected[patch.tile], shown.limits[patch.tile] = signed_levels(tile)
+            tile = _cut(projection, shown.corner(patch), shown.window, pixels_of_tile)
+            size = np.abs(tile[tile != 0])
+            limit = float(np.quantile(size, WITHIN, method="higher")) if size.size else 0.0
+            shown.projected[patch.tile] = signed_levels(tile, limit)[0]
+            shown.limits[patch.tile] = limit
     return shown
 
 
@@ -176,8 +190,7 @@ def _cut(
     padding = (-left, left + window[1] - width, -top, top + window[0] - height)
     # Negative padding cuts off.
     cut = functional.pad(torch.nan_to_num(picture.float()), padding)[None]
-    is_enlarged = size[0] > window[0]
-    mode = "bicubic" if is_enlarged else "area"
+    mode = "nearest" if max(window) <= FEW else "bicubic" if size > window else "area"
     tile = functional.interpolate(cut, size, mode=mode)[0]
     if len(tile) != 3:
         tile = tile.mean(0, keepdim=True).expand(3, *size)
@@ -187,8 +200,11 @@ def _cut(
 
 def _atlas(tiles: ByteArray, stem: str, ends: tuple[Array, Array], alt: str, caption: str) -> Atlas:
     count, height, width = tiles.shape[:3]
+    picture = mosaic(tiles, KEPT)
+    # White lines would leave a trace in the tiles, as the file is lossy.
+    picture[height :: height + 1], picture[:, width :: width + 1] = GREY, GREY
     return Atlas(
-        pixels=Pixels.lossy(mosaic(tiles, KEPT), stem),
+        pixels=Pixels.lossy(picture, stem),
         columns=KEPT,
         count=count,
         tile_height=height,

@@ -23,11 +23,12 @@ LISTED = 32
 def run(study: Study) -> Outcome:
     """One panel per call with maps; of some layers the most used units are shown one by one."""
     calls = study.evidence.calls
-    chosen = [call for call in unit_layers(study) if call.key in study.evidence.strongest]
     shown = [
-        Shown(call, used_units(study, call, SHOWN), unprojected(calls, call.key)) for call in chosen
+        Shown(call, units, unprojected(calls, call.key))
+        for call in unit_layers(study)
+        if call.key in study.evidence.strongest and (units := used_units(study, call, SHOWN))
     ]
-    drawn = dict(zip((call.key for call in chosen), pictures(study, shown), strict=True))
+    drawn = {made.call.key: made for made in pictures(study, shown)}
     panels = {}
     for call, layer in zip(calls, study.layer_records, strict=True):
         nine = study.evidence.strongest.get(call.key)
@@ -83,7 +84,9 @@ def _row(call: Call, nine: Strongest, unit: int, images: Sequence[Image]) -> tup
         # It never fires, so that no place is its strongest.
         return unit, None, None, None, value
     image = images[index]
-    name = Link(image.path, image_link(image)) if image.is_pictured else image.path
+    # In the CSV a link is its text: only rows on the page need one.
+    is_linked = image.is_pictured and unit < LISTED
+    name = Link(image.path, image_link(image)) if is_linked else image.path
     return unit, name, int(nine.row[unit, 0]), int(nine.column[unit, 0]), float(f"{value:.7g}")
 
 

@@ -1,13 +1,14 @@
 """What in the pixels made one unit answer at one place: the deconvnet [zeiler2013].
 
-The one activation is kept and all others of its layer are set to zero; from there the way back to
-the pixels is taken by the adjoint of each layer: transposed convolutions, the scale of a batch norm,
-and for a max pooling the switches recorded on the way forward. Each ReLU passes back what is
-positive. Where overlapping windows of a pooling share a maximum, what comes back through them is
-added up, as the adjoint does; `max_unpool2d` would keep one of the two.
+The one activation is kept and all others of its layer are set to zero. From there each layer is
+taken back by its adjoint: a convolution by the transposed one, a batch norm by its scale, a max
+pooling by the switches recorded on the way forward; and each ReLU passes back what is positive.
+Where overlapping windows of a pooling share a maximum, what comes back through them is added up, as
+the adjoint does; `max_unpool2d` would keep one of them.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -68,7 +69,7 @@ def unprojected(calls: Sequence[Call], key: CallKey) -> str:
         new = set(by_key[waiting.pop()].inputs) - needed
         needed |= new
         waiting.extend(new)
-    # Before the first ReLU the way back is the plain adjoint, if only the network has a ReLU at all.
+    # Before the first ReLU the way back is the plain adjoint, if the network has a ReLU at all.
     rectifier = [call for call in calls if call.rectifies][:1]
     return why_not([*(call for call in calls if call.key in needed), *rectifier])
 
@@ -82,11 +83,8 @@ def _projected(
         picker = _Picker(call, places)
         try:
             # The watch sees a function first, and then the rule how it is taken back.
-            with BackwardRule("deconvnet"), Watch(module, picker):
-                try:
-                    module(leaf.clone())
-                except _ReachedError:
-                    pass
+            with suppress(_ReachedError), BackwardRule("deconvnet"), Watch(module, picker):
+                module(leaf.clone())
             picked = picker.picked
             if picked is None or not picked.requires_grad:
                 raise ModelError(_untaken(call, "it does not depend on the image by autograd"))

@@ -72,7 +72,9 @@ def back(layer: nn.Module, read: torch.Tensor, signal: torch.Tensor) -> torch.Te
     channels, height, width = read.shape[1:]
     unpooled = torch.zeros(channels, height * width).to(signal)
     for channel in range(channels):
-        unpooled[channel].index_add_(0, switches[0, channel].flatten(), signal[0, channel].flatten())
+        unpooled[channel].index_add_(
+            0, switches[0, channel].flatten(), signal[0, channel].flatten()
+        )
     return unpooled.view(1, channels, height, width)
 
 

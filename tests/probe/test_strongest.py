@@ -1,5 +1,7 @@
 """The nine strongest images of each unit, against a literal search through all activations."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -94,7 +96,7 @@ def test_maps_small_and_large_of_any_number_format(positions: int, dtype: torch.
 def test_neither_split_nor_order_matters(cuts: list[int], random) -> None:
     values = awkward(31)
     ends = sorted({0, 31, *cuts})
-    parts = [torch.arange(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = [torch.arange(a, b) for a, b in pairwise(ends)]
     random.shuffle(parts)
     check(streamed(values, 7, parts), values, 7)
 

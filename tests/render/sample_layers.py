@@ -6,6 +6,7 @@ from reportgen.figures.mosaic import best_columns, levels, mosaic, signed_levels
 from reportgen.report.arrays import Pixels
 from reportgen.report.blocks import Atlas, Column, Histogram, Strip, Table
 from reportgen.report.records import Layer, Panel, ReceptiveField
+from tests.render.sample_patches import patches
 
 HOSTILE = "</code><script>alert(1)</script>"
 IMAGES = (("chelsea", f"{HOSTILE}.png"), ("night-sky", 'night "sky" & more.png'))
@@ -213,6 +214,8 @@ def layers() -> tuple[Layer, ...]:
         if index in RATIOS:
             panels["gradient_flow"] = gradient_flow(RATIOS[index])
         is_rectified = kind == "activation"
+        if height:
+            panels["patches"] = patches(SLUGS[index], units, len(IMAGES), is_rectified, index == 4)
         made.append(
             Layer(
                 slug=SLUGS[index],

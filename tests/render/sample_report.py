@@ -170,6 +170,7 @@ def sample_report() -> Report:
             ),
             Section("activations", "Activations", "layer"),
             Section("kernels", "Kernels", "layer"),
+            Section("patches", "What its units look for", "layer"),
             Section(
                 "weights",
                 "Weights",
@@ -227,6 +228,5 @@ def pictures(value: object) -> dict[str, bytes]:
 
 def every_file(report: Report, pages: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     """The site with what the store would add to the pages."""
-    stored = {"report.json": b"{}", "arrays/occlusion.npz": b"", "arrays/gradcam.npz": b""}
-    stored["arrays/attention.npz"] = b""
-    return stored | pictures(report) | dict(pages)
+    stored = {f"arrays/{section.name}.npz": b"" for section in report.sections}
+    return {"report.json": b"{}"} | stored | pictures(report) | dict(pages)
