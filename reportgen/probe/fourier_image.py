@@ -52,4 +52,5 @@ def _scale(size: tuple[int, int]) -> torch.Tensor:
 def _directions() -> torch.Tensor:
     """`COLOURS`, the longest column of which has length one."""
     directions = torch.tensor(COLOURS)
-    return directions / directions.norm(dim=0).max()
+    longest: torch.Tensor = directions.norm(dim=0).max()
+    return directions / longest

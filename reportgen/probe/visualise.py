@@ -26,10 +26,8 @@ Size: TypeAlias = tuple[int, int]
 Normalise: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
 STEPS = 128
-RATE = 0.02
+RATE = 0.015
 "Length of a step in each amplitude."
-REVIVED = 16
-"Steps in which a unit that is off is helped to start."
 JITTER = 1 / 16
 "Share of the longer side by which a picture is moved at most, either way."
 AGAIN = JITTER / 2
@@ -68,7 +66,7 @@ def painted(
 
     Each is a sum of waves (see `fourier_image`) that is moved, scaled and turned a little at
     random before every step, so that what is in it holds for more than one arrangement of pixels.
-    In the first steps gradients pass through ReLUs that are off, where otherwise none would pass.
+    Where ReLUs that are off let no gradient of a picture through, they do in the next step.
 
     Args:
         probe: of the network.
@@ -93,10 +91,12 @@ def painted(
         with torch.no_grad():
             first = reader(pixels_of(leaf, size)).mean(dim=1)
         adam = torch.optim.Adam([leaf], lr=RATE, maximize=True)
+        is_stuck = False
         for step in range(STEPS):
-            picture = varied(pixels_of(leaf, size), generator)
-            activations = reader(picture, is_reviving=step < REVIVED)
-            leaf.grad = _slope(activations.mean(dim=1).sum(), leaf)
+            activations = reader(varied(pixels_of(leaf, size), generator), is_reviving=is_stuck)
+            slope = _slope(activations.mean(dim=1).sum(), leaf)
+            is_stuck = bool((slope == 0).flatten(1).all(dim=1).any())
+            leaf.grad = slope
             adam.step()
             progress(step + 1)
         with torch.no_grad():
@@ -206,9 +206,9 @@ class _Reader(Observer):
         # A copy: some networks write to their input.
         images = self._normalise(pictures).to(self._dtype, copy=True)
         # Watched outermost: a ReLU that is the call itself is told of with its own way back.
-        with Reviving() if is_reviving else nullcontext(), Watch(self._module, self):
-            with suppress(_Reached):
-                output = self._module(images)
+        reviving = Reviving() if is_reviving else nullcontext()
+        with suppress(_Reached), reviving, Watch(self._module, self):
+            output = self._module(images)
         if self._call is None:
             self._activations = self._of_each(scores_in(output, len(pictures)))
         if self._activations is None:
