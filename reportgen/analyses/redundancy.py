@@ -64,7 +64,7 @@ def run(study: Study) -> Outcome:
         arrays = _arrays(found, alike, classes)
         labels = study.labels if head and call.key == head.call.key else ()
         table = _table(study, call, found, alike, classes, labels)
-        panels[layer.slug] = Panel(facts, arrays, {"units": table} if table.rows else {})
+        panels[layer.slug] = Panel(facts, arrays, {"units": table} if table else {})
     return Outcome(panels, redundancy_findings(compared))
 
 
@@ -176,8 +176,8 @@ def _table(
     alike: Alike | None,
     classes: Speaks,
     labels: Sequence[str],
-) -> Table:
-    """One row per unit, the most alike first.
+) -> Table | None:
+    """One row per unit, the most alike first; None where there is nothing to show.
 
     Args:
         study: what was seen.
@@ -190,6 +190,7 @@ def _table(
     leads_to = "#c=" if "activations" in study.earlier else ""
     columns = [Column("Unit", leads_to=leads_to)]
     cells: list[Sequence[Cell]] = [range(call.units)]
+    ranks: list[FloatArray] = []
     if labels:
         columns.append(Column("Class"))
         cells.append(labels)
@@ -201,12 +202,15 @@ def _table(
             cells.append([labels[unit] if unit >= 0 else None for unit in found.unit])
         columns.append(Column("Cosine", hint="Of the weights, bias left aside; 1 is parallel."))
         cells.append(_rounded(found.cosine))
+        ranks.append(found.cosine)
     if alike is not None:
         columns.append(Column("Nearest by answers", leads_to=leads_to))
         columns.append(Column("r", hint="Pearson correlation over the pictured images."))
         cells += [_known(alike.unit), _rounded(alike.correlation)]
+        ranks.append(alike.correlation)
     if classes.table is not None:
         name = classes.by.capitalize()
+        ranks.append(largest(classes.table)[1])
         for title, sign in (("Speaks for", 1), ("Speaks against", -1)):
             index, value = largest(sign * classes.table)
             is_said = value > classes.least
@@ -214,15 +218,12 @@ def _table(
             columns += [Column(title), Column(name, hint=f"{name} of the unit for this class.")]
             cells.append([study.labels[at] if is_one else None for at, is_one in said])
             cells.append(_rounded(np.where(is_said, sign * value, np.nan)))
-    if len(columns) == 1:
-        return Table("", (), ())
-    order: list[int] = list(range(call.units))
-    ranks = found.cosine if found else alike.correlation if alike else None
-    if ranks is not None:
-        order = np.argsort(-np.nan_to_num(ranks, nan=-2), kind="stable").tolist()
+    if not ranks:
+        return None
+    order = np.argsort(-np.nan_to_num(ranks[0], nan=-np.inf), kind="stable").tolist()
     rows = list(zip(*cells, strict=True))
-    caption = counted(call.units, "unit")
-    caption += "." if ranks is None else ", the most alike first."
+    first = "most alike" if found or alike else f"largest {classes.by}"
+    caption = f"{counted(call.units, 'unit')}, the {first} first."
     return Table(caption, tuple(columns), tuple(rows[unit] for unit in order), SHOWN)
 
 

@@ -215,6 +215,8 @@ def test_what_a_hidden_layer_gives_is_weighed_by_the_head() -> None:
     module = net("hidden")
     panel = panels(study_with(module))["F.relu"]
     assert panel.facts["classes_by"] == "weight"
+    weights = [row[2] for row in panel.blocks["units"].rows]
+    assert weights == sorted(weights, reverse=True) and len(weights) == 6
     assert panel.arrays["for_class"].tolist() == module.fc.weight.argmax(0).tolist()
 
 
