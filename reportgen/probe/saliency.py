@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reportgen.errors import ResourceError
+from reportgen.errors import ModelError, ResourceError
 from reportgen.probe.answers import scores_in
-from reportgen.probe.gradients import differentiable, leaf_of, require_gradient
+from reportgen.probe.gradients import differentiated, untaken
 from reportgen.probe.probe import Probe
 from reportgen.probe.rectifiers import BackwardRule, Rule
 
@@ -175,10 +175,13 @@ def _gradients(
 
 def _gradient(probe: Probe, images: torch.Tensor, index: int, rule: Rule | None) -> torch.Tensor:
     """Gradients for as many images as fit the memory at once."""
-    with probe.lent(images) as (module, moved), differentiable():
-        leaf = leaf_of(moved)
+    with probe.lent(images) as (module, moved), differentiated():
+        # A clone, and then another: the images may be an inference tensor, and a network that
+        # writes to its input must not find a leaf there.
+        leaf = moved.detach().clone().requires_grad_()
         with BackwardRule(rule) if rule else nullcontext():
             scores = scores_in(module(leaf.clone()), len(leaf))[:, index]
-        require_gradient(scores)
+        if not scores.requires_grad:
+            raise ModelError(untaken("its scores do not depend on the image by autograd"))
         (gradient,) = torch.autograd.grad(scores, leaf, torch.ones_like(scores), allow_unused=True)
         return torch.zeros_like(moved) if gradient is None else gradient.float().cpu()

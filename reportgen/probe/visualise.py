@@ -12,10 +12,10 @@ from torch import nn
 
 from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
-from reportgen.probe.maps import by_image
 from reportgen.probe.evidence import Call, CallKey
 from reportgen.probe.fourier_image import pixels_of, random_waves
 from reportgen.probe.layout import Arrangement
+from reportgen.probe.maps import by_image
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.reviving import Reviving

@@ -206,7 +206,7 @@ def sample_report() -> Report:
                 ),
             ),
             Section("frequencies", "Frequencies", "page", problem=f"ValueError: {HOSTILE}"),
-            Section("attention", "Attention", "layer", problem="MemoryError: too large."),
+            Section("entropy", "Entropy", "layer", problem="MemoryError: too large."),
         ),
     )
 
