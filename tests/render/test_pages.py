@@ -214,8 +214,8 @@ def test_failed_sections_keep_their_place(parsed):
     assert f"ValueError: {HOSTILE}" in own
     for slug in SLUGS:
         text = parsed[f"layers/{slug}.html"].text
-        assert "Attention could not be made." in text
-        assert text.index("Activations") < text.index("Attention could not be made.")
+        assert "Entropy could not be made." in text
+        assert text.index("Activations") < text.index("Entropy could not be made.")
 
 
 def test_no_evidence_does_not_look_like_evidence(parsed):
