@@ -10,8 +10,8 @@ from reportgen.probe.layout import Arrangement
 KEPT = 9
 "Images a unit."
 
-LONG = 1024
-"Positions from which rows are searched one by one, which copies nothing."
+BLOCK = 1 << 15
+"Values searched at a time: few enough for the cache."
 
 
 class StrongestImages:
@@ -89,15 +89,30 @@ class StrongestImages:
         image: NDArray[np.int64],
         position: NDArray[np.int64],
     ) -> None:
-        """Keeps the best nine of what is there and of what comes, for some units."""
-        held = [self._value, self._image, self._position]
+        """Keeps the best nine of what is there and of what comes, for some units.
+
+        Args:
+            units: whose, (n,); the others are of shape (n k), larger values first.
+            value: -inf where there is nothing.
+            image: of equal values the lower first.
+            position: in the map.
+        """
+        held = (self._value, self._image, self._position)
+        come = (value, image, position)
+        if (self._value[units, 0] == -np.inf).all():
+            for kept, new in zip(held, come, strict=True):
+                kept[units, : new.shape[1]] = new
+            return
         joined = [
-            np.concatenate([a[units], b], axis=1)
-            for a, b in zip(held, (value, image, position), strict=True)
+            np.concatenate([kept[units], new], axis=1) for kept, new in zip(held, come, strict=True)
         ]
-        order = np.lexsort((joined[1], -joined[0]), axis=1)[:, :KEPT]
-        for kept, all_ in zip(held, joined, strict=True):
-            kept[units] = np.take_along_axis(all_, order, 1)
+        if joined[1][:, :KEPT].max() < np.where(image < 0, np.inf, image).min():
+            # The usual order: what comes is of later images, so that of equals it stays behind.
+            order = np.argsort(-joined[0], axis=1, kind="stable")[:, :KEPT]
+        else:
+            order = np.lexsort((joined[1], -joined[0]), axis=1)[:, :KEPT]
+        for kept, both in zip(held, joined, strict=True):
+            kept[units] = np.take_along_axis(both, order, 1)
 
 
 def map_columns(arranged: Arrangement) -> int:
@@ -123,12 +138,23 @@ def _positions(
         rows = rows.index_select(0, torch.from_numpy(chosen).to(rows.device)).cpu()
         chosen = np.arange(len(chosen))
     values = rows.numpy()
-    if values.shape[1] >= LONG:
-        at = np.array([values[row].argmax() for row in chosen], np.int64)
-    else:
-        at = values[chosen].argmax(1)
+    at = np.empty(len(chosen), np.int64)
+    reached = np.empty(len(chosen))
+    step = max(1, BLOCK // values.shape[1])
+    block = np.empty((step, values.shape[1]), values.dtype)
+    places = np.arange(step)
+    for start in range(0, len(chosen), step):
+        part = chosen[start : start + step]
+        # One long row is searched where it lies; short ones are copied together, into the cache.
+        first = part[0]
+        if step == 1:
+            near = values[first : first + 1]
+        else:
+            near = values.take(part, 0, block[: len(part)], "clip")
+        at[start : start + step] = found = near.argmax(1)
+        reached[start : start + step] = near[places[: len(part)], found]
     # Where something that is not finite stands above it.
-    for wrong in np.flatnonzero(values[chosen, at] != highest):
+    for wrong in np.flatnonzero(reached != highest):
         row = values[chosen[wrong]]
         at[wrong] = np.where(np.isfinite(row), row, -np.inf).argmax()
     return at
