@@ -139,16 +139,16 @@ def _panel(trials: Sequence[Trial], levels: Sequence[Level], without: tuple[str,
 
 def _areas(trials: Sequence[Trial]) -> Table:
     columns = (
-        Column("method"),
-        Column("against random maps"),
-        Column("advantage", hint="Insertion minus deletion area, less that of random maps."),
-        Column("from", hint="Lower end of the 95 % interval of the advantage."),
-        Column("to", hint="Upper end of the 95 % interval of the advantage."),
-        Column("deletion", hint="Area under the curve as pixels are taken away; low is good."),
-        Column("random", hint="The same for random maps."),
-        Column("insertion", hint="Area under the curve as pixels are put back; high is good."),
-        Column("random", hint="The same for random maps."),
-        Column("images better", hint="Images on which the advantage is above zero."),
+        Column("Method"),
+        Column("Against random maps"),
+        Column("Advantage", hint="Insertion minus deletion area, less that of random maps."),
+        Column("From", hint="Lower end of the 95 % interval of the advantage."),
+        Column("To", hint="Upper end of the 95 % interval of the advantage."),
+        Column("Deletion", hint="Area under the curve as pixels are taken away; low is good."),
+        Column("Random", hint="The same for random maps."),
+        Column("Insertion", hint="Area under the curve as pixels are put back; high is good."),
+        Column("Random", hint="The same for random maps."),
+        Column("Images better", hint="Images on which the advantage is above zero."),
     )
     rows = tuple(
         (
@@ -165,11 +165,11 @@ def _areas(trials: Sequence[Trial]) -> Table:
 
 
 def _likeness(trials: Sequence[Trial], levels: Sequence[Level]) -> Table:
-    columns = [Column("method"), Column("when weights are forgotten")]
+    columns = [Column("Method"), Column("When weights are forgotten")]
     for level in levels:
         columns.append(Column(level.name, hint=f"Forgotten from {level.paths[0]} to the score."))
-    columns.append(Column("absolute", hint="As the column before it, of absolute values."))
-    columns.append(Column("fills", hint=f"Among maps with {', '.join(FILLS)} fill."))
+    columns.append(Column("Absolute", hint="As the column before it, of absolute values."))
+    columns.append(Column("Fills", hint=f"Among maps with {', '.join(FILLS)} fill."))
     rows = tuple(
         (
             _link(trial),
