@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from reportgen.probe.evidence import Call, CallKey
-from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image
 from reportgen.probe.probe import Probe
 from reportgen.probe.watch import FunctionCall, Observer, Watch
@@ -97,8 +96,7 @@ def most_alike(
         observer = _Pairs(some)
         for image in images():
             with probe.lent(image) as (module, moved), Watch(module, observer):
-                # A copy: some networks write to their input.
-                module(moved[None].clone())
+                module(moved[None])
             progress()
         found |= {key: moments.alike() for key, moments in observer.moments.items()}
     return found
@@ -133,8 +131,5 @@ class _Pairs(Observer):
         call = self._calls.get(key)
         if call is None or call.channel_axis is None:
             return
-        arranged = Arrangement(
-            call.output_shape, call.batch_axis, call.channel_axis, call.spatial_axes
-        )
-        values = by_image(output.detach(), arranged, 1)[0].movedim(call.channel_axis, 0)
-        self.moments[key].update(values.flatten(1))
+        values = by_image(output.detach(), call.arrangement, 1)[0].movedim(call.channel_axis, 0)
+        self.moments[key].update(values.reshape(call.units, -1))
