@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
+from zlib import crc32
 
 import torch
 import torch.nn.functional as F
@@ -81,8 +82,9 @@ def painted(
         ModelError: if no gradient can be taken through the network.
         ResourceError: if the memory is too small for all of them at once.
     """
-    generator = torch.Generator().manual_seed(seed)
-    waves = random_waves(len(units), channels, size, generator)
+    # Each its own, so that a picture does not depend on which others are painted with it.
+    generators = [torch.Generator().manual_seed(crc32(f"{seed} {unit}".encode())) for unit in units]
+    waves = torch.cat([random_waves(1, channels, size, generator) for generator in generators])
     blank = torch.empty(len(units), channels, *size)
     with probe.lent(blank) as (module, moved), differentiated():
         reader = _Reader(module, call, units, moved.dtype, normalise)
@@ -91,11 +93,11 @@ def painted(
         with torch.no_grad():
             first = reader(pixels_of(leaf, size)).mean(dim=1)
         adam = torch.optim.Adam([leaf], lr=RATE, maximize=True)
-        is_stuck = False
+        stuck = torch.zeros(len(units), dtype=torch.bool)
         for step in range(STEPS):
-            activations = reader(varied(pixels_of(leaf, size), generator), is_reviving=is_stuck)
+            activations = reader(varied(pixels_of(leaf, size), generators), stuck)
             slope = _slope(activations.mean(dim=1).sum(), leaf)
-            is_stuck = bool((slope == 0).flatten(1).all(dim=1).any())
+            stuck = (slope == 0).flatten(1).all(dim=1)
             leaf.grad = slope
             adam.step()
             progress(step + 1)
@@ -131,13 +133,12 @@ def positions(probe: Probe, call: Call, channels: int, size: Size, normalise: No
             return 0
 
 
-def varied(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def varied(pictures: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
     """Each picture (n c h w) moved, scaled, turned and moved again at random; grey comes in."""
-    n, _, height, width = pictures.shape
-    longer = max(height, width)
+    longer = max(pictures.shape[2:])
 
     def drawn(most: float, *shape: int) -> torch.Tensor:
-        return most * (2 * torch.rand(n, *shape, generator=generator) - 1)
+        return most * (2 * torch.stack([torch.rand(shape, generator=g) for g in generators]) - 1)
 
     return transformed(
         pictures,
@@ -193,11 +194,16 @@ class _Reader:
         self._dtype = dtype
         self._normalise = normalise
 
-    def __call__(self, pictures: torch.Tensor, is_reviving: bool = False) -> torch.Tensor:
-        """Activations (n positions) float32 of unit i for picture i, of (n c h w) in [0, 1]."""
+    def __call__(self, pictures: torch.Tensor, stuck: torch.Tensor | None = None) -> torch.Tensor:
+        """Activations (n positions) float32 of unit i for picture i, of (n c h w) in [0, 1].
+
+        Args:
+            pictures: to be normalised.
+            stuck: (n,), those of which ReLUs that are off let a gradient through.
+        """
         # A copy: some networks write to their input.
         images = self._normalise(pictures).to(self._dtype, copy=True)
-        with Reviving() if is_reviving else nullcontext():
+        with nullcontext() if stuck is None or not stuck.any() else Reviving(stuck):
             values = self._values(images)
         places = torch.arange(len(self._units))
         return values[places, self._units].reshape(len(self._units), -1).float()

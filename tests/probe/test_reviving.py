@@ -24,6 +24,7 @@ SPELLINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 VALUES = torch.tensor([[-1.0, -2.0, -0.25, -3.0], [1.0, -2.0, 3.0, -0.5]])
 INCOMING = torch.tensor([[1.0, -2.0, 3.0, 0.0], [4.0, 5.0, -6.0, 7.0]])
 MASKED = torch.tensor([[0.0, 0.0, 0.0, 0.0], [4.0, 0.0, -6.0, 0.0]])
+BOTH = torch.tensor([True, True])
 REVIVED = torch.tensor([[0.0, 0.0, 3.0, 0.0], [4.0, 0.0, -6.0, 0.0]])
 
 
@@ -42,7 +43,9 @@ def test_an_image_that_is_off_gets_the_gradient_that_raises_what_is_nearest_to_o
     values, gradient = through(relu)
     assert torch.equal(values, VALUES.clamp(min=0))
     assert torch.equal(gradient, MASKED)
-    with Reviving():
+    with Reviving(torch.tensor([False, True])):
+        assert torch.equal(through(relu)[1], MASKED)
+    with Reviving(BOTH):
         values, gradient = through(relu)
     assert torch.equal(values, VALUES.clamp(min=0))
 
@@ -51,7 +54,7 @@ def test_an_image_that_is_off_gets_the_gradient_that_raises_what_is_nearest_to_o
 
 def test_what_is_added_to_it_later_and_what_else_reads_the_operand_stay_as_they_are() -> None:
     leaf = VALUES.clone().requires_grad_()
-    with Reviving():
+    with Reviving(BOTH):
         before = leaf * 1
         # PyTorch itself lets no result of `relu` be written to.
         after = before.clamp(min=0)
@@ -62,5 +65,5 @@ def test_what_is_added_to_it_later_and_what_else_reads_the_operand_stay_as_they_
 
 
 def test_without_gradients_nothing_changes() -> None:
-    with torch.no_grad(), Reviving():
+    with torch.no_grad(), Reviving(BOTH):
         assert torch.equal(F.relu(VALUES), VALUES.clamp(min=0))

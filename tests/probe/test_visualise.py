@@ -105,6 +105,15 @@ def test_the_same_seed_paints_the_same_picture_and_another_another() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("others", [(1, 2), (2,)], ids=["one of them never starts", "it starts"])
+def test_a_picture_does_not_depend_on_the_others_of_its_batch(others: tuple[int, ...]) -> None:
+    net = striped()
+    alone = paint(net, "relu", (0,), channels=1)
+    among = paint(net, "relu", (*others, 0), channels=1)
+    torch.testing.assert_close(among.pixels[-1], alone.pixels[0], rtol=0, atol=1e-3)
+    assert (among.pixels[0] - among.pixels[-1]).abs().max() > 0.1
+
+
 def test_a_unit_that_is_off_starts_and_one_that_cannot_fire_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -319,16 +328,20 @@ def test_moves_turns_and_scales_by_hand() -> None:
     same(changed(wide, scale=torch.tensor([2.0, 2.0])), larger)
 
 
+def generators(count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in range(count)]
+
+
 def test_each_picture_is_changed_in_its_own_way_and_no_more_than_stated() -> None:
     picture = PICTURE[:1].expand(6, 3, 8, 8)
-    made = varied(picture, torch.Generator().manual_seed(0))
+    made = varied(picture, generators(6))
     assert made.shape == picture.shape
     assert len({one.sum().item() for one in made}) == 6
-    assert torch.equal(made, varied(picture, torch.Generator().manual_seed(0)))
+    assert torch.equal(made, varied(picture, generators(6)))
     # A dot in the middle of a large picture stays within the moves, with half a pixel of blur.
     dot = torch.full((40, 1, 97, 65), 0.5)
     dot[:, :, 48, 32] = 1.0
-    places = varied(dot, torch.Generator().manual_seed(0)).sub(0.5).abs().gt(1e-3).nonzero()[:, 2:]
+    places = varied(dot, generators(40)).sub(0.5).abs().gt(1e-3).nonzero()[:, 2:]
     away = (places - torch.tensor([48, 32])).abs().max().item()
     most = (visualise.JITTER * 1.1 * 1.1 + visualise.AGAIN) * 97 + 1.5
     assert 0.5 * most < away <= most
