@@ -28,6 +28,8 @@ def is_named(key: CallKey, glob: str) -> bool:
 
 def no_such_layer(keys: Sequence[CallKey], name: str) -> str:
     """Says which layers there are instead, in a sentence."""
+    if not keys:
+        return "no layer was seen at work in this network."
     near = get_close_matches(name, [str(key) for key in keys], n=3)
     hint = f"The nearest: {', '.join(near)}; the" if near else "The"
     return f"no layer has such a name. {hint} first is {keys[0]}, the last {keys[-1]}."

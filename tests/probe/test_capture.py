@@ -172,6 +172,14 @@ def test_a_layer_off_the_way_has_a_gradient_of_zero_and_a_constant_one_its_own()
     assert found["fixed"].input_gradients == (None,)
 
 
+def test_a_network_without_layers_has_none_of_that_name() -> None:
+    bare = nn.Module()
+    bare.forward = lambda x: x.mean((2, 3))
+    probe = Probe(bare, "cpu")
+    with pytest.raises(OptionError, match=r"^conv: no layer was seen at work in this network\.$"):
+        probe.capture(photos(2), ["conv"])
+
+
 def test_weights_given_to_a_function_are_no_inputs() -> None:
     class Bare(Functional):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
