@@ -261,7 +261,8 @@ def built(folder: Path, photos: Path, weights: str, factory: str) -> Any:
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert [section for section in report["sections"] if section["problem"]] == []
     arrays = {
-        path.name: {name: array.tolist() for name, array in np.load(path).items()}
+        # As text, for NaN is not equal to itself.
+        path.name: {name: str(array.tolist()) for name, array in np.load(path).items()}
         for path in sorted((out / "arrays").glob("*.npz"))
     }
     return [{key: report[key] for key in ("images", "layers", "findings")}, arrays]
