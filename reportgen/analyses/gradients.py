@@ -89,15 +89,16 @@ def run(study: Study) -> Outcome:
     chosen = target_index(study.options.target, study.labels)
     pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
     problem = why_not(study.evidence.calls)
-    panels, seen = {}, []
+    panels, seen, maps = {}, [], {}
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
         explained = _explained(study, index, target_of(image, chosen, study.labels), not problem)
         seen.append(explained)
         panels[image.slug] = _panel(study, explained, problem)
+        maps[image.slug] = {m.method.name: m.values for m in explained.maps if not m.problem}
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, _findings(seen))
+    return Outcome(panels, _findings(seen), maps)
 
 
 def _explained(study: Study, index: int, target: Target, has_guided: bool) -> Explained:

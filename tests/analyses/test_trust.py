@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from reportgen.analyses import trust
+from reportgen.analyses import gradients, trust
 from reportgen.analyses.cams import rank_correlation
 from reportgen.analyses.faithfulness import Faded
 from reportgen.analyses.gradcam import METHODS as CAMS
@@ -235,3 +235,22 @@ def test_what_the_tests_come_to(advantages: list[float], left: float, kind: str)
     assert trial.advantage == pytest.approx(np.mean(advantages))
     assert ("changes with the weights" in trial.verdict) == (left < 0.5)
     assert ("worse" in trial.verdict) == (max(advantages) < 0)
+
+
+def test_maps_of_an_earlier_section_are_those_that_would_be_made(study: Study) -> None:
+    made = gradients.run(study)
+    slugs = [image.slug for image in study.image_records]
+    assert list(made.maps) == slugs
+    for index, slug in enumerate(slugs):
+        assert made.maps[slug].keys() == {method.name for method in gradients.METHODS}
+        image = study.images.normalise(study.images.pixels(index))
+        target = study.image_records[index].predictions[0].index
+        for method in gradients.METHODS:
+            again = method.map_of(study, study.probe, image, target)
+            np.testing.assert_array_equal(made.maps[slug][method.name], again)
+    without = replace(study, earlier={"gradients": Outcome(made.panels)})
+    panels = [
+        trust.run(replace(study, earlier=e)).panels[""]
+        for e in ({"gradients": made}, without.earlier)
+    ]
+    assert panels[0].facts == panels[1].facts and panels[0].facts["methods"]
