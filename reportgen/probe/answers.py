@@ -34,6 +34,9 @@ def scores_in(output: Any, images: int) -> torch.Tensor:
     """
     for tensor in _leaves(output):
         scores = tensor
+        if scores.ndim == 0 and images == 1 and tensor is output:
+            # A single score without any axis. Beside other tensors it would be a loss.
+            scores = scores[None]
         if scores.ndim == 1 and images == 1:
             # A network that squeezes loses the axis of a single image.
             scores = scores[None]

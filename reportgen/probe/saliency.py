@@ -184,4 +184,4 @@ def _gradient(probe: Probe, images: torch.Tensor, index: int, rule: Rule | None)
         if not scores.requires_grad:
             raise ModelError(untaken("its scores do not depend on the image by autograd"))
         (gradient,) = torch.autograd.grad(scores, leaf, torch.ones_like(scores), allow_unused=True)
-        return torch.zeros_like(moved) if gradient is None else gradient.float().cpu()
+        return torch.zeros(images.shape) if gradient is None else gradient.float().cpu()

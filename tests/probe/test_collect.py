@@ -225,6 +225,21 @@ def test_a_network_that_squeezes_takes_a_single_image() -> None:
     )
 
 
+def test_a_single_score_may_lose_both_axes_when_the_last_image_is_alone() -> None:
+    class Squeezing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 1, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x).mean(dim=(2, 3)).squeeze()
+
+    net = seeded(Squeezing)
+    expected = [float(net.conv(image[None]).detach().mean()) for image in IMAGES]
+    found = [float(answer.logits[0]) for answer in collected(net, 3).answers]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_layers_that_see_more_images_than_there_are_get_no_statistics() -> None:
     class Mirrored(Residual):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -278,5 +278,6 @@ def test_a_score_that_does_not_look_at_the_image_has_a_gradient_of_zero(engine: 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.bias.expand(len(x), 3)
 
-    found = ENGINES[engine](Probe(seeded(Blind), "cpu"), IMAGE, CLASS)
-    assert found.shape == IMAGE.shape and not found.any()
+    for net in (seeded(Blind), seeded(Blind).half()):
+        found = ENGINES[engine](Probe(net, "cpu"), IMAGE, CLASS)
+        assert found.shape == IMAGE.shape and found.dtype == torch.float32 and not found.any()
