@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from reportgen.probe.evidence import Call, CallKey
-from reportgen.probe.layout import Arrangement
-from reportgen.probe.maps import by_image
+from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.probe import Probe
 from reportgen.probe.watch import FunctionCall, Observer, Watch
 from reportgen.report.arrays import Array, FloatArray
@@ -133,8 +132,6 @@ class _Pairs(Observer):
         call = self._calls.get(key)
         if call is None or call.channel_axis is None:
             return
-        arranged = Arrangement(
-            call.output_shape, call.batch_axis, call.channel_axis, call.spatial_axes
-        )
-        values = by_image(output.detach(), arranged, 1)[0].movedim(call.channel_axis, 0)
-        self.moments[key].update(values.flatten(1))
+        arranged = call.arrangement
+        values = by_unit(by_image(output.detach(), arranged, 1), arranged)
+        self.moments[key].update(on_grid(values, arranged)[0])

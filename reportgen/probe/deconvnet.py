@@ -15,8 +15,7 @@ from torch import nn
 
 from reportgen.errors import ModelError, ResourceError
 from reportgen.probe.evidence import Call, CallKey
-from reportgen.probe.layout import Arrangement
-from reportgen.probe.maps import by_image
+from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.rectifiers import BackwardRule, why_not
@@ -118,13 +117,9 @@ class _Picker(Observer):
         call = self._call
         if key != call.key or self.picked is not None:
             return
-        assert call.channel_axis is not None and call.spatial_axes is not None
-        arranged = Arrangement(
-            call.output_shape, call.batch_axis, call.channel_axis, call.spatial_axes
-        )
-        per_image = by_image(output, arranged, len(self._places))
-        axes = (1 + call.channel_axis, *(1 + axis for axis in call.spatial_axes))
+        assert call.grid is not None
+        arranged, images = call.arrangement, len(self._places)
+        placed = on_grid(by_unit(by_image(output, arranged, images), arranged), arranged)
         units, rows, columns = (torch.tensor(some) for some in zip(*self._places, strict=True))
-        images = torch.arange(len(self._places))
-        self.picked = per_image.movedim(axes, (1, 2, 3))[images, units, rows, columns]
+        self.picked = placed[torch.arange(images), units, rows * call.grid[1] + columns]
         raise _ReachedError

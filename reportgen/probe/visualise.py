@@ -14,8 +14,7 @@ from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
 from reportgen.probe.evidence import Call, CallKey
 from reportgen.probe.fourier_image import pixels_of, random_waves
-from reportgen.probe.layout import Arrangement
-from reportgen.probe.maps import by_image
+from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.reviving import Reviving
@@ -220,11 +219,9 @@ class _Reader(Observer):
         call = self._call
         if call is None or key != call.key:
             return
-        arranged = Arrangement(
-            call.output_shape, call.batch_axis, call.channel_axis, call.spatial_axes
-        )
-        per_image = by_image(output, arranged, len(self._units))
-        self._activations = self._of_each(per_image.movedim(1 + (call.channel_axis or 0), 1))
+        arranged = call.arrangement
+        values = by_unit(by_image(output, arranged, len(self._units)), arranged)
+        self._activations = self._of_each(on_grid(values, arranged))
         raise _Reached
 
     def _of_each(self, values: torch.Tensor) -> torch.Tensor:
