@@ -29,8 +29,8 @@ RULES = (
     ),
     Rule(
         "map-no-better-than-random",
-        "Info: the 95 % interval of a method's advantage over random maps, in insertion minus "
-        "deletion area, is not all above zero.",
+        "Info: the 95 % intervals of these methods' advantage over random maps, in insertion minus "
+        "deletion area, are not all above zero.",
         "Petsiuk et al., 2018",
     ),
 )
@@ -118,8 +118,8 @@ class Trial:
 
 def trust_findings(trials: Sequence[Trial]) -> tuple[Finding, ...]:
     """All that the rules above find, in their order."""
-    kinds = (_unlearned(trials), _no_better(trials))
-    return tuple(finding for kind in kinds for finding in few(tuple(kind), "method", "trust.html"))
+    unlearned = few(tuple(_unlearned(trials)), "method", "trust.html")
+    return (*unlearned, *_no_better(trials))
 
 
 def _unlearned(trials: Sequence[Trial]) -> Iterator[Finding]:
@@ -131,13 +131,16 @@ def _unlearned(trials: Sequence[Trial]) -> Iterator[Finding]:
 
 
 def _no_better(trials: Sequence[Trial]) -> Iterator[Finding]:
-    for trial in trials:
-        if trial.kind == "doubt" and trial.interval is not None:
-            low, high = trial.interval
-            text = f"{trial.method.title} is {trial.standing.removesuffix(' here')} on "
-            text += f"{these(len(trial.faded))}: advantage {trial.advantage:.2f}, 95 % interval "
-            text += f"{low:.2f} to {high:.2f}."
-            yield Finding("info", "map-no-better-than-random", text, _link(trial))
+    """One finding for all: with few images most methods are in it, and their page ranks them."""
+    tested = [trial for trial in trials if trial.interval is not None]
+    doubted = [trial.method.title for trial in tested if trial.kind == "doubt"]
+    if doubted:
+        images = max(len(trial.faded) for trial in tested)
+        of = "method" if len(tested) == 1 else "methods"
+        text = f"On {these(images)}, {len(doubted)} of {len(tested)} attribution {of} "
+        text += f"{'is' if len(doubted) == 1 else 'are'} not clearly better than random maps: "
+        text += f"{', '.join(doubted)}."
+        yield Finding("info", "map-no-better-than-random", text, "trust.html")
 
 
 def _link(trial: Trial) -> str:
