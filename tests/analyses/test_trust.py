@@ -254,3 +254,22 @@ def test_maps_of_an_earlier_section_are_those_that_would_be_made(study: Study) -
         for e in ({"gradients": made}, without.earlier)
     ]
     assert panels[0].facts == panels[1].facts and panels[0].facts["methods"]
+
+
+def test_methods_that_are_not_clearly_better_share_one_finding(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upside_down(_: Study, probe: Probe, image: torch.Tensor, target: int) -> np.ndarray:
+        return -gradient(study, probe, image, target)
+
+    outcome = outcome_of(study, monkeypatch, methods(upside_down, gradient))
+    (found,) = (f for f in outcome.findings if f.kind == "map-no-better-than-random")
+    doubted = [
+        row(outcome, name)["titles"]
+        for name in outcome.panels[""].facts["methods"]
+        if row(outcome, name)["kinds"] == "doubt"
+    ]
+    assert row(outcome, "upside_down")["kinds"] == "doubt"
+    assert found.severity == "info" and found.href == "trust.html"
+    assert f"{len(doubted)} of 2 attribution methods" in found.text
+    assert found.text.endswith(f"random maps: {', '.join(doubted)}.")
