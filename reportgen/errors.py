@@ -47,3 +47,8 @@ class SkippedError(ReportgenError):
     """Under `--strict`: an image or a section was skipped."""
 
     exit_code = 8
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, without its full stop; the name of its class if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

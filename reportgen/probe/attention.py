@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
 from reportgen.probe.evidence import CallKey
+from reportgen.probe.gradients import differentiated
 from reportgen.probe.layout import Axis, Layout, TokenGrid, grid_in
-from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.trace import COPIES, Tracer
 from reportgen.probe.watch import Watch
@@ -68,14 +67,8 @@ def attended(probe: Probe, image: torch.Tensor, target: int) -> Attended:
         ModelError: if no gradient can be taken through the network.
         ResourceError: if the image does not fit the memory.
     """
-    with probe.lent(image) as (module, moved), torch.inference_mode(False), torch.enable_grad():
-        try:
-            return _attended(module, moved, target)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"The attention of this network cannot be followed: {said}") from error
+    with probe.lent(image) as (module, moved), differentiated(UNFOLLOWED):
+        return _attended(module, moved, target)
 
 
 def _attended(module: nn.Module, image: torch.Tensor, target: int) -> Attended:
@@ -121,6 +114,7 @@ def rollout(layers: Sequence[FloatArray]) -> FloatArray:
     return flow
 
 
+UNFOLLOWED = "The attention of this network cannot be followed"
 WINDOWS = "Attention is within windows of the image here; no rollout is shown."
 OTHER_KEYS = "Attention looks at other tokens than those that it is for; no rollout is shown."
 UNREAD = "How images and heads lie in the attention is not known; no rollout is shown."

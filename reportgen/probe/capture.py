@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from reportgen.errors import ModelError, OptionError
+from reportgen.errors import ModelError, OptionError, first_line
 from reportgen.probe.answers import scores_in
 from reportgen.probe.evidence import CallKey
 from reportgen.probe.gradients import differentiated, untaken
@@ -97,9 +97,8 @@ def _forward(module: nn.Module, images: torch.Tensor) -> Any:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         shape = " x ".join(str(size) for size in images.shape)
-        raise ModelError(f"The network cannot take {shape} images: {said}.") from error
+        raise ModelError(f"The network cannot take {shape} images: {first_line(error)}.") from error
 
 
 def _classes(targets: Targets, scores: torch.Tensor) -> torch.Tensor:

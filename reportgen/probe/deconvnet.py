@@ -8,18 +8,15 @@ the adjoint does; `max_unpool2d` would keep one of them.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import torch
-from torch import nn
 
-from reportgen.errors import ModelError, ResourceError
+from reportgen.errors import ModelError
 from reportgen.probe.evidence import Call, CallKey
-from reportgen.probe.maps import by_image, by_unit, on_grid
-from reportgen.probe.memory import is_out_of_memory
+from reportgen.probe.gradients import differentiated
 from reportgen.probe.probe import Probe
+from reportgen.probe.reach import output_of
 from reportgen.probe.rectifiers import BackwardRule, why_not
-from reportgen.probe.watch import FunctionCall, Observer, Watch
 
 
 def projections(
@@ -43,16 +40,11 @@ def projections(
     """
     if len(images) != len(places):
         raise ValueError(f"{len(images)} images and {len(places)} places")
-    try:
-        with probe.lent(images) as (module, moved):
-            return _projected(module, moved, call, places).float().cpu()
-    except ResourceError:
-        if len(images) == 1:
-            raise
-    # Outside of the handler, where the error no longer holds the tensors of its frames.
-    half = len(images) // 2
-    parts = ((images[:half], places[:half]), (images[half:], places[half:]))
-    return torch.cat([projections(probe, part, call, some) for part, some in parts])
+    parts = probe.in_parts(
+        images,
+        lambda part, first: _projected(probe, part, call, places[first : first + len(part)]),
+    )
+    return torch.cat(list(parts))
 
 
 def unprojected(calls: Sequence[Call], key: CallKey) -> str:
@@ -74,52 +66,21 @@ def unprojected(calls: Sequence[Call], key: CallKey) -> str:
 
 
 def _projected(
-    module: nn.Module, images: torch.Tensor, call: Call, places: Sequence[tuple[int, int, int]]
+    probe: Probe, images: torch.Tensor, call: Call, places: Sequence[tuple[int, int, int]]
 ) -> torch.Tensor:
-    with torch.inference_mode(False), torch.enable_grad():
+    """The projections for as many images as fit the memory at once."""
+    assert call.grid is not None
+    problem = f"There is no way back from {call.key} to the pixels"
+    with probe.lent(images) as (module, moved), differentiated(problem):
         # A clone, and then another: see `gradients.slopes`.
-        leaf = images.detach().clone().requires_grad_()
-        picker = _Picker(call, places)
-        try:
-            # The watch sees a function first, and then the rule how it is taken back.
-            with suppress(_ReachedError), BackwardRule("deconvnet"), Watch(module, picker):
-                module(leaf.clone())
-            picked = picker.picked
-            if picked is None or not picked.requires_grad:
-                raise ModelError(_untaken(call, "it does not depend on the image by autograd"))
-            (found,) = torch.autograd.grad(picked, leaf, picked.detach())
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(_untaken(call, said)) from error
-        return found.detach()
-
-
-def _untaken(call: Call, why: str) -> str:
-    return f"There is no way back from {call.key} to the pixels: {why.rstrip('.')}."
-
-
-class _ReachedError(Exception):
-    """Ends a forward pass: nothing that follows is needed."""
-
-
-class _Picker(Observer):
-    """Takes one activation of each image out of what a call gives."""
-
-    def __init__(self, call: Call, places: Sequence[tuple[int, int, int]]) -> None:
-        self.picked: torch.Tensor | None = None
-        self._call = call
-        self._places = places
-
-    def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
-        """Ends the forward pass at the call."""
-        call = self._call
-        if key != call.key or self.picked is not None:
-            return
-        assert call.grid is not None
-        arranged, images = call.arrangement, len(self._places)
-        placed = on_grid(by_unit(by_image(output, arranged, images), arranged), arranged)
-        units, rows, columns = (torch.tensor(some) for some in zip(*self._places, strict=True))
-        self.picked = placed[torch.arange(images), units, rows * call.grid[1] + columns]
-        raise _ReachedError
+        leaf = moved.detach().clone().requires_grad_()
+        with BackwardRule("deconvnet"):
+            given = output_of(module, call, leaf.clone())
+        units, rows, columns = (torch.tensor(some) for some in zip(*places, strict=True))
+        picked = given[torch.arange(len(places)), units, rows * call.grid[1] + columns]
+        found = None
+        if picked.requires_grad:
+            (found,) = torch.autograd.grad(picked, leaf, picked.detach(), allow_unused=True)
+        if found is None:
+            raise ModelError(f"{problem}: it does not depend on the image by autograd.")
+        return found.float().cpu()

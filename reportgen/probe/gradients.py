@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import nn
 
-from reportgen.errors import ModelError
+from reportgen.errors import ModelError, first_line
 from reportgen.probe.answers import scores_in
 from reportgen.probe.evidence import CallKey
 from reportgen.probe.memory import is_out_of_memory
@@ -22,6 +22,8 @@ from reportgen.probe.operations import tensors_in
 from reportgen.probe.watch import FunctionCall, Observer, Watch
 
 Side: TypeAlias = Literal["output", "input"]
+
+UNTAKEN = "No gradient can be taken through this network"
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,11 @@ def slopes(
 
 
 @contextmanager
-def differentiated() -> Iterator[None]:
+def differentiated(problem: str = UNTAKEN) -> Iterator[None]:
     """Gradients are recorded inside, whatever the caller does; autograd's refusals become ours.
+
+    Args:
+        problem: what to say of a refusal; the reason is added.
 
     Raises:
         ModelError: if no gradient can be taken through the network.
@@ -103,13 +108,12 @@ def differentiated() -> Iterator[None]:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(untaken(said)) from error
+        raise ModelError(f"{problem}: {first_line(error)}.") from error
 
 
 def untaken(why: str) -> str:
     """What to say of a network that no gradient can be taken through."""
-    return f"No gradient can be taken through this network: {why.rstrip('.')}."
+    return f"{UNTAKEN}: {why}."
 
 
 class _Capture(Observer):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from reportgen.errors import ImageError, OptionError
+from reportgen.errors import ImageError, OptionError, ResourceError
 from reportgen.probe.answers import Answers, logits_in, probabilities
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
@@ -70,7 +70,7 @@ class Probe:
 
     @contextmanager
     def borrow(self) -> Iterator[None]:
-        """Borrows the network for many calls of `logits`: quicker than once for each."""
+        """Borrows the network for many uses: quicker than once for each."""
         if self._is_borrowed:
             yield
             return
@@ -88,7 +88,7 @@ class Probe:
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
-            return torch.cat(list(self._in_parts(batch, lambda part, _: self._run(part))))
+            return torch.cat(list(self.in_parts(batch, lambda part, _: self._run(part))))
 
     def probabilities(self, logits: torch.Tensor) -> NDArray[np.float64]:
         """Probability of every class (b classes) for scores that the network gave."""
@@ -153,7 +153,7 @@ class Probe:
 
     @contextmanager
     def lent(self, images: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor]]:
-        """Lends the borrowed network, and images (c h w) or (b c h w) moved to its device.
+        """Lends the borrowed network, and images ([b] c h w) copied to its device, to write to.
 
         For what only `probe/` may do: run the network in another way than this class does.
 
@@ -162,7 +162,7 @@ class Probe:
         """
         with self.borrow():
             try:
-                yield self._module, images.to(self.device, self._dtype)
+                yield self._module, images.to(self.device, self._dtype, copy=True)
             except Exception as error:
                 if is_out_of_memory(error):
                     raise too_large(images, self.device) from error
@@ -237,7 +237,7 @@ class Probe:
 
             done = 0
             for batch in batches(self.batch_size):
-                for collector in self._in_parts(batch, watched, done):
+                for collector in self.in_parts(batch, watched, done):
                     # Only now: a part that ran out of memory half-way is not counted twice.
                     for key, statistics in collector.statistics.items():
                         totals[key].merge(statistics)
@@ -267,34 +267,34 @@ class Probe:
         )
 
     def _run(self, part: torch.Tensor) -> torch.Tensor:
-        return logits_in(self._module(part), len(part))
+        with self.lent(part) as (module, moved):
+            return logits_in(module(moved), len(part))
 
-    def _in_parts(
+    def in_parts(
         self, batch: torch.Tensor, run: Callable[[torch.Tensor, int], Result], offset: int = 0
     ) -> Iterator[Result]:
         """Runs a batch in parts no larger than the batch size, which halves when memory runs out.
 
         Args:
             batch: (b c h w)
-            run: takes a part on the device, and the index of its first image.
+            run: takes a part and the index of its first image, and gives it to `lent`.
             offset: index of the batch's first image.
+
+        Raises:
+            ResourceError: if one image alone does not fit the memory.
         """
         start = 0
         while start < len(batch):
             part = batch[start : start + self.batch_size]
             try:
-                # A copy: some networks write to their input.
-                result = run(part.to(self.device, self._dtype, copy=True), offset + start)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
+                result = run(part, offset + start)
+            except ResourceError:
                 if len(part) == 1:
-                    raise too_large(part[0], self.device) from error
+                    raise
                 self.batch_size = len(part) // 2
             else:
                 start += len(part)
                 yield result
                 continue
             # Outside of the handler: there the error still holds the tensors of its frames.
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            torch.cuda.empty_cache()

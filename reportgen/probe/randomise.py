@@ -10,7 +10,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from reportgen.errors import ModelError
+from reportgen.errors import ModelError, first_line
 from reportgen.probe.evidence import Call
 from reportgen.probe.probe import Probe
 
@@ -66,8 +66,7 @@ def randomised(probe: Probe, paths: Collection[str], seed: int) -> Probe:
         try:
             copy = deepcopy(module).cpu()
         except Exception as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"The network cannot be copied: {said.rstrip('.')}.") from error
+            raise ModelError(f"The network cannot be copied: {first_line(error)}.") from error
     # Only the generator of the CPU is used; the fork gives it back as it was.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         for path, part in copy.named_modules():

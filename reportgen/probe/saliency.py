@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reportgen.errors import ModelError, ResourceError
+from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
 from reportgen.probe.gradients import differentiated, untaken
 from reportgen.probe.probe import Probe
@@ -155,22 +155,7 @@ def _gradients(
     probe: Probe, images: torch.Tensor, index: int, rule: Rule | None = None
 ) -> Iterator[torch.Tensor]:
     """Gradients (b c h w), float32 on the CPU, in parts that fit the memory."""
-    start = 0
-    while start < len(images):
-        part = images[start : start + probe.batch_size]
-        try:
-            gradients = _gradient(probe, part, index, rule)
-        except ResourceError:
-            if len(part) == 1:
-                raise
-            probe.batch_size = len(part) // 2
-        else:
-            start += len(part)
-            yield gradients
-            continue
-        # Outside of the handler: there the error still holds the tensors of its frames.
-        if probe.device.type == "cuda":
-            torch.cuda.empty_cache()
+    return probe.in_parts(images, lambda part, _: _gradient(probe, part, index, rule))
 
 
 def _gradient(probe: Probe, images: torch.Tensor, index: int, rule: Rule | None) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from reportgen.errors import ModelError
+from reportgen.errors import ModelError, first_line
 from reportgen.probe.answers import logits_in
 from reportgen.probe.evidence import Call, CallKey, Kind
 from reportgen.probe.flow import UNSEEN, Flow, Operation
@@ -83,7 +83,7 @@ def _first_forward(module: nn.Module, batch: torch.Tensor) -> Any:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = first_line(error)
         if isinstance(error, TypeError) and "positional argument" in said:
             raise ModelError(
                 f"The network does not take one batch of images alone: {said}. "

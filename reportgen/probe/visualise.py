@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,13 +12,13 @@ from torch import nn
 
 from reportgen.errors import ModelError
 from reportgen.probe.answers import scores_in
-from reportgen.probe.evidence import Call, CallKey
+from reportgen.probe.evidence import Call
 from reportgen.probe.fourier_image import pixels_of, random_waves
-from reportgen.probe.maps import by_image, by_unit, on_grid
+from reportgen.probe.gradients import differentiated, untaken
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
+from reportgen.probe.reach import output_of
 from reportgen.probe.reviving import Reviving
-from reportgen.probe.watch import FunctionCall, Observer, Watch
 from reportgen.report.arrays import FloatArray
 
 Size: TypeAlias = tuple[int, int]
@@ -83,7 +83,8 @@ def painted(
     """
     generator = torch.Generator().manual_seed(seed)
     waves = random_waves(len(units), channels, size, generator)
-    with probe.lent(waves) as (module, moved), torch.inference_mode(False), torch.enable_grad():
+    blank = torch.empty(len(units), channels, *size)
+    with probe.lent(blank) as (module, moved), differentiated():
         reader = _Reader(module, call, units, moved.dtype, normalise)
         # A copy that is no inference tensor, of which gradients can be taken.
         leaf = waves.to(moved.device, copy=True).requires_grad_()
@@ -111,13 +112,11 @@ def painted(
 
 
 def _slope(objective: torch.Tensor, leaf: torch.Tensor) -> torch.Tensor:
-    try:
-        (slope,) = torch.autograd.grad(objective, leaf)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ModelError(f"No gradient can be taken through this network: {said}.") from error
+    slope: torch.Tensor | None = None
+    if objective.requires_grad:
+        (slope,) = torch.autograd.grad(objective, leaf, allow_unused=True)
+    if slope is None:
+        raise ModelError(untaken("what it gives does not depend on the image by autograd"))
     return slope
 
 
@@ -177,11 +176,7 @@ def transformed(
     return F.grid_sample(pictures - 0.5, grid, align_corners=False) + 0.5
 
 
-class _Reached(Exception):
-    """Ends a forward pass where the call that is read has been reached."""
-
-
-class _Reader(Observer):
+class _Reader:
     """Runs pictures up to a call, and gives the activations of one unit for each."""
 
     def __init__(
@@ -197,34 +192,18 @@ class _Reader(Observer):
         self._units = list(units)
         self._dtype = dtype
         self._normalise = normalise
-        self._activations: torch.Tensor | None = None
 
     def __call__(self, pictures: torch.Tensor, is_reviving: bool = False) -> torch.Tensor:
         """Activations (n positions) float32 of unit i for picture i, of (n c h w) in [0, 1]."""
-        self._activations = None
         # A copy: some networks write to their input.
         images = self._normalise(pictures).to(self._dtype, copy=True)
-        # Watched outermost: a ReLU that is the call itself is told of with its own way back.
-        reviving = Reviving() if is_reviving else nullcontext()
-        with suppress(_Reached), reviving, Watch(self._module, self):
-            output = self._module(images)
-        if self._call is None:
-            self._activations = self._of_each(scores_in(output, len(pictures)))
-        if self._activations is None:
-            raise ModelError("The network leaves a layer out for some images.")
-        return self._activations
-
-    def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
-        """Takes the activations of the call and ends the forward pass."""
-        call = self._call
-        if call is None or key != call.key:
-            return
-        arranged = call.arrangement
-        values = by_unit(by_image(output, arranged, len(self._units)), arranged)
-        self._activations = self._of_each(on_grid(values, arranged))
-        raise _Reached
-
-    def _of_each(self, values: torch.Tensor) -> torch.Tensor:
-        """Unit i of image i of (n units ...), flat."""
+        with Reviving() if is_reviving else nullcontext():
+            values = self._values(images)
         places = torch.arange(len(self._units))
         return values[places, self._units].reshape(len(self._units), -1).float()
+
+    def _values(self, images: torch.Tensor) -> torch.Tensor:
+        """What all units give, (n units ...)."""
+        if self._call is None:
+            return scores_in(self._module(images), len(images))
+        return output_of(self._module, self._call, images)

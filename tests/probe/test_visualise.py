@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from reportgen.errors import ModelError, ResourceError
 from reportgen.probe import visualise
 from reportgen.probe.evidence import Call
 from reportgen.probe.probe import Probe
@@ -253,8 +254,23 @@ def test_a_network_without_gradient_is_one_clear_sentence() -> None:
             with torch.no_grad():
                 return self.conv(x).mean((2, 3))
 
-    with pytest.raises(visualise.ModelError, match="No gradient can be taken through this network"):
-        paint(Cut(), "conv")
+    class Blind(Cut):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x.detach()).mean((2, 3))
+
+    for net in (Cut(), Blind()):
+        with pytest.raises(ModelError, match=r"^No gradient can .* not depend on the image by aut"):
+            paint(net, "conv")
+
+
+def test_memory_that_runs_out_is_told_with_the_size_of_the_pictures() -> None:
+    class Full(Striped):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("out of memory")
+
+    probe = Probe(Full(), "cpu")
+    with pytest.raises(ResourceError, match=r"with 2 3 x 17 x 24 images at once\."):
+        painted(probe, None, (0, 1), 3, (17, 24), lambda x: x, 0)
 
 
 PICTURE = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
