@@ -22,7 +22,7 @@ from reportgen.analyses.occlusion import coarse_map
 from reportgen.analyses.occlusion import run as run_occlusion
 from reportgen.analyses.sanity import levels_of
 from reportgen.analyses.study import Outcome, Study
-from reportgen.analyses.trust_verdicts import Trial
+from reportgen.analyses.trust_verdicts import Trial, trust_findings
 from reportgen.figures.placing import smooth
 from reportgen.load.images import image_set
 from reportgen.load.model import load_model
@@ -235,3 +235,20 @@ def test_what_the_tests_come_to(advantages: list[float], left: float, kind: str)
     assert trial.advantage == pytest.approx(np.mean(advantages))
     assert ("changes with the weights" in trial.verdict) == (left < 0.5)
     assert ("worse" in trial.verdict) == (max(advantages) < 0)
+
+
+@pytest.mark.parametrize(
+    ("advantages", "said"),
+    [
+        ([0.5, -0.4, 0.1, 0.2], None),
+        ([0.2, -0.3, -0.2, 0.1], "no better than random maps on these 4 images: advantage -0.05, "),
+        ([-0.2, -0.3, -0.25], "worse than random maps on these 3 images: advantage -0.25, "),
+        ([-0.2, -0.3], None),
+    ],
+)
+def test_only_an_advantage_that_is_none_is_a_finding(
+    advantages: list[float], said: str | None
+) -> None:
+    found = trust_findings([a_trial(advantages)])
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0].text
