@@ -31,7 +31,11 @@ LOOKS: Mapping[str, Look] = {"integrated_gradients": "signed", "guided_backprop"
 "How maps are drawn, as is the custom for each; all others as magnitudes."
 
 RULES = (
-    Rule("no-gradient", "Warning: the gradient of the explained class is zero at every pixel."),
+    Rule(
+        "no-gradient",
+        "Warning: the gradient of the explained class is zero at every pixel. Not raised where a "
+        "network ends in a softmax or sigmoid, whose slope rounds to zero when it is sure.",
+    ),
     Rule("gradient-not-finite", "Warning: that gradient holds NaN or infinite values."),
 )
 
@@ -98,7 +102,8 @@ def run(study: Study) -> Outcome:
         maps[image.slug] = {m.method.name: m.values for m in explained.maps if not m.problem}
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, _findings(seen), maps)
+    findings = _findings(seen, has_logits=not study.evidence.gives_probabilities)
+    return Outcome(panels, findings, maps)
 
 
 def _explained(study: Study, index: int, target: Target, has_guided: bool) -> Explained:
@@ -176,12 +181,12 @@ def _agreement(study: Study, explained: Explained) -> float | None:
     return occlusion_correlation(study, explained.image, signed[0].values) if signed else None
 
 
-def _findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
+def _findings(seen: Sequence[Explained], *, has_logits: bool) -> tuple[Finding, ...]:
     kinds: Mapping[str, list[Finding]] = {rule.kind: [] for rule in RULES}
     for explained in seen:
         plain, of = explained.maps[0], explained.target.label
-        if plain.problem:
-            is_zero = not bool(plain.tensor.any())
+        is_zero = not bool(plain.tensor.any())
+        if plain.problem and (has_logits or not is_zero):
             kind = "no-gradient" if is_zero else "gradient-not-finite"
             said = f"no gradient reaches the image for {of}."
             said = said if is_zero else f"the gradient for {of} is not finite."

@@ -194,7 +194,11 @@ def _panel(study: Study, layer: Layer, pictures: Sequence[Picture]) -> Panel:
         "steps": STEPS,
         "seed": study.options.seed,
         "score": score,
-        "not_started": tuple(picture.name for picture in by_kind if not picture.rose),
+        "not_started": tuple(
+            picture.name if picture.kind == "class" else f"unit {picture.name}"
+            for picture in by_kind
+            if not picture.rose
+        ),
         "kinds": tuple(picture.kind for picture in shown),
         "numbers": tuple(picture.number for picture in shown),
         "names": tuple(picture.name for picture in shown),

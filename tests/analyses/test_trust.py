@@ -22,7 +22,7 @@ from reportgen.analyses.occlusion import coarse_map
 from reportgen.analyses.occlusion import run as run_occlusion
 from reportgen.analyses.sanity import levels_of
 from reportgen.analyses.study import Outcome, Study
-from reportgen.analyses.trust_verdicts import Trial
+from reportgen.analyses.trust_verdicts import Trial, trust_findings
 from reportgen.figures.placing import smooth
 from reportgen.load.images import image_set
 from reportgen.load.model import load_model
@@ -256,20 +256,18 @@ def test_maps_of_an_earlier_section_are_those_that_would_be_made(study: Study) -
     assert panels[0].facts == panels[1].facts and panels[0].facts["methods"]
 
 
-def test_methods_that_are_not_clearly_better_share_one_finding(
-    study: Study, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("advantages", "said"),
+    [
+        ([0.5, -0.4, 0.1, 0.2], None),
+        ([0.2, -0.3, -0.2, 0.1], "no better than random maps on these 4 images: advantage -0.05, "),
+        ([-0.2, -0.3, -0.25], "worse than random maps on these 3 images: advantage -0.25, "),
+        ([-0.2, -0.3], None),
+    ],
+)
+def test_only_an_advantage_that_is_none_is_a_finding(
+    advantages: list[float], said: str | None
 ) -> None:
-    def upside_down(_: Study, probe: Probe, image: torch.Tensor, target: int) -> np.ndarray:
-        return -gradient(study, probe, image, target)
-
-    outcome = outcome_of(study, monkeypatch, methods(upside_down, gradient))
-    (found,) = (f for f in outcome.findings if f.kind == "map-no-better-than-random")
-    doubted = [
-        row(outcome, name)["titles"]
-        for name in outcome.panels[""].facts["methods"]
-        if row(outcome, name)["kinds"] == "doubt"
-    ]
-    assert row(outcome, "upside_down")["kinds"] == "doubt"
-    assert found.severity == "info" and found.href == "trust.html"
-    assert f"{len(doubted)} of 2 attribution methods" in found.text
-    assert found.text.endswith(f"random maps: {', '.join(doubted)}.")
+    found = trust_findings([a_trial(advantages)])
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0].text
