@@ -14,13 +14,25 @@ import torchvision
 from torch import nn
 
 from reportgen.probe import saliency
+from reportgen.probe.gradient_flow import gradient_flow
+from reportgen.probe.gradients import Spot
 from reportgen.probe.probe import Probe
 
 ROUNDS = 5
 INDEX = 3
 
 Engine = Callable[[Probe, torch.Tensor], object]
+
+
+def class_maps(probe: Probe, image: torch.Tensor) -> object:
+    """What class activation maps take: slopes of two classes at a layer of each map size."""
+    calls = {call.grid: call.key for call in probe.trace(image).calls if call.grid is not None}
+    return probe.slopes(image, [Spot(key) for key in calls.values()], [INDEX, INDEX + 1])
+
+
 ENGINES: Mapping[str, Engine] = {
+    "class activation maps, traced": class_maps,
+    "gradient at every layer": lambda probe, image: gradient_flow(probe, image, INDEX),
     "gradient": lambda probe, image: saliency.vanilla(probe, image, INDEX),
     "guided backpropagation": lambda probe, image: saliency.guided(probe, image, INDEX),
     f"SmoothGrad, {saliency.SAMPLES} copies": lambda probe, image: saliency.smooth_grad(
@@ -65,19 +77,20 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(net: nn.Module, probe: Probe, engine: Engine, image: torch.Tensor) -> str:
-    """Passes of a method, its time, and that of as many plain passes."""
+def compare(net: nn.Module, probe: Probe, engine: Engine, image: torch.Tensor) -> tuple[str, float]:
+    """Passes of a method, its time and that of as many plain ones; its time in single passes."""
     forward, backward = passes(net, lambda: engine(probe, image))
     batch = min(backward, probe.batch_size)
-    own, other = [], []
+    own, other, single = [], [], []
     for _ in range(ROUNDS):
         own.append(seconds(lambda: engine(probe, image)))
         other.append(seconds(lambda: plain(net, image, batch)) * backward / batch)
+        single.append(seconds(lambda: plain(net, image, 1)))
     mine, theirs = statistics.median(own), statistics.median(other)
     return (
         f"{forward:3} forward {backward:3} backward  "
         f"{1000 * mine:6.0f} ms, plain {1000 * theirs:6.0f} ms, {mine / theirs:.2f} x"
-    )
+    ), mine / statistics.median(single)
 
 
 def main() -> None:
@@ -88,8 +101,14 @@ def main() -> None:
         torch.manual_seed(0)
         net = getattr(torchvision.models, name)().eval()
         probe = Probe(net, "cpu")
+        worth = {}
         for title, engine in ENGINES.items():
-            print(f"{name:14} {title:32} {compare(net, probe, engine, image)}")
+            said, worth[title] = compare(net, probe, engine, image)
+            print(f"{name:14} {title:32} {said}")
+        sampled = [title for title in worth if "SmoothGrad" in title or "integrated" in title]
+        few = sum(passes for title, passes in worth.items() if title not in sampled)
+        many = sum(worth[title] for title in sampled)
+        print(f"{name:14} together {few:.1f} forward+backward passes, and {many:.1f} for samples")
 
 
 if __name__ == "__main__":

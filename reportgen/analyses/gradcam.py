@@ -62,7 +62,7 @@ def run(study: Study) -> Outcome:
             panels[image.slug] = Panel({**_named(target), "problem": problem})
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, cam_findings(seen))
+    return Outcome(panels, cam_findings(seen, has_logits=not study.evidence.gives_probabilities))
 
 
 def _asked_for(study: Study, stages: Stages) -> Stages:

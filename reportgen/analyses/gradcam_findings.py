@@ -22,7 +22,8 @@ RULES = (
     Rule(
         "gradcam-no-evidence",
         "Info: at the last layer with maps, the positive values of Grad-CAM for the explained "
-        "class add up to less than 0.01 in the score.",
+        "class add up to less than 0.01 in the logit. Not raised where a network ends in a softmax "
+        "or sigmoid, whose slope is almost zero when it is sure.",
     ),
     Rule(
         "gradcam-occlusion-disagree",
@@ -70,9 +71,9 @@ class Explained:
     "Rank correlation with the occlusion map; None where one of the two shows nothing."
 
 
-def cam_findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
+def cam_findings(seen: Sequence[Explained], *, has_logits: bool) -> tuple[Finding, ...]:
     """All that the rules above find, in their order."""
-    kinds = (_without_evidence(seen), _disagreeing(seen))
+    kinds = (_without_evidence(seen) if has_logits else (), _disagreeing(seen))
     return tuple(
         finding for kind in kinds for finding in few(tuple(kind), "image", "images/index.html")
     )

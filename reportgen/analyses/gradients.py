@@ -31,7 +31,11 @@ LOOKS: Mapping[str, Look] = {"integrated_gradients": "signed", "guided_backprop"
 "How maps are drawn, as is the custom for each; all others as magnitudes."
 
 RULES = (
-    Rule("no-gradient", "Warning: the gradient of the explained class is zero at every pixel."),
+    Rule(
+        "no-gradient",
+        "Warning: the gradient of the explained class is zero at every pixel. Not raised where a "
+        "network ends in a softmax or sigmoid, whose slope rounds to zero when it is sure.",
+    ),
     Rule("gradient-not-finite", "Warning: that gradient holds NaN or infinite values."),
 )
 
@@ -89,15 +93,17 @@ def run(study: Study) -> Outcome:
     chosen = target_index(study.options.target, study.labels)
     pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
     problem = why_not(study.evidence.calls)
-    panels, seen = {}, []
+    panels, seen, maps = {}, [], {}
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
         explained = _explained(study, index, target_of(image, chosen, study.labels), not problem)
         seen.append(explained)
         panels[image.slug] = _panel(study, explained, problem)
+        maps[image.slug] = {m.method.name: m.values for m in explained.maps if not m.problem}
         if study.progress is not None:
             study.progress(done, len(pictured))
-    return Outcome(panels, _findings(seen))
+    findings = _findings(seen, has_logits=not study.evidence.gives_probabilities)
+    return Outcome(panels, findings, maps)
 
 
 def _explained(study: Study, index: int, target: Target, has_guided: bool) -> Explained:
@@ -175,12 +181,12 @@ def _agreement(study: Study, explained: Explained) -> float | None:
     return occlusion_correlation(study, explained.image, signed[0].values) if signed else None
 
 
-def _findings(seen: Sequence[Explained]) -> tuple[Finding, ...]:
+def _findings(seen: Sequence[Explained], *, has_logits: bool) -> tuple[Finding, ...]:
     kinds: Mapping[str, list[Finding]] = {rule.kind: [] for rule in RULES}
     for explained in seen:
         plain, of = explained.maps[0], explained.target.label
-        if plain.problem:
-            is_zero = not bool(plain.tensor.any())
+        is_zero = not bool(plain.tensor.any())
+        if plain.problem and (has_logits or not is_zero):
             kind = "no-gradient" if is_zero else "gradient-not-finite"
             said = f"no gradient reaches the image for {of}."
             said = said if is_zero else f"the gradient for {of} is not finite."

@@ -8,6 +8,7 @@ from reportgen.load.model import LoadedModel
 from reportgen.options import Options
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe, Progress
+from reportgen.report.arrays import FloatArray
 from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Place, Rule
 
 
@@ -17,6 +18,9 @@ class Outcome:
 
     panels: Mapping[str, Panel] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    maps: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
+    """By slug of the image and name of the method: attribution maps (height width), as
+    `Method.map_of` makes them, for sections that come later. They are not stored."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,17 @@
 """Where to draw class activation maps in a network of tokens: where the patches still matter."""
 
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from reportgen.analyses.cams import as_maps
 from reportgen.analyses.stages import Stages, stages_of
 from reportgen.analyses.study import Study
 from reportgen.analyses.targets import target_index, target_of
+from reportgen.probe.evidence import Evidence
 from reportgen.probe.gradients import Spot
+
+_KNOWN: WeakKeyDictionary[Evidence, Stages] = WeakKeyDictionary()
+"Of one network and its images; sections are given studies of their own, with the same evidence."
 
 
 def stages_in(study: Study) -> Stages:
@@ -16,13 +21,20 @@ def stages_in(study: Study) -> Stages:
     The gradient with respect to all other tokens is zero there, so the last stage is the last cut
     before it, the input of the last block. Of that, what the block's first norm gives is taken: all
     slope of the patches comes through it, and in front of a layer norm gradient times value adds up
-    to zero, for it takes the scale away. Whether a gradient is zero is measured once, on the first
-    pictured image with an answer.
+    to zero, for it takes the scale away. Whether a gradient is zero is measured once for all
+    sections, on the first pictured image with an answer.
 
     Raises:
         ModelError: if no gradient can be taken through the network.
         ResourceError: if the image does not fit the memory.
     """
+    found = _KNOWN.get(study.evidence)
+    if found is None:
+        found = _KNOWN[study.evidence] = _measured(study)
+    return found
+
+
+def _measured(study: Study) -> Stages:
     prepared = study.images.preprocessing
     size = (prepared.height, prepared.width)
     stages = stages_of(study.evidence.calls, study.evidence.classes, size)

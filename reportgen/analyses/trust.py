@@ -1,7 +1,7 @@
 """Puts every attribution method to the same tests, on this network and these images."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -64,10 +64,9 @@ def run(study: Study) -> Outcome:
             for place, i in enumerate(indices[:FORGOTTEN])
         ]
         curves: dict[str, list[Faded]] = {method.name: [] for method in methods}
-        for place, index in enumerate(indices):
+        for index in indices:
             target = targets[index].index
-            known = subjects[place].maps if place < len(subjects) else {}
-            drawn = {m.name: _drawn(study, m, index, target, known) for m in methods}
+            drawn = {m.name: _drawn(study, m, index, target) for m in methods}
             maps = {name: values for name, values in drawn.items() if values is not None}
             for name, found in faded(study, index, target, maps).items() if maps else ():
                 curves[name].append(found)
@@ -91,17 +90,23 @@ def run(study: Study) -> Outcome:
 
 def _subject(study: Study, methods: Sequence[Method], index: int, target: int) -> Subject:
     image = study.images.normalise(study.images.pixels(index))
-    made = {m.name: map_or_none(m, study, study.probe, image, target) for m in methods}
+    made = {m.name: _own(study, m, index, target) for m in methods}
     return Subject(image, target, {name: map_ for name, map_ in made.items() if map_ is not None})
 
 
-def _drawn(
-    study: Study, method: Method, index: int, target: int, known: Mapping[str, FloatArray]
-) -> FloatArray | None:
+def _drawn(study: Study, method: Method, index: int, target: int) -> FloatArray | None:
     """The map (height width) as the page of the image draws it, before anything is cut off."""
     shown = finite(method.shown(study, index)) if method.shown is not None else None
-    if shown is not None or method.name in known:
-        return known[method.name] if shown is None else shown
+    return _own(study, method, index, target) if shown is None else shown
+
+
+def _own(study: Study, method: Method, index: int, target: int) -> FloatArray | None:
+    """The map of the study's network, which the section of the method may have made before."""
+    made = study.earlier.get(method.section, Outcome()).maps.get(
+        study.image_records[index].slug, {}
+    )
+    if method.name in made:
+        return made[method.name]
     image = study.images.normalise(study.images.pixels(index))
     return map_or_none(method, study, study.probe, image, target)
 

@@ -29,8 +29,8 @@ RULES = (
     ),
     Rule(
         "map-no-better-than-random",
-        "Info: the 95 % interval of a method's advantage over random maps, in insertion minus "
-        "deletion area, is not all above zero.",
+        "Info: of three or more images, the mean of a method's advantage over random maps, in "
+        "insertion minus deletion area, is not above zero.",
         "Petsiuk et al., 2018",
     ),
 )
@@ -132,11 +132,13 @@ def _unlearned(trials: Sequence[Trial]) -> Iterator[Finding]:
 
 def _no_better(trials: Sequence[Trial]) -> Iterator[Finding]:
     for trial in trials:
-        if trial.kind == "doubt" and trial.interval is not None:
+        # An advantage that few images cannot tell from none is for the label, not for a finding.
+        if trial.kind == "doubt" and trial.interval is not None and trial.advantage <= 0:
             low, high = trial.interval
-            text = f"{trial.method.title} is {trial.standing.removesuffix(' here')} on "
-            text += f"{these(len(trial.faded))}: advantage {trial.advantage:.2f}, 95 % interval "
-            text += f"{low:.2f} to {high:.2f}."
+            words = "worse" if high < 0 else "no better"
+            text = f"{trial.method.title} is {words} than random maps on "
+            text += f"{these(len(trial.faded))}: advantage {trial.advantage:.2g}, 95 % interval "
+            text += f"{low:.2g} to {high:.2g}."
             yield Finding("info", "map-no-better-than-random", text, _link(trial))
 
 

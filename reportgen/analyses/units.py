@@ -1,5 +1,6 @@
 """Which units are looked at one by one: the most used ones of one layer of each stage."""
 
+import math
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -55,12 +56,11 @@ def used_units(study: Study, call: Call, count: int) -> tuple[int, ...]:
 
 
 def _has_maps(call: Call) -> bool:
-    return call.spatial_axes is not None and call.channel_axis is not None and _positions(call) > 1
+    return call.channel_axis is not None and _positions(call) > 1
 
 
 def _positions(call: Call) -> int:
-    rows, columns = (call.output_shape[axis] for axis in call.spatial_axes or ())
-    return rows * columns
+    return math.prod(call.grid or (0,))
 
 
 def _worth(call: Call) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """What a unit or a class looks for: pictures painted to excite it as much as possible."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from reportgen.errors import OptionError
 from reportgen.figures.mosaic import best_columns, mosaic
 from reportgen.probe.evidence import Call, LayerEvidence
 from reportgen.probe.visualise import STEPS, Painted, Size, painted, positions
-from reportgen.report.arrays import ByteArray, Pixels
+from reportgen.report.arrays import ByteArray, FloatArray, Pixels
 from reportgen.report.blocks import Atlas
 from reportgen.report.records import Fact, Layer, Panel
 
@@ -144,7 +145,7 @@ def _layer_of(study: Study, call: Call) -> Layer:
 
 
 def _pictures(study: Study, wish: Wish, found: Painted) -> Iterator[Picture]:
-    seen = study.evidence.layers.get(wish.call.key) if wish.call else _scores(study)
+    best, typical = _on_images(study, wish.call)
     levels = np.rint(254 * found.pixels.movedim(1, -1).numpy()).astype(np.uint8)
     for at, number in enumerate(wish.numbers):
         yield Picture(
@@ -154,11 +155,24 @@ def _pictures(study: Study, wish: Wish, found: Painted) -> Iterator[Picture]:
             size=wish.size,
             reached=float(found.highest[at]),
             mean=float(found.mean[at]),
-            best=float(seen.maximum[number]) if seen else float("nan"),
-            typical=float(seen.mean[number]) if seen else float("nan"),
+            best=float(best[number]),
+            typical=float(typical[number]),
             rose=found.rose[at],
             levels=levels[at, ..., 0] if levels.shape[-1] == 1 else levels[at],
         )
+
+
+def _on_images(study: Study, call: Call | None) -> tuple[FloatArray, FloatArray]:
+    """Largest and mean value of each unit, or class, over all images; NaN where not known."""
+    seen = study.evidence.layers.get(call.key) if call else _scores(study)
+    nothing = np.full(call.units if call else study.evidence.classes, np.nan)
+    if seen is None:
+        return nothing, nothing
+    if call and call.tokens and seen.positions > math.prod(call.grid or ()):
+        # Tokens that stand for no place are in the statistics, and the picture was not made for
+        # them.
+        return study.evidence.strongest[call.key].value[:, 0], nothing
+    return seen.maximum, seen.mean
 
 
 def _scores(study: Study) -> LayerEvidence | None:
@@ -180,7 +194,11 @@ def _panel(study: Study, layer: Layer, pictures: Sequence[Picture]) -> Panel:
         "steps": STEPS,
         "seed": study.options.seed,
         "score": score,
-        "not_started": tuple(picture.name for picture in by_kind if not picture.rose),
+        "not_started": tuple(
+            picture.name if picture.kind == "class" else f"unit {picture.name}"
+            for picture in by_kind
+            if not picture.rose
+        ),
         "kinds": tuple(picture.kind for picture in shown),
         "numbers": tuple(picture.number for picture in shown),
         "names": tuple(picture.name for picture in shown),

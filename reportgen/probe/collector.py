@@ -11,9 +11,9 @@ from reportgen.errors import ModelError
 from reportgen.probe.class_correlation import image_means
 from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
-from reportgen.probe.maps import by_image
+from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.pictures import picture
-from reportgen.probe.statistics import LayerStatistics
+from reportgen.probe.statistics import LayerStatistics, highest_of
 from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
 from reportgen.report.arrays import FloatArray
@@ -43,7 +43,7 @@ class Collector(Observer):
             keep_arrays: whether to keep the whole activations of pictured images.
             strongest: of the calls with maps, to be filled.
             first: index of the first image.
-            averaged: calls of which each unit's mean over each image is kept.
+            averaged: calls of which each unit's mean over the positions of each image is kept.
         """
         self.statistics: dict[CallKey, LayerStatistics] = {}
         self.pictures: Pictures = {index: {} for index in pictured.values()}
@@ -70,20 +70,16 @@ class Collector(Observer):
             )
         # A network may turn gradients on for itself.
         per_image = by_image(output.detach(), arranged, self._images)
-        units = 1
-        values = per_image
-        if arranged.channel_axis is not None:
-            units = arranged.shape[arranged.channel_axis]
-            axes = (arranged.channel_axis, *(arranged.spatial_axes or ()))
-            values = per_image.movedim([1 + axis for axis in axes], list(range(1, 1 + len(axes))))
-        values = values.reshape(self._images, units, -1)
-        statistics = LayerStatistics(units)
-        highest = statistics.update(values)
-        self.statistics[key] = statistics
+        values = by_unit(per_image, arranged)
+        self.statistics[key] = LayerStatistics(values.shape[1])
+        highest = self.statistics[key].update(values)
+        placed = on_grid(values, arranged)
+        if placed.shape != values.shape and key in self.strongest:
+            highest = highest_of(placed)
         if key in self.strongest:
-            self.strongest[key].update(values, highest, self._first)
+            self.strongest[key].update(placed, highest, self._first)
         if key in self._averaged:
-            self.means[key] = image_means(values)
+            self.means[key] = image_means(placed)
         for place, index in self._pictured.items():
             self.pictures[index][key] = picture(
                 per_image[place], arranged, key, index, self._keep_arrays

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from reportgen.probe.evidence import Call, CallKey
-from reportgen.probe.maps import by_image
+from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.probe import Probe
 from reportgen.probe.watch import FunctionCall, Observer, Watch
 from reportgen.report.arrays import Array, FloatArray
@@ -96,7 +96,8 @@ def most_alike(
         observer = _Pairs(some)
         for image in images():
             with probe.lent(image) as (module, moved), Watch(module, observer):
-                module(moved[None])
+                # A copy: some networks write to their input.
+                module(moved[None].clone())
             progress()
         found |= {key: moments.alike() for key, moments in observer.moments.items()}
     return found
@@ -131,5 +132,6 @@ class _Pairs(Observer):
         call = self._calls.get(key)
         if call is None or call.channel_axis is None:
             return
-        values = by_image(output.detach(), call.arrangement, 1)[0].movedim(call.channel_axis, 0)
-        self.moments[key].update(values.reshape(call.units, -1))
+        arranged = call.arrangement
+        values = by_unit(by_image(output.detach(), arranged, 1), arranged)
+        self.moments[key].update(on_grid(values, arranged)[0])

@@ -69,8 +69,7 @@ def _projected(
     probe: Probe, images: torch.Tensor, call: Call, places: Sequence[tuple[int, int, int]]
 ) -> torch.Tensor:
     """The projections for as many images as fit the memory at once."""
-    assert call.channel_axis is not None and call.spatial_axes is not None
-    axes = (1 + call.channel_axis, *(1 + axis for axis in call.spatial_axes))
+    assert call.grid is not None
     problem = f"There is no way back from {call.key} to the pixels"
     with probe.lent(images) as (module, moved), differentiated(problem):
         # A clone, and then another: see `gradients.slopes`.
@@ -78,7 +77,7 @@ def _projected(
         with BackwardRule("deconvnet"):
             given = output_of(module, call, leaf.clone())
         units, rows, columns = (torch.tensor(some) for some in zip(*places, strict=True))
-        picked = given.movedim(axes, (1, 2, 3))[torch.arange(len(places)), units, rows, columns]
+        picked = given[torch.arange(len(places)), units, rows * call.grid[1] + columns]
         found = None
         if picked.requires_grad:
             (found,) = torch.autograd.grad(picked, leaf, picked.detach(), allow_unused=True)

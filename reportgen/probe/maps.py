@@ -14,6 +14,30 @@ def by_image(output: torch.Tensor, arranged: Arrangement, images: int) -> torch.
     return output.movedim(arranged.batch_axis, 0)
 
 
+def by_unit(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor:
+    """All values of each unit (images units positions), the positions of maps row by row.
+
+    Without an axis of channels there is one unit.
+
+    Args:
+        per_image: (images, *shape), as `by_image` gives it.
+        arranged: what the axes of `shape` mean.
+    """
+    if arranged.channel_axis is None:
+        return per_image.reshape(len(per_image), 1, -1)
+    axes = (arranged.channel_axis, *(arranged.spatial_axes or ()))
+    moved = per_image.movedim([1 + axis for axis in axes], list(range(1, 1 + len(axes))))
+    return moved.reshape(*moved.shape[:2], -1)
+
+
+def on_grid(values: torch.Tensor, arranged: Arrangement) -> torch.Tensor:
+    """What `by_unit` gives, without tokens that stand for no place, such as the class token."""
+    tokens = arranged.tokens
+    if tokens is None:
+        return values
+    return values.narrow(2, tokens.before, tokens.rows * tokens.columns)
+
+
 def as_maps(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor | None:
     """The maps (images units h w) in an output; None where positions are no grid.
 

@@ -87,6 +87,7 @@ def _forget(part: nn.Module) -> None:
         reset()
     for parameter in part.parameters(recurse=False):
         # What is computed from other parameters, as in weight norm, is out of a reset's reach.
-        if parameter.is_floating_point() and torch.equal(parameter, before[id(parameter)]):
+        is_drawn = parameter.is_floating_point() and parameter.numel() > 0
+        if is_drawn and torch.equal(parameter, before[id(parameter)]):
             spread = parameter.float().std(correction=0)
             parameter.normal_().mul_(spread).add_(before[id(parameter)].float().mean())

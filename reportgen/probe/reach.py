@@ -7,12 +7,14 @@ from torch import nn
 
 from reportgen.errors import ModelError
 from reportgen.probe.evidence import Call, CallKey
-from reportgen.probe.maps import by_image
+from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.watch import FunctionCall, Observer, Watch
 
 
 def output_of(module: nn.Module, call: Call, images: torch.Tensor) -> torch.Tensor:
-    """What a call gives for images, (images *shape); nothing that follows it is run.
+    """What a call gives for images, (images units positions); nothing that follows it is run.
+
+    Positions are those of its maps where it has any, row by row, without class and register tokens.
 
     Inside of another `TorchFunctionMode`, a function that is the call itself is told of with what
     that mode made of it.
@@ -30,7 +32,8 @@ def output_of(module: nn.Module, call: Call, images: torch.Tensor) -> torch.Tens
         module(images)
     if reader.output is None:
         raise ModelError(f"The network leaves {call.key} out for some images.")
-    return by_image(reader.output, call.arrangement, len(images))
+    arranged = call.arrangement
+    return on_grid(by_unit(by_image(reader.output, arranged, len(images)), arranged), arranged)
 
 
 class _ReachedError(Exception):

@@ -157,6 +157,11 @@ def _numpy(values: torch.Tensor) -> NDArray[Any]:
     return result
 
 
+def highest_of(rows: torch.Tensor) -> torch.Tensor:
+    """Highest finite value of each image and unit (images units); -inf where there is none."""
+    return _range(rows, torch.isfinite(rows))[1]
+
+
 def _range(rows: torch.Tensor, finite: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Lowest and highest finite value, (images units) each."""
     if finite is None:

@@ -117,9 +117,10 @@ class StrongestImages:
 
 def map_columns(arranged: Arrangement) -> int:
     """Columns of the maps of a call; 0 where it gives none."""
-    if arranged.spatial_axes is None or arranged.channel_axis is None or len(arranged.shape) != 3:
+    axes = 3 if arranged.tokens is None else 2
+    if arranged.grid is None or arranged.channel_axis is None or len(arranged.shape) != axes:
         return 0
-    return arranged.shape[arranged.spatial_axes[1]]
+    return arranged.grid[1]
 
 
 def _positions(

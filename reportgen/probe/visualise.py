@@ -212,5 +212,4 @@ class _Reader:
         """What all units give, (n units ...)."""
         if self._call is None:
             return scores_in(self._module(images), len(images))
-        assert self._call.channel_axis is not None
-        return output_of(self._module, self._call, images).movedim(1 + self._call.channel_axis, 1)
+        return output_of(self._module, self._call, images)

@@ -127,9 +127,19 @@ class Site:
             if isinstance(parameter, Parameter)
         }
 
+    @cached_property
+    def _pages_with_maps(self) -> frozenset[str]:
+        layers = (layer for layer in self.report.layers if "activations" in layer.panels)
+        return frozenset(f"layers/{layer.slug}.html" for layer in layers)
+
     def href(self, target: str, page: str) -> str:
-        """`target`, which is relative to the site's root, as seen from `page`."""
+        """`target`, which is relative to the site's root, as seen from `page`.
+
+        A channel of a layer whose maps are not shown is no place: what is left is the layer's page.
+        """
         path, mark, place = target.partition("#")
+        if place.startswith("c=") and path not in self._pages_with_maps:
+            mark = place = ""
         if path == "weights.html":
             path = self._page_of_parameter.get(place, path)
         return posixpath.relpath(path, posixpath.dirname(page) or ".") + mark + place

@@ -219,6 +219,8 @@ def test_without_positive_evidence_the_map_stays_pale_and_a_finding_says_so(weig
         assert block.maximum >= 0.1 and block.values.max() <= 0.1 * block.maximum
     assert [finding.kind for finding in outcome.findings] == ["gradcam-no-evidence"] * 2
     assert outcome.findings[0].href == "images/photo0.html#gradcam"
+    sure = run(study_with(nn.Sequential(with_head(weight), nn.Softmax(1))))
+    assert sure.findings == () and not any(p.facts["has_evidence"] for p in sure.panels.values())
     shown = run(study_with(with_head(1.0)))
     assert all(panel.facts["has_evidence"] for panel in shown.panels.values())
     assert shown.findings == ()

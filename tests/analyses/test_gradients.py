@@ -204,6 +204,7 @@ def test_a_gradient_of_zero_is_called_so() -> None:
     first = outcome.findings[0]
     assert first.text == "photo0.png: no gradient reaches the image for class 0."
     assert first.href == "images/photo0.html#gradients"
+    assert run(study_with(smooth(factor=0.0, is_probability=True))).findings == ()
 
 
 class Rooted(nn.Module):

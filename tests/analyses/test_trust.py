@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from reportgen.analyses import trust
+from reportgen.analyses import gradients, trust
 from reportgen.analyses.cams import rank_correlation
 from reportgen.analyses.faithfulness import Faded
 from reportgen.analyses.gradcam import METHODS as CAMS
@@ -22,7 +22,7 @@ from reportgen.analyses.occlusion import coarse_map
 from reportgen.analyses.occlusion import run as run_occlusion
 from reportgen.analyses.sanity import levels_of
 from reportgen.analyses.study import Outcome, Study
-from reportgen.analyses.trust_verdicts import Trial
+from reportgen.analyses.trust_verdicts import Trial, trust_findings
 from reportgen.figures.placing import smooth
 from reportgen.load.images import image_set
 from reportgen.load.model import load_model
@@ -235,3 +235,39 @@ def test_what_the_tests_come_to(advantages: list[float], left: float, kind: str)
     assert trial.advantage == pytest.approx(np.mean(advantages))
     assert ("changes with the weights" in trial.verdict) == (left < 0.5)
     assert ("worse" in trial.verdict) == (max(advantages) < 0)
+
+
+def test_maps_of_an_earlier_section_are_those_that_would_be_made(study: Study) -> None:
+    made = gradients.run(study)
+    slugs = [image.slug for image in study.image_records]
+    assert list(made.maps) == slugs
+    for index, slug in enumerate(slugs):
+        assert made.maps[slug].keys() == {method.name for method in gradients.METHODS}
+        image = study.images.normalise(study.images.pixels(index))
+        target = study.image_records[index].predictions[0].index
+        for method in gradients.METHODS:
+            again = method.map_of(study, study.probe, image, target)
+            np.testing.assert_array_equal(made.maps[slug][method.name], again)
+    without = replace(study, earlier={"gradients": Outcome(made.panels)})
+    panels = [
+        trust.run(replace(study, earlier=e)).panels[""]
+        for e in ({"gradients": made}, without.earlier)
+    ]
+    assert panels[0].facts == panels[1].facts and panels[0].facts["methods"]
+
+
+@pytest.mark.parametrize(
+    ("advantages", "said"),
+    [
+        ([0.5, -0.4, 0.1, 0.2], None),
+        ([0.2, -0.3, -0.2, 0.1], "no better than random maps on these 4 images: advantage -0.05, "),
+        ([-0.2, -0.3, -0.25], "worse than random maps on these 3 images: advantage -0.25, "),
+        ([-0.2, -0.3], None),
+    ],
+)
+def test_only_an_advantage_that_is_none_is_a_finding(
+    advantages: list[float], said: str | None
+) -> None:
+    found = trust_findings([a_trial(advantages)])
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0].text

@@ -125,10 +125,10 @@ def test_a_unit_that_nothing_excites_has_no_picture_but_a_word() -> None:
         net.conv1.weight[3] = 0
         net.conv1.bias[3] = -1
     panel = panels_of(study_with(net), "relu1:3", "relu1:0")["relu1"]
-    assert panel.facts["not_started"] == ("3",)
+    assert panel.facts["not_started"] == ("unit 3",)
     assert panel.facts["names"] == ("0",) and panel.blocks["unit"].count == 1
     alone = panels_of(study_with(net), "relu1:3")["relu1"]
-    assert alone.facts["not_started"] == ("3",)
+    assert alone.facts["not_started"] == ("unit 3",)
     assert not alone.blocks and alone.facts["names"] == ()
 
 

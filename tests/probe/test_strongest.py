@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from reportgen.probe.evidence import CallKey, Strongest
-from reportgen.probe.layout import Arrangement
+from reportgen.probe.layout import Arrangement, TokenGrid
 from reportgen.probe.probe import Probe
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import BLOCK, StrongestImages, map_columns
 from tests.probe.nets import Functional, Residual, batches_of, literal, photos, seeded
+from tests.probe.transformers import GRID, SIZE, Vit, loud
 
 
 def literal_nine(values: np.ndarray, columns: int) -> dict[str, list[list[float]]]:
@@ -161,6 +162,44 @@ def test_rows_are_rows_whatever_the_order_of_the_axes() -> None:
             assert nine.value[unit, k] == pytest.approx(float(own.max()))
 
 
+@pytest.mark.parametrize(("front", "behind"), [(3, 0), (1, 2), (0, 0)])
+def test_of_tokens_only_those_of_the_grid_have_a_place(front: int, behind: int) -> None:
+    net = loud(lambda: Vit("fused", front, behind, "mean"))
+    # As loud as registers are in trained networks: without care they would be the strongest.
+    with torch.no_grad():
+        net.front[..., 5] = net.behind[..., 5] = 50
+    images = torch.randn(11, 3, *SIZE, generator=torch.Generator().manual_seed(2)).double()
+    kept: dict[str, torch.Tensor] = {}
+    hooks = [
+        net.get_submodule(path).register_forward_hook(
+            lambda _, __, output, path=path: kept.update({path: output.detach()})
+        )
+        for path in ("patches", "blocks.0.norm1", "blocks.1.mlp.0", "blocks.2.mlp.1", "norm")
+    ]
+    net(images)
+    for hook in hooks:
+        hook.remove()
+    louder = set()
+    for size in (3, 11):
+        evidence = Probe(net, "cpu", size).collect(batches_of(images), 11, ())
+        for path, output in kept.items():
+            is_map = path == "patches"
+            tokens = output.flatten(2) if is_map else output.mT
+            first = 0 if is_map else front
+            values = tokens[:, :, first : first + GRID[0] * GRID[1]].numpy()
+            expected, nine = literal_nine(values, GRID[1]), evidence.strongest[CallKey(path)]
+            for part in ("image", "row", "column"):
+                np.testing.assert_array_equal(getattr(nine, part), expected[part])
+            np.testing.assert_allclose(nine.value, expected["value"], rtol=1e-5)
+            # The statistics are of all tokens.
+            highest = tokens.amax((0, 2)).numpy()
+            np.testing.assert_allclose(evidence.layers[CallKey(path)].maximum, highest, rtol=1e-6)
+            if (highest > nine.value[:, 0] + 0.01).any():
+                louder.add(path)
+        assert CallKey("head") not in evidence.strongest
+    assert bool(louder) == (front + behind > 0)
+
+
 class ForgetsMemory(nn.Module):
     """Runs out of memory in the middle of a batch of more than two images."""
 
@@ -193,3 +232,5 @@ def test_only_calls_with_maps_have_columns() -> None:
     assert map_columns(Arrangement((7, 5, 4), 0, 2, (1, 0))) == 7
     assert map_columns(Arrangement((4,), 0, 0, None)) == 0
     assert map_columns(Arrangement((2, 4, 5, 7), 0, 1, (2, 3))) == 0
+    assert map_columns(Arrangement((22, 4), 0, 1, None, TokenGrid(0, 2, 4, 5))) == 5
+    assert map_columns(Arrangement((22, 4), 0, 1, None)) == 0
