@@ -115,7 +115,8 @@ def _statistics(call: Call, seen: LayerEvidence) -> Table:
         seen.fired.tolist(),
         unit_states(call, seen).words(),
     )
-    caption = f"Each unit over {counted(seen.images, 'image')}, {counted(seen.positions, 'value')} an image."
+    caption = f"Each unit over {counted(seen.images, 'image')}, "
+    caption += f"{counted(seen.positions, 'value')} an image."
     return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), SHOWN)
 
 
