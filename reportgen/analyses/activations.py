@@ -115,8 +115,8 @@ def _statistics(call: Call, seen: LayerEvidence) -> Table:
         seen.fired.tolist(),
         unit_states(call, seen).words(),
     )
-    over, each = counted(seen.images, "image"), counted(seen.positions, "value")
-    caption = f"Each unit over {over}, {each} an image."
+    caption = f"Each unit over {counted(seen.images, 'image')}, "
+    caption += f"{counted(seen.positions, 'value')} an image."
     return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), SHOWN)
 
 

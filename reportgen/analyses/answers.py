@@ -90,9 +90,7 @@ def eight_bit(pixels: torch.Tensor) -> ByteArray:
 
 def _depth(study: Study, index: int) -> MapStrip:
     pictures = study.evidence.pictures[index]
-    layer_of = dict(
-        zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
-    )
+    layer_of = study.layer_of
     maps = tuple(
         (layer.slug, picture.mean_map, picture.mean_low, picture.mean_high)
         for key, layer in layer_of.items()

@@ -54,7 +54,7 @@ def run(study: Study) -> Outcome:
     ):
         return Outcome()
     chosen = target_index(study.options.target, study.labels)
-    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    pictured = study.pictured
     panels = {}
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
@@ -91,9 +91,7 @@ def _looks(seen: Attended) -> Looks | None:
 
 
 def _panel(study: Study, image: Image, looks: Looks, photo: Photo) -> Panel:
-    layer_of = dict(
-        zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
-    )
+    layer_of = study.layer_of
     size = (photo.pixels.height, photo.pixels.width)
     rows, columns = looks.rollout.shape
     row, column = divmod(int(looks.rollout.argmax()), columns)

@@ -40,7 +40,7 @@ def run(study: Study) -> Outcome:
     found = stages_in(study)
     heads = heads_of(study, found)
     stages = _asked_for(study, found)
-    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    pictured = study.pictured
     panels, seen = {}, []
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
@@ -130,10 +130,8 @@ def _panel(study: Study, explained: Explained, photo: Photo) -> Panel:
     maps, rival = explained.maps, explained.rival
     first = maps[0]
     row, column = divmod(int(first.values.argmax()), first.values.shape[1])
-    layer_of = dict(
-        zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
-    )
-    score = "probability" if study.evidence.gives_probabilities else "logit"
+    layer_of = study.layer_of
+    score = study.score
     centre = _centre(first, (row, column), (photo.pixels.height, photo.pixels.width))
     facts: dict[str, Fact] = {
         **_named(explained.target),

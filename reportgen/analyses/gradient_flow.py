@@ -74,7 +74,7 @@ class _Trend:
 def run(study: Study) -> Outcome:
     """One panel per observed call that a gradient came by."""
     chosen = target_index(study.options.target, study.labels)
-    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    pictured = study.pictured
     flows: dict[CallKey, _Flow] = {}
     labels = []
     for done, index in enumerate(pictured, 1):
@@ -127,7 +127,7 @@ def _panel(study: Study, flow: _Flow, labels: Mapping[int, str], trend: _Trend |
     seen = statistics.evidence()
     images = [study.image_records[index] for index in flow.images]
     facts: dict[str, Fact] = {
-        "score": "probability" if study.evidence.gives_probabilities else "logit",
+        "score": study.score,
         "images": tuple(image.slug for image in images),
         "targets": tuple(labels[index] for index in flow.images),
         "values": seen.positions,

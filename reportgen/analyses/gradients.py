@@ -91,7 +91,7 @@ METHODS = (
 def run(study: Study) -> Outcome:
     """One panel per pictured image with a finite answer."""
     chosen = target_index(study.options.target, study.labels)
-    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    pictured = study.pictured
     problem = why_not(study.evidence.calls)
     panels, seen, maps = {}, [], {}
     for done, index in enumerate(pictured, 1):
@@ -149,7 +149,7 @@ def _panel(study: Study, explained: Explained, guided_problem: str) -> Panel:
     facts: dict[str, Fact] = {
         **named,
         "problem": "",
-        "score": "probability" if study.evidence.gives_probabilities else "logit",
+        "score": study.score,
         "maps": tuple(made.method.name for made in drawn),
         "low": tuple(made.range[0] for made in drawn),
         "high": tuple(made.range[1] for made in drawn),

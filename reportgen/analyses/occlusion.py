@@ -32,7 +32,7 @@ def run(study: Study) -> Outcome:
     window, stride = window_and_stride(study.options, size)
     count = len(positions(size[0], window[0], stride[0]))
     count *= len(positions(size[1], window[1], stride[1]))
-    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    pictured = study.pictured
     panels, seen = {}, []
     for place, index in enumerate(pictured):
         image, pixels = study.image_records[index], study.images.pixels(index)

@@ -33,9 +33,7 @@ def run(study: Study) -> Outcome:
     answers = _answers(study)
     head = head_of(study.loaded.module, study.evidence.calls, study.evidence.classes)
     said = speaks(study, head)
-    layer_of = dict(
-        zip((call.key for call in study.evidence.calls), study.layer_records, strict=True)
-    )
+    layer_of = study.layer_of
     panels: dict[str, Panel] = {}
     compared: list[Compared] = []
     for call in study.evidence.calls:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from reportgen.load.images import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
-from reportgen.probe.evidence import Evidence
+from reportgen.probe.evidence import CallKey, Evidence
 from reportgen.probe.probe import Probe, Progress
 from reportgen.report.arrays import FloatArray
 from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Place, Rule
@@ -43,6 +44,23 @@ class Study:
     "Told how far a long section is: steps done, steps in all."
     earlier: Mapping[str, Outcome] = field(default_factory=dict)
     "By name: what the sections made before this one found. One that failed is not there."
+
+    @property
+    def pictured(self) -> tuple[int, ...]:
+        """Indices of the images with a page and a finite answer: those that can be explained."""
+        known = sorted(self.evidence.pictures)
+        return tuple(index for index in known if self.image_records[index].predictions)
+
+    @property
+    def layer_of(self) -> dict[CallKey, Layer]:
+        """The record of each call, in the order of execution."""
+        keys = (call.key for call in self.evidence.calls)
+        return dict(zip(keys, self.layer_records, strict=True))
+
+    @property
+    def score(self) -> Literal["probability", "logit"]:
+        """What gradients are of: the network's own result for a class."""
+        return "probability" if self.evidence.gives_probabilities else "logit"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def _measured(study: Study) -> Stages:
     prepared = study.images.preprocessing
     size = (prepared.height, prepared.width)
     stages = stages_of(study.evidence.calls, study.evidence.classes, size)
-    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    pictured = study.pictured
     if not pictured or not stages.found or stages.found[-1].call.tokens is None:
         return stages
     chosen = target_index(study.options.target, study.labels)

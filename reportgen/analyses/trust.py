@@ -45,7 +45,7 @@ def run(study: Study) -> Outcome:
     """One panel for all methods whose maps the report shows; for all where it shows none."""
     methods = [method for method in METHODS if method.section in study.earlier] or list(METHODS)
     chosen = target_index(study.options.target, study.labels)
-    pictured = [i for i in sorted(study.evidence.pictures) if study.image_records[i].predictions]
+    pictured = study.pictured
     targets = {i: target_of(study.image_records[i], chosen, study.labels) for i in pictured}
     indices = pictured[:IMAGES]
     levels = levels_of(study)

@@ -188,7 +188,7 @@ def _scores(study: Study) -> LayerEvidence | None:
 def _panel(study: Study, layer: Layer, pictures: Sequence[Picture]) -> Panel:
     by_kind = sorted(pictures, key=lambda picture: picture.kind == "class")
     shown = [picture for picture in by_kind if picture.rose]
-    score = "probability" if study.evidence.gives_probabilities else "logit"
+    score = study.score
     facts: dict[str, Fact] = {
         "images": len(study.evidence.answers),
         "steps": STEPS,
