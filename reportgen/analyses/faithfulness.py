@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reportgen.analyses.study import Study
 from reportgen.probe.deletion import area, fade
-from reportgen.probe.occlusion import fill_image
+from reportgen.probe.occlusion.places import fill_image
 from reportgen.report.arrays import FloatArray
 
 STEPS = 10

@@ -17,7 +17,8 @@ from reportgen.analyses.targets import Target, target_index, target_of
 from reportgen.figures.placing import covers
 from reportgen.load.preprocessing import denormalise
 from reportgen.options import Fill, Options
-from reportgen.probe.occlusion import OcclusionResult, fill_image, occlusion, positions
+from reportgen.probe.occlusion.occlude import OcclusionResult, occlusion
+from reportgen.probe.occlusion.places import fill_image, positions
 from reportgen.probe.probe import Probe
 from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from reportgen.analyses.answers import image_link
 from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.targets import Target
-from reportgen.probe.occlusion import OcclusionResult
+from reportgen.probe.occlusion.occlude import OcclusionResult
 from reportgen.report.records import Finding, Image, Rule, Severity
 
 NO_EFFECT = 0.01

@@ -27,7 +27,8 @@ from reportgen.figures.placing import smooth
 from reportgen.load.images import image_set
 from reportgen.load.model import load_model
 from reportgen.options import Options
-from reportgen.probe.occlusion import fill_image, occlusion
+from reportgen.probe.occlusion.occlude import occlusion
+from reportgen.probe.occlusion.places import fill_image
 from reportgen.probe.probe import Probe
 from reportgen.probe.randomise import randomised
 from reportgen.report.records import Preprocessing

@@ -1,20 +1,16 @@
 """Hides one part of an image after the other, and measures what the network loses [zeiler2014]."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from reportgen.errors import OptionError
-from reportgen.options import Fill
+from reportgen.probe.occlusion.places import positions
+from reportgen.probe.occlusion.plain import plain_scores
 from reportgen.probe.probe import Probe, Progress
-
-BLUR_SIGMA = 0.05
-"Standard deviation of the blur, as a share of the image's longer side: 11 pixels of 224."
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,43 +28,6 @@ class OcclusionResult:
     logit_drop: NDArray[np.float32]
     answers: NDArray[np.int64]
     "(rows columns): the most probable class; -1 where the output is not finite."
-
-
-def positions(size: int, window: int, stride: int) -> tuple[int, ...]:
-    """First pixels of the windows in one direction: every `stride` until one reaches the border."""
-    count = max(0, math.ceil((size - window) / stride)) + 1
-    return tuple(range(0, count * stride, stride))
-
-
-def fill_image(pixels: torch.Tensor, fill: Fill, mean: Sequence[float]) -> torch.Tensor:
-    """What is shown in place of the hidden part, (c h w) in [0, 1].
-
-    Args:
-        pixels: (c h w) in [0, 1], before normalisation.
-        fill: `mean` is the normalisation mean, `gray` 0.5, `black` 0, and `blur` the image itself
-            after a Gaussian blur of `BLUR_SIGMA` times its longer side.
-        mean: of the normalisation, one value per channel.
-    """
-    match fill:
-        case "mean":
-            return torch.tensor(mean, dtype=pixels.dtype)[:, None, None].expand_as(pixels)
-        case "gray":
-            return torch.full_like(pixels, 0.5)
-        case "black":
-            return torch.zeros_like(pixels)
-        case "blur":
-            return _blurred(pixels)
-
-
-def _blurred(pixels: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur, with the border pixels repeated outside."""
-    sigma = BLUR_SIGMA * max(pixels.shape[1:])
-    radius = math.ceil(3 * sigma)
-    weights = torch.exp(-((torch.arange(-radius, radius + 1) / sigma) ** 2) / 2)
-    weights = (weights / weights.sum()).to(pixels)
-    padded = F.pad(pixels[:, None], (radius,) * 4, mode="replicate")
-    down = F.conv2d(padded, weights[None, None, :, None])
-    return F.conv2d(down, weights[None, None, None, :])[:, 0]
 
 
 def occlusion(
@@ -110,16 +69,13 @@ def occlusion(
         )
     rows, columns = (positions(pixels.shape[1 + i], window[i], stride[i]) for i in (0, 1))
     places = [(row, column) for row in rows for column in columns]
+    image = normalise(pixels[None])[0]
     with probe.borrow():
-        clean = probe.logits(normalise(pixels[None]))
+        clean = probe.logits(image[None])
         if not 0 <= target < clean.shape[1]:
             raise OptionError(f"Target {target}: the network has {clean.shape[1]} classes.")
-        scores = []
-        for batch in _occluded(probe, pixels, filling, window, places):
-            scores.append(probe.logits(normalise(batch)))
-            if progress:
-                progress(sum(map(len, scores)), len(places))
-    logits = torch.cat(scores)
+        hidden = normalise(filling[None])[0]
+        logits = plain_scores(probe, image, hidden, window, places, progress)
     grid = (len(rows), len(columns))
     clean_chance, chances = probe.probabilities(clean), probe.probabilities(logits)
     answers = torch.where(torch.isfinite(logits).all(1), logits.argmax(1), -1)
@@ -132,22 +88,3 @@ def occlusion(
         logit_drop=logit_drop.numpy().astype(np.float32).reshape(grid),
         answers=answers.numpy().reshape(grid),
     )
-
-
-def _occluded(
-    probe: Probe,
-    pixels: torch.Tensor,
-    filling: torch.Tensor,
-    window: tuple[int, int],
-    places: Sequence[tuple[int, int]],
-) -> Iterator[torch.Tensor]:
-    """The image with each place hidden, in batches as large as the probe runs just then."""
-    start = 0
-    while start < len(places):
-        some = places[start : start + probe.batch_size]
-        batch = pixels.expand(len(some), *pixels.shape).clone()
-        for image, (row, column) in zip(batch, some, strict=True):
-            hidden = (..., slice(row, row + window[0]), slice(column, column + window[1]))
-            image[hidden] = filling[hidden]
-        start += len(some)
-        yield batch

@@ -10,13 +10,8 @@ from torch import nn
 
 from reportgen.errors import OptionError
 from reportgen.options import Fill
-from reportgen.probe.occlusion import (
-    BLUR_SIGMA,
-    OcclusionResult,
-    fill_image,
-    occlusion,
-    positions,
-)
+from reportgen.probe.occlusion.occlude import OcclusionResult, occlusion
+from reportgen.probe.occlusion.places import BLUR_SIGMA, fill_image, positions
 from reportgen.probe.probe import Probe
 from tests.probe.nets import seeded
 
