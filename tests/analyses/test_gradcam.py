@@ -1,4 +1,4 @@
-"""Class activation maps against Captum's and torchcam's, against CAM itself, and on photos of known content."""
+"""Class activation maps against Captum's, torchcam's and CAM itself, and on known photos."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
