@@ -13,7 +13,8 @@ from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.pictures import picture
-from reportgen.probe.statistics import LayerStatistics, highest_of
+from reportgen.probe.reduction import highest_of
+from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
 from reportgen.report.arrays import FloatArray
