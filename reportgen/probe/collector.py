@@ -71,7 +71,7 @@ class Collector(Observer):
             )
         # A network may turn gradients on for itself.
         per_image = by_image(output.detach(), arranged, self._images)
-        values = by_unit(per_image, arranged)
+        values = by_unit(per_image, arranged).contiguous()
         self.statistics[key] = LayerStatistics(values.shape[1])
         highest = self.statistics[key].update(values)
         placed = on_grid(values, arranged)

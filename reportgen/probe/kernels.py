@@ -10,7 +10,7 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,21 +49,26 @@ def summary(
     return bins
 
 
-def first_places(
-    rows: torch.Tensor, chosen: NDArray[np.int64], wanted: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """First position of a value in each of the chosen rows, which must hold it.
+def enter_nine(
+    values: torch.Tensor,
+    highest: torch.Tensor,
+    first: int,
+    least: Sequence[NDArray[Any]],
+    nine: Sequence[NDArray[Any]],
+) -> None:
+    """Puts images into each unit's nine, and finds the first position of their highest values.
 
     Args:
-        rows: (rows positions), float32 on the CPU, contiguous.
-        chosen: indices of rows, (n,).
-        wanted: one value for each, (n,).
+        values: (images units positions), float32 on the CPU, neighbouring positions side by side.
+        highest: highest finite value of each, (images units), contiguous.
+        first: index of the first image.
+        least: value (units,) and image that an image has to come before to be looked at.
+        nine: value (units 9), larger ones first, image, and position; -1 where there is none.
     """
-    places = np.full(len(chosen), -1, np.int64)
-    addresses = (array.ctypes.data for array in (chosen, wanted, places))
-    job = np.array([0, len(chosen), rows.shape[1], rows.data_ptr(), *addresses])
-    _run(_FIRST_PLACES, job, torch.get_num_threads())
-    return places
+    addresses = (array.ctypes.data for array in (*least, *nine))
+    tensors = (highest.data_ptr(), values.data_ptr(), *values.stride()[:2])
+    job = np.array([0, *values.shape, first, *tensors, *addresses])
+    _run(_ENTER_NINE, job, torch.get_num_threads())
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -237,25 +242,57 @@ def _summarise(job: Any) -> None:
     bins[256] = exponent
 
 
-def _find(job: Any) -> None:
-    """One thread's share: one row after the other, until none is left."""
-    count, positions = job[1], job[2]
-    chosen = carray(_at(job[4]), count, np.int64)
-    wanted = carray(_at(job[5]), count, np.float32)
-    places = carray(_at(job[6]), count, np.int64)
-    while True:
-        n = _taken(job, 0)
-        if n >= count:
+@njit  # type: ignore[untyped-decorator]
+def _first_place(row: Any, wanted: Any) -> Any:
+    """First position of a value that the row holds."""
+    start = 0
+    while start + 64 <= row.size:
+        # Without a way out of the inner loop, it looks at many values at once.
+        hits = np.int32(0)
+        for i in range(64):
+            hits |= np.int32(row[start + i] == wanted)
+        if hits:
             break
-        row = carray(_at(job[3] + chosen[n] * positions * 4), positions, np.float32)
-        for start in range(0, positions, 256):
-            # No way out of the inner loop: so it looks at many values at once.
-            part, found = row[start : start + 256], np.int32(256)
-            for i in range(part.size):
-                found = min(found, np.int32(i) if part[i] == wanted[n] else np.int32(256))
-            if found < 256:
-                places[n] = start + found
-                break
+        start += 64
+    while row[start] != wanted:
+        start += 1
+    return start
+
+
+def _enter(job: Any) -> None:
+    """One thread's share of `enter_nine`: one unit after the other, until none is left."""
+    images, units, positions, first = job[1], job[2], job[3], job[4]
+    highest = carray(_at(job[5]), (images, units), np.float32)
+    least = carray(_at(job[9]), units, np.float64)
+    least_image = carray(_at(job[10]), units, np.int64)
+    values = carray(_at(job[11]), (units, 9), np.float64)
+    chosen = carray(_at(job[12]), (units, 9), np.int64)
+    places = carray(_at(job[13]), (units, 9), np.int64)
+    while True:
+        unit = _taken(job, 0)
+        if unit >= units:
+            break
+        for n in range(images):
+            value, image = np.float64(highest[n, unit]), first + n
+            is_late = value == least[unit] and image >= least_image[unit]
+            if value == -np.inf or value < least[unit] or is_late:
+                continue
+            k = 9
+            while k and (
+                value > values[unit, k - 1]
+                or (value == values[unit, k - 1] and image < chosen[unit, k - 1])
+            ):
+                k -= 1
+            for i in range(8, k, -1):
+                values[unit, i] = values[unit, i - 1]
+                chosen[unit, i], places[unit, i] = chosen[unit, i - 1], places[unit, i - 1]
+            if k < 9:
+                values[unit, k], chosen[unit, k], places[unit, k] = value, image, -1
+        for k in range(9):
+            n = chosen[unit, k] - first
+            if places[unit, k] < 0 and 0 <= n < images:
+                row = carray(_at(job[6] + (n * job[7] + unit * job[8]) * 4), positions, np.float32)
+                places[unit, k] = _first_place(row, np.float32(values[unit, k]))
 
 
 def _entry(function: Callable[[Any], None]) -> Any:
@@ -288,5 +325,5 @@ def _run(entry: Any, job: NDArray[np.int64], threads: int) -> None:
         _OPENMP.GOMP_parallel(address, data, ctypes.c_uint(threads), ctypes.c_uint(0))
 
 
-_SUMMARISE, _FIRST_PLACES = _entry(_summarise), _entry(_find)
+_SUMMARISE, _ENTER_NINE = _entry(_summarise), _entry(_enter)
 _OPENMP = _openmp()

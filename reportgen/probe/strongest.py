@@ -1,8 +1,5 @@
 """Where each unit answers strongest: nine images, found while all images stream by."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,16 +11,13 @@ from reportgen.probe.reduction import kernels
 KEPT = 9
 "Images a unit."
 
-Places: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.int64]]
-"Takes indices of rows and the highest value of each, gives its position."
-
 
 class StrongestImages:
     """The nine images on which each unit of one call is strongest, each by its strongest position.
 
     Larger values come first; of equal ones the image with the lower index, and within an image the
     first position. So neither batches nor their order matter. Values that are not finite are left
-    out. A position is looked for only where the image enters the nine.
+    out.
     """
 
     def __init__(self, units: int, columns: int) -> None:
@@ -54,13 +48,15 @@ class StrongestImages:
             highest: the highest finite value of each, (images units); -inf where there is none.
             first: index of the first image; the others follow.
         """
-        if values.device.type == "cpu":
-            rows = values.flatten(0, 1)
-            self._enter(highest.numpy(), first, lambda *chosen: _places(rows, *chosen))
-        else:
+        is_plain = values.dtype == torch.float32 and values.stride(2) == 1
+        if values.device.type != "cpu":
             # Not to wait for the device now, all are looked for.
-            places = torch.where(torch.isfinite(values), values, -torch.inf).argmax(2)
-            self._waiting.append((highest, places, first))
+            self._waiting.append((highest, _places(values), first))
+        elif is_plain and (compiled := kernels()):
+            nine = (self._value, self._image, self._position)
+            compiled.enter_nine(values, highest, first, (self._least, self._least_image), nine)
+        else:
+            self._enter(highest.numpy(), _places(values).numpy(), first)
 
     def merge(self, other: "StrongestImages") -> None:
         """Adds what was seen of other images."""
@@ -84,17 +80,16 @@ class StrongestImages:
     def _settle(self) -> None:
         """Adds what still lay on a device."""
         for highest, places, first in self._waiting:
-            flat = places.flatten().cpu().numpy()
-            self._enter(highest.cpu().numpy(), first, lambda rows, _, flat=flat: flat[rows])
+            self._enter(highest.cpu().numpy(), places.cpu().numpy(), first)
         self._waiting.clear()
 
-    def _enter(self, best: NDArray[np.floating], first: int, places: Places) -> None:
+    def _enter(self, best: NDArray[np.floating], places: NDArray[np.int64], first: int) -> None:
         """Adds what enters the nine.
 
         Args:
             best: highest finite value (images units).
+            places: the position of each.
             first: index of the first image.
-            places: gives the position of the highest value for some of all rows.
         """
         units = np.flatnonzero((best >= self._least).any(0) & (best > -np.inf).any(0))
         if not units.size:
@@ -106,10 +101,8 @@ class StrongestImages:
         least, least_image = self._least[units, None], self._least_image[units, None]
         enters = (value > least) | ((value == least) & (image < least_image))
         enters &= value > -np.inf
-        rows = (order * best.shape[1] + units[:, None])[enters]
-        position = np.full(order.shape, -1, np.int64)
-        position[enters] = places(rows, value[enters])
-        value[~enters], image[~enters] = -np.inf, -1
+        position = np.take_along_axis(places[:, units].T, order, 1)
+        value[~enters], image[~enters], position[~enters] = -np.inf, -1, -1
         self._add(units, value, image, position)
 
     def _add(
@@ -153,22 +146,8 @@ def map_columns(arranged: Arrangement) -> int:
     return arranged.grid[1]
 
 
-def _places(
-    rows: torch.Tensor, chosen: NDArray[np.int64], highest: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """First position of the highest finite value in each of the chosen rows.
-
-    Args:
-        rows: (rows positions), on the CPU.
-        chosen: indices of rows.
-        highest: value of each.
-    """
-    if rows.dtype == torch.float32 and (compiled := kernels()):
-        if not rows.is_contiguous():
-            rows, chosen = rows[torch.from_numpy(chosen)].contiguous(), np.arange(len(chosen))
-        found: NDArray[np.int64] = compiled.first_places(rows, chosen, highest.astype(np.float32))
-        return found
-    near = rows[torch.from_numpy(chosen)]
-    if near.dtype != torch.float64:
-        near = near.float()
-    return torch.where(torch.isfinite(near), near, -torch.inf).argmax(1).numpy()
+def _places(values: torch.Tensor) -> torch.Tensor:
+    """First position of the highest finite value: (images units positions) to (images units)."""
+    if values.dtype not in (torch.float32, torch.float64):
+        values = values.float()
+    return torch.where(torch.isfinite(values), values, -torch.inf).argmax(2)
