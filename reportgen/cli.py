@@ -59,9 +59,11 @@ class BuildCommand(click.Command):
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def build(quiet: bool, **given: Any) -> None:
     """Run MODEL over IMAGES (files or folders) and write the report."""
+    from reportgen.allocator import keep_freed_memory
     from reportgen.build import build as build_report
     from reportgen.progress import Progress
 
+    keep_freed_memory()
     given["images"] = tuple(given["images"])
     for name in ("sections", "exclude"):
         given[name] = tuple(word for words in given[name] for word in words.split(",") if word)
