@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx
@@ -43,7 +44,7 @@ class Clean:
         self._sums: dict[fx.Node, torch.Tensor] = {}
 
     def cut(
-        self, node: fx.Node, rows: Span, columns: Span, paddings: tuple[int, int], value: float
+        self, node: fx.Node, rows: Span, columns: Span, paddings: tuple[int, int] = (0, 0), value: float = 0.0
     ) -> torch.Tensor:
         """Windows of a map, (places c h w) in channels-last memory.
 
@@ -123,11 +124,15 @@ class Clean:
 
     def whole(self, node: fx.Node, patch: Patch) -> torch.Tensor:
         """The result with its patch in it, for every place, as the network knows it."""
-        height, width = self.sizes[node]
-        none = patch.windows.rows.starts * 0
-        everything = Windows(Span(none, height), Span(none, width))
+        everything = self.everything(node, len(patch.inside))
         maps = self.around(node, patch, everything)
         return maps.permute(0, 2, 3, 1) if self.is_last(node) else maps
+
+    def everything(self, node: fx.Node, places: int) -> Windows:
+        """The windows that hold the whole map."""
+        height, width = self.sizes[node]
+        none = np.zeros(places, dtype=np.int64)
+        return Windows(Span(none, height), Span(none, width))
 
     def repeated(self, node: fx.Node, places: int) -> torch.Tensor:
         """The clean result for every place, without a copy of it."""

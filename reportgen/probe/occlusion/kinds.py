@@ -43,6 +43,13 @@ class Convolution:
             self, weight=weight, bias=shift if self.bias is None else shift + scale * self.bias
         )
 
+    def laid_out(self) -> "Convolution":
+        """The same with its weights in the order in which channels-last maps are read."""
+        weight = self.weight.detach().contiguous(memory_format=torch.channels_last)
+        return replace(
+            self, weight=weight, bias=None if self.bias is None else self.bias.detach()
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Pooling:

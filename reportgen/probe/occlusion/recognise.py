@@ -71,7 +71,7 @@ class Recogniser:
             return isinstance(module, nn.modules.batchnorm._BatchNorm) and (
                 module.running_mean is None or module.training
             )
-        if _name(node) != "batch_norm":
+        if name_of(node) != "batch_norm":
             return False
         found = self._named(node, ("input", "mean", "var", "weight", "bias", "training"))
         return found is None or found.get("mean") is None or bool(found.get("training"))
@@ -138,7 +138,7 @@ class Recogniser:
         return Whole()
 
     def _kind_of_call(self, node: fx.Node, reads: Sequence[fx.Node], is_last: bool) -> Kind:
-        name = _name(node)
+        name = name_of(node)
         if name in ("size", "dim") or (name == "getattr" and node.args[1] in ("shape", "ndim")):
             return Measure()
         if name in ("cat", "concat", "concatenate"):
@@ -186,7 +186,7 @@ class Recogniser:
         return len(sizes) == 4 and sizes[0] == 1 and places == (1, 1)
 
     def _mean(self, node: fx.Node, is_last: bool) -> Kind:
-        if _name(node) == "adaptive_avg_pool2d":
+        if name_of(node) == "adaptive_avg_pool2d":
             found = self._named(node, ("input", "size"))
             size = found.get("size") if found else None
             is_one = size in (1, (1, 1), [1, 1]) and not is_last
@@ -202,17 +202,17 @@ class Recogniser:
 
     def _kind_of_last(self, node: fx.Node) -> Kind:
         """The kind of a function of a map with its channels last."""
-        if _name(node) == "linear":
+        if name_of(node) == "linear":
             found = self._named(node, ("input", "weight", "bias"))
             return Pointwise() if found else Whole()
-        if _name(node) == "layer_norm":
+        if name_of(node) == "layer_norm":
             found = self._named(node, ("input", "shape", "weight", "bias", "eps"))
             return Pointwise() if found and len(found["shape"]) == 1 else Whole()
         return Whole()
 
     def _kind_of_first(self, node: fx.Node) -> Kind:
         """The kind of a function of a map with its channels first."""
-        name = _name(node)
+        name = name_of(node)
         if name == "batch_norm":
             names = ("input", "mean", "var", "weight", "bias", "training", "momentum", "eps")
             return Pointwise() if self._named(node, names) else Whole()
@@ -254,7 +254,7 @@ class Recogniser:
 
     def _permutation(self, node: fx.Node) -> tuple[int, ...] | None:
         """The new order of the axes, where a node only permutes them."""
-        if _name(node) != "permute" or node.kwargs:
+        if name_of(node) != "permute" or node.kwargs:
             return None
         axes = node.args[1] if len(node.args) == 2 else node.args[1:]
         if isinstance(axes, (tuple, list)) and all(isinstance(axis, int) for axis in axes):
@@ -286,7 +286,7 @@ class Recogniser:
         return found
 
 
-def _name(node: fx.Node) -> str:
+def name_of(node: fx.Node) -> str:
     """The name of a function or a method of PyTorch or Python; empty for all other nodes."""
     if node.op == "call_method":
         return str(node.target)

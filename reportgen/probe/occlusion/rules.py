@@ -117,7 +117,7 @@ def patch_of(
     for read in step.reads:
         maps = clean.around(read, values[read], windows)
         operands[read] = maps.permute(0, 2, 3, 1) if clean.is_last(read) else maps
-    result = step(ChainMap(operands, values))
+    result = step(ChainMap(operands, values), may_overwrite=True)
     return Patch(result.permute(0, 3, 1, 2) if step.is_last else result, windows)
 
 
@@ -171,4 +171,4 @@ def whole_of(step: Step, values: MutableMapping[fx.Node, Any], clean: Clean, pla
         if means is not None:
             return means if step.kind.keeps_axes else means.flatten(1)
     whole = {read: clean.whole(read, values[read]) for read in patched}
-    return step(ChainMap(whole, values))
+    return step(ChainMap(whole, values), may_overwrite=True)
