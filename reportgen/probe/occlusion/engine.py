@@ -1,12 +1,13 @@
 """Chooses how the scores of an image with hidden places are computed, and says what was done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reportgen.errors import ResourceError
 from reportgen.options import Engine
 from reportgen.probe.occlusion.delta import delta_scores
 from reportgen.probe.occlusion.exact import exact_scores
@@ -30,6 +31,8 @@ class Run:
 
     asked: Engine
     used: Engine
+    precision: str
+    "Number format of the network: `float32`."
     reason: str = ""
     "One sentence: why another engine was used than was asked for. Empty where none was."
     agreement: float | None = None
@@ -50,8 +53,9 @@ def hidden_scores(
 ) -> tuple[torch.Tensor, Run]:
     """Scores (places classes), float32 on the CPU, with each place hidden; and how they were made.
 
-    `exact` falls back to `plain` where the network cannot be followed, `fast` to `exact` where the
-    device has no bfloat16, where there are few places, or where its map puts them in another order.
+    `exact` falls back to `plain` where the network cannot be run step by step or what its steps
+    give does not fit the memory, `fast` to `exact` where the device has no bfloat16, where there
+    are few places, or where its map puts them in another order.
 
     Args:
         probe: runs the network.
@@ -67,30 +71,38 @@ def hidden_scores(
         ResourceError: if one image alone does not fit the memory.
     """
     given = (probe, image, filling, window)
+    with probe.lent(torch.empty(0)) as (_, moved):
+        run = Run(engine, engine, str(moved.dtype).removeprefix("torch."))
     if engine == "plain":
-        return plain_scores(*given, places, progress), Run(engine, "plain")
-    reason = ""
+        return plain_scores(*given, places, progress), run
     try:
         if engine == "fast":
             reason = _obstacle(probe.device, len(places))
             if not reason:
-                scores = delta_scores(*given, places, progress)
-                sample = sampled(places, -scores[:, target].double().numpy())
+                fast = delta_scores(*given, places, progress)
+                sample = sampled(places, -fast[:, target].numpy())
                 exact = exact_scores(*given, [places[index] for index in sample])
-                agreement = _agreement(probe, scores[sample], exact, target)
+                agreement = _agreement(probe, fast[sample], exact, target)
                 if agreement is not None and agreement >= LEAST_AGREEMENT:
-                    return scores, Run(engine, "fast", "", agreement, len(sample))
-                reason = (
-                    f"On {len(sample)} positions the rank correlation of the fast map with the "
-                    f"exact one was {agreement:.4f}, below {LEAST_AGREEMENT}."
-                    if agreement is not None
-                    else f"On {len(sample)} positions the map is flat or not finite, so that a "
-                    "fast one cannot be checked."
-                )
-        return exact_scores(*given, places, progress), Run(engine, "exact", reason)
+                    return fast, replace(run, agreement=agreement, sample=len(sample))
+                reason = _complaint(agreement)
+            run = replace(run, used="exact", reason=reason)
+        return exact_scores(*given, places, progress), run
     except Untraceable as error:
-        reason = f"The network could not be traced: {error}."
-        return plain_scores(*given, places, progress), Run(engine, "plain", reason)
+        reason = str(error)
+    except ResourceError:
+        reason = "The memory does not hold what this network gives for an image, step by step."
+    return plain_scores(*given, places, progress), replace(run, used="plain", reason=reason)
+
+
+def _complaint(agreement: float | None) -> str:
+    """One sentence: why a fast map is thrown away."""
+    if agreement is None:
+        return f"On {SAMPLE} positions the map is flat or not finite, so it could not be checked."
+    return (
+        f"On {SAMPLE} positions the rank correlation of the fast map with the exact one was "
+        f"{agreement:.4f}, below {LEAST_AGREEMENT}."
+    )
 
 
 def _obstacle(device: torch.device, places: int) -> str:

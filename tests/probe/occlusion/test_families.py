@@ -282,7 +282,7 @@ def test_in_place_and_reused_layers_in_a_tuple() -> None:
 def test_a_network_that_cannot_be_traced_is_run_in_full_and_says_so(asked: Engine) -> None:
     how = check_small(small(Undecided), picture((33, 47)), asked)
     assert (how.asked, how.used) == (asked, "plain")
-    assert how.reason.startswith("The network could not be traced: ")
+    assert how.reason.startswith("The network cannot be followed step by step (")
     assert how.reason.endswith(".") and "\n" not in how.reason
 
 
