@@ -90,7 +90,8 @@ class Rules:
         """The result of a step: its difference, or true values where no rule is known."""
         if isinstance(step.kind, Measure):
             first = step.reads[0]
-            places = len(getattr(values[first], "values", values[first]))
+            given = values[first]
+            places = len(given.values if isinstance(given, Difference) else given)
             return step(ChainMap({first: self._clean.repeated(first, places)}, values))
         operands = [values[read] for read in step.reads]
         if all(isinstance(operand, Difference) for operand in operands):
@@ -129,8 +130,6 @@ class Rules:
                 return Difference(torch.cat(order, 1), windows)
         if name == "relu" and is_map:
             return self._rectified(step, first)
-        if name in NOTHING:
-            return first
         if name == "linear" and step.node in self._weights and len(step.reads) == 1:
             return self._linear(step, first)
         if name == "add" and self._is_sum(step):
@@ -140,7 +139,7 @@ class Rules:
             return Difference((parts[0] + parts[1]).to(dtype), windows)
         if not is_map and name in MOVES or name in MEANS:
             return Difference(self._moved(step, first, values))
-        if name in MOVES and isinstance(step.kind, Pointwise):
+        if name in MOVES | NOTHING and isinstance(step.kind, Pointwise):
             return first
         if isinstance(step.kind, (Pointwise, Join)):
             return self._pointwise(step, operands, values, windows)
@@ -148,7 +147,9 @@ class Rules:
 
     def _is_sum(self, step: Step) -> bool:
         sizes = [self._clean.results[read].shape for read in step.reads]
-        return len(step.node.args) == 2 == len(sizes) and sizes[0] == sizes[1] and not step.node.kwargs
+        return (
+            len(step.node.args) == 2 == len(sizes) and sizes[0] == sizes[1] and not step.node.kwargs
+        )
 
     def true(self, node: fx.Node, value: Any) -> Any:
         """A result with its difference added, in the order of axes that the network has."""
@@ -182,9 +183,16 @@ class Rules:
             maps = self._in(step.reads[0], difference, None)
             padding = (down.padding, across.padding)
         else:
-            have = difference.windows or self._clean.everything(step.reads[0], len(difference.values))
+            have = difference.windows or self._clean.everything(
+                step.reads[0], len(difference.values)
+            )
             rows = needed_span(windows.rows, down), have.rows, windows.rows.size, down
-            columns = needed_span(windows.columns, across), have.columns, windows.columns.size, across
+            columns = (
+                needed_span(windows.columns, across),
+                have.columns,
+                windows.columns.size,
+                across,
+            )
             paddings = _padding(*rows), _padding(*columns)
             maps = self._in(step.reads[0], difference, difference.windows)
             if paddings[0] is None or paddings[1] is None:
@@ -236,9 +244,7 @@ class Rules:
         maps = fitted(values, have, needed).float()
         if pooling.is_maximum:
             paddings = down.padding, across.padding
-            maps = maps + self._clean.cut(
-                read, needed.rows, needed.columns, paddings, -torch.inf
-            )
+            maps = maps + self._clean.cut(read, needed.rows, needed.columns, paddings, -torch.inf)
             after = F.max_pool2d(maps, kernel, stride, 0, (down.dilation, across.dilation))
             return (after - self._cut(step.node, want)).to(dtype)
         if pooling.divisor is not None:
@@ -330,10 +336,14 @@ def fitted(values: torch.Tensor, have: Windows, want: Windows) -> torch.Tensor:
             return inside
     shape = (len(values), tall, broad, values.shape[1])
     result = values.new_zeros(shape).permute(0, 3, 1, 2)
-    offsets = [(slice(None), int(down[0]), int(across[0]))] if is_uniform else [
-        (slice(i, i + 1), top, left)
-        for i, (top, left) in enumerate(zip(down.tolist(), across.tolist(), strict=True))
-    ]
+    offsets = (
+        [(slice(None), int(down[0]), int(across[0]))]
+        if is_uniform
+        else [
+            (slice(i, i + 1), top, left)
+            for i, (top, left) in enumerate(zip(down.tolist(), across.tolist(), strict=True))
+        ]
+    )
     for some, top, left in offsets:
         rows, columns = slice(max(0, top), top + height), slice(max(0, left), left + width)
         part = values[some, :, max(0, -top) : tall - top, max(0, -left) : broad - left]
