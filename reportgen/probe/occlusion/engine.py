@@ -14,15 +14,15 @@ from reportgen.probe.occlusion.exact import exact_scores
 from reportgen.probe.occlusion.graph import Untraceable
 from reportgen.probe.occlusion.plain import plain_scores
 from reportgen.probe.probe import Probe, Progress
-from reportgen.probe.ranks import rank_correlation
+from reportgen.probe.ranks import estimated_correlation
 from reportgen.report.arrays import FloatArray
 
-SAMPLE = 24
-"Positions on which a fast map is compared with the exact one: at fewer, one swap would fail it."
-STRONGEST = 8
+SAMPLE = 16
+"Positions at which a fast map is compared with the exact one."
+STRONGEST = 4
 "Of these, the positions at which the fast map is highest; the others are spread over the image."
 LEAST_AGREEMENT = 0.999
-"Spearman's rank correlation below which a fast map is thrown away."
+"Estimated rank correlation with the exact map, below which a fast one is thrown away."
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Run:
     reason: str = ""
     "One sentence: why another engine was used than was asked for. Empty where none was."
     agreement: float | None = None
-    "Of a fast map: Spearman's rank correlation with the exact one on the sample."
+    "Of a fast map: rank correlation with the exact one; see `estimated_correlation`."
     sample: int = 0
     "Positions in that sample; 0 where there is none."
 
@@ -82,7 +82,7 @@ def hidden_scores(
                 fast = delta_scores(*given, places, progress)
                 sample = sampled(places, -fast[:, target].numpy())
                 exact = exact_scores(*given, [places[index] for index in sample])
-                agreement = _agreement(probe, fast[sample], exact, target)
+                agreement = _agreement(probe, fast, sample, exact, target)
                 if agreement is not None and agreement >= LEAST_AGREEMENT:
                     return fast, replace(run, agreement=agreement, sample=len(sample))
                 reason = _complaint(agreement)
@@ -98,10 +98,10 @@ def hidden_scores(
 def _complaint(agreement: float | None) -> str:
     """One sentence: why a fast map is thrown away."""
     if agreement is None:
-        return f"On {SAMPLE} positions the map is flat or not finite, so it could not be checked."
+        return "The fast map is flat or not finite, so that it could not be checked."
     return (
-        f"On {SAMPLE} positions the rank correlation of the fast map with the exact one was "
-        f"{agreement:.4f}, below {LEAST_AGREEMENT}."
+        f"The rank correlation of the fast map with the exact one, estimated on {SAMPLE} positions, "
+        f"was {agreement:.4f}, below {LEAST_AGREEMENT}."
     )
 
 
@@ -146,22 +146,29 @@ def sampled(places: Sequence[tuple[int, int]], strength: FloatArray) -> NDArray[
     return np.array(sorted(found))
 
 
-def _agreement(probe: Probe, fast: torch.Tensor, exact: torch.Tensor, target: int) -> float | None:
-    """Rank correlation in probability or in score, whichever is lower; None where undefined.
+def _agreement(
+    probe: Probe,
+    fast: torch.Tensor,
+    sample: NDArray[np.int64],
+    exact: torch.Tensor,
+    target: int,
+) -> float | None:
+    """Estimated rank correlation in probability or score, the lower of both; None if undefined.
 
     Args:
         probe: of the network.
-        fast: scores (sample classes).
-        exact: the same.
+        fast: scores (places classes).
+        sample: indices of some places.
+        exact: scores (sample classes).
         target: index of the class.
     """
     if not bool(torch.isfinite(fast).all() and torch.isfinite(exact).all()):
         return None
+    pairs = (
+        (fast.double().numpy(), exact.double().numpy()),
+        (probe.probabilities(fast), probe.probabilities(exact)),
+    )
     found = [
-        rank_correlation(*(values[:, target] for values in pair))
-        for pair in (
-            (fast.double().numpy(), exact.double().numpy()),
-            (probe.probabilities(fast), probe.probabilities(exact)),
-        )
+        estimated_correlation(whole[:, target], sample, known[:, target]) for whole, known in pairs
     ]
     return None if None in found else min(value for value in found if value is not None)
