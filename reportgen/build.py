@@ -36,6 +36,8 @@ from reportgen.write import Written, write_site
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
 
+_WRITING = "Writing"
+
 VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
 
 
@@ -53,8 +55,10 @@ def build(options: Options, progress: Progress, *, command: str) -> Written:
     outcomes = _outcomes(analyses, study, progress)
     report = _report(analyses, study, outcomes, labels_source, command)
 
-    progress.stage("Writing")
-    written = write_site(_files(report), options.output, force=options.force, inputs=inputs)
+    progress.stage(_WRITING)
+    written = write_site(
+        _files(report, progress), options.output, force=options.force, inputs=inputs
+    )
     if options.strict:
         _refuse_skipped(report)
     return written
@@ -232,8 +236,14 @@ def _refuse_skipped(report: Report) -> None:
         raise SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
 
 
-def _files(report: Report) -> Iterator[tuple[str, bytes]]:
+def _files(report: Report, progress: Progress) -> Iterator[tuple[str, bytes]]:
     """What is saved, and the pages made from that alone, as `reportgen render` makes them."""
+    progress.part("Encoding the data")
     saved = dict(stored(report))
+    progress.part(_WRITING)
     yield from saved.items()
-    yield from pages(report_in(saved.__getitem__))
+    progress.part("Drawing the pages")
+    for file in pages(report_in(saved.__getitem__)):
+        progress.part(_WRITING)
+        yield file
+        progress.part("Drawing the pages")

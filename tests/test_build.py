@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -216,15 +217,25 @@ def test_render_gives_the_same_bytes(lenet_report: Path, tmp_path: Path) -> None
     assert [name for name in first if first[name] != again[name]] == []
 
 
-def test_a_second_build_gives_the_same_bytes(
-    lenet_report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_second_build_gives_the_same_bytes_and_says_where_its_time_went(
+    lenet_report: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     monkeypatch.chdir(tmp_path)
-    assert left_with(*LENET_WORDS, "--save-arrays", "-q") == 0
+    assert left_with(*LENET_WORDS, "--save-arrays", "-q", "--profile") == 0
     first, again = files_of(lenet_report), files_of(tmp_path / "report")
     assert first.keys() == again.keys()
     assert [name for name in first if first[name] != again[name]] == []
+    table = capsys.readouterr().err
+    stages = ["Starting", "Loading the network", "Reading the images", "Running the network"]
+    stages += [section["title"] for section in report_of(lenet_report)["sections"]]
+    stages += ["Writing", "Encoding the data", "Drawing the pages", "Sum"]
+    assert re.findall(r"^(.+?)  +[\d.]+ s", table, flags=re.MULTILINE) == stages
+    shares = [float(share) for share in re.findall(r"([\d.]+)%$", table, flags=re.MULTILINE)]
+    assert sum(shares[:-1]) == pytest.approx(shares[-1], abs=0.05 * len(shares))
 
 
 RANDOM_NET = """
