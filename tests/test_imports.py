@@ -49,7 +49,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "reportgen.errors", "reportgen.options"}
+        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
         | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(
