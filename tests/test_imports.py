@@ -22,6 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "api": frozenset({"torch", "reportgen.load", "reportgen.probe"}),
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
+    "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
     "flags": frozenset({"click", "reportgen.options"}),
     "profile": frozenset(),

@@ -13,7 +13,8 @@ from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.pictures import picture
-from reportgen.probe.statistics import LayerStatistics, highest_of
+from reportgen.probe.reduction import highest_of
+from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
 from reportgen.report.arrays import FloatArray
@@ -70,7 +71,7 @@ class Collector(Observer):
             )
         # A network may turn gradients on for itself.
         per_image = by_image(output.detach(), arranged, self._images)
-        values = by_unit(per_image, arranged)
+        values = by_unit(per_image, arranged).contiguous()
         self.statistics[key] = LayerStatistics(values.shape[1])
         highest = self.statistics[key].update(values)
         placed = on_grid(values, arranged)
