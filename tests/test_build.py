@@ -64,7 +64,7 @@ def lenet_input(path: str) -> torch.Tensor:
 
 def test_the_keys_that_scripts_read(lenet_report: Path) -> None:
     report = report_of(lenet_report)
-    assert report["schema_version"] == 1
+    assert report["schema_version"] == 2
     assert report["model"].keys() >= {"architecture", "parameters", "macs", "sha256"}
     assert report["model"]["parameters"] == 61_706
     assert (

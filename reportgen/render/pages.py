@@ -11,10 +11,11 @@ from reportgen.figures.files import Drawn, Print
 from reportgen.render import drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.layer_data import layer_script
-from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Site, csv_path
+from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Site
 from reportgen.render.tables import csv_files
 from reportgen.report.blocks import MapStrip
 from reportgen.report.records import Report, Section
+from reportgen.report.tables import table_path
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "site": site,
         "page": page,
         "to": partial(site.href, page=page.path),
-        "csv": csv_path,
+        "csv": table_path,
         "layer": None,
         "colour_filters": drawings.colour_filters(),
         "colours": drawings.COLOURS,
