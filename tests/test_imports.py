@@ -30,7 +30,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
     "cli": EVERYTHING,
-    "rerender": frozenset({"reportgen.render", "reportgen.report", "reportgen.write"}),
+    "rerender": frozenset(
+        {"reportgen.figures", "reportgen.render", "reportgen.report", "reportgen.write"}
+    ),
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
