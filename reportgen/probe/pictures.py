@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import as_maps
+from reportgen.probe.reduction import compiled
 from reportgen.report.arrays import ByteArray, FloatArray, Pixels
 
 LONGEST_SIDE = 64
@@ -39,16 +40,16 @@ def picture(
         A map where positions are a grid of more than one place, otherwise one value per unit: the
         mean over positions where there are several. Tokens beside the grid are left out of a map.
     """
-    # A copy, even on the CPU: the network may overwrite the activation later.
     wide = torch.float64 if activation.dtype == torch.float64 else torch.float32
-    values = activation.detach().to("cpu", wide, copy=True)
+    values = activation.detach().to("cpu", wide)
     if arranged.grid in (None, (1, 1)):
-        return VectorPicture(_vector(values, arranged.channel_axis))
+        # A copy, as below: the network may overwrite the activation later.
+        return VectorPicture(_vector(values, arranged.channel_axis).copy())
     found = as_maps(values[None], arranged)
     assert found is not None
     maps = found[0].contiguous()
-    low, high, tiles = _levels(maps)
-    mean_low, mean_high, mean_tile = _levels(maps.double().mean(0, keepdim=True))
+    low, high, tiles, mean = _painted(maps)
+    mean_low, mean_high, mean_tile = _levels(mean[None])
     stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"mean-{key}-{image + 1}")
     return MapPicture(
         tiles=tiles,
@@ -57,7 +58,7 @@ def picture(
         mean_map=Pixels.of(mean_tile[0], stem),
         mean_low=float(mean_low[0]),
         mean_high=float(mean_high[0]),
-        full=maps.numpy() if keep_array else None,
+        full=maps.numpy().copy() if keep_array else None,
     )
 
 
@@ -68,6 +69,14 @@ def _vector(values: torch.Tensor, channel_axis: int | None) -> FloatArray:
     rows = values.movedim(channel_axis, 0).reshape(values.shape[channel_axis], -1)
     result: FloatArray = (rows[:, 0] if rows.shape[1] == 1 else rows.double().mean(1)).numpy()
     return result
+
+
+def _painted(maps: torch.Tensor) -> tuple[FloatArray, FloatArray, ByteArray, torch.Tensor]:
+    """What `_levels` gives for each of the maps (c h w), and the mean map (h w), float64."""
+    if maps.dtype == torch.float32 and maps.numel() and (code := compiled()):
+        (low, high), tiles, mean = code.painted(maps, _reduced(*maps.shape[1:]))
+        return low, high, tiles, mean
+    return *_levels(maps), maps.mean(0, dtype=torch.float64)
 
 
 def _levels(maps: torch.Tensor) -> tuple[FloatArray, FloatArray, ByteArray]:
