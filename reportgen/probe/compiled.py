@@ -61,7 +61,7 @@ def enter_nine(
 
 def painted(
     maps: torch.Tensor, shape: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], torch.Tensor]:
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float64]]:
     """Levels of each map between its lowest and its highest finite value, and the mean map.
 
     Args:
@@ -78,7 +78,7 @@ def painted(
     addresses = (array.ctypes.data for array in (ranges, levels, mean))
     job = np.array([0, units, height, width, *shape, maps.data_ptr(), *addresses])
     _run(kernels.paint, job, torch.get_num_threads())
-    return ranges, levels, torch.from_numpy(mean)
+    return ranges, levels, mean
 
 
 @cache

@@ -5,6 +5,7 @@ does: a change here needs one in `kernels.py` and `nine.py`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import cfunc, types
@@ -46,6 +47,8 @@ def entry(function: Callable[[Any], None]) -> Any:
     """A function that C can call, compiled now or loaded from where numba kept it."""
     signature = types.void(types.CPointer(types.int64))
     try:
+        # Where nobody knows of a home, numba would make a folder called `~`.
+        Path.home()
         return cfunc(signature, cache=True)(function)
     except (RuntimeError, OSError):
         # There is no folder to keep it in, or the disk is full.
