@@ -286,6 +286,7 @@ def test_without_numba_the_numbers_are_the_same(missing: str, tmp_path: Path) ->
     assert "for want of numba" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "obstacle",
     [
