@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from reportgen.probe import kernels
+from reportgen.probe.nine import enter
 
 
 def summary(
@@ -55,7 +56,29 @@ def enter_nine(
     addresses = (array.ctypes.data for array in (*least, *nine))
     tensors = (highest.data_ptr(), values.data_ptr(), *values.stride()[:2])
     job = np.array([0, *values.shape, first, *tensors, *addresses])
-    _run(kernels.enter, job, torch.get_num_threads())
+    _run(enter, job, torch.get_num_threads())
+
+
+def painted(
+    maps: torch.Tensor, shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float64]]:
+    """Levels of each map between its lowest and its highest finite value, and the mean map.
+
+    Args:
+        maps: (units h w), float32 on the CPU, contiguous, none of the axes empty.
+        shape: rows and columns of the levels, at most h and w; areas are averaged.
+
+    Returns:
+        Lowest and highest value (2 units), levels 0 to 254 (units rows columns), and the mean over
+        the units (h w), float64.
+    """
+    units, height, width = maps.shape
+    ranges, levels = np.empty((2, units), np.float32), np.empty((units, *shape), np.uint8)
+    mean = np.empty((height, width))
+    addresses = (array.ctypes.data for array in (ranges, levels, mean))
+    job = np.array([0, units, height, width, *shape, maps.data_ptr(), *addresses])
+    _run(kernels.paint, job, torch.get_num_threads())
+    return ranges, levels, mean
 
 
 @cache

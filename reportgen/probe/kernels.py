@@ -10,15 +10,18 @@ one unit after the other, so that no result depends on how many threads there ar
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit, types
-from numba.extending import intrinsic
+from numba import carray, njit
+
+from reportgen.probe.intrinsics import at, entry, float32, taken
 
 BLOCK = 4096
 "Values worked on at a time."
+
+STRIP = 512
+"Positions of a mean map that are worked out at a time."
 
 INFINITE = 0x7F800000
 "Key of infinity. A key is a float32's bits as an integer, changed so that keys sort as numbers do."
@@ -27,41 +30,10 @@ REORDERED = {"reassoc", "contract", "nsz"}
 "A sum may run in the lanes of a vector. Never `nnan` or `ninf`, for these values do occur."
 
 
-@intrinsic
-def _taken(context: Any, counters: Any, index: Any) -> Any:
-    """Adds one to a counter that threads share; gives what it was before."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        counter = builder.gep(arguments[0], [arguments[1]])
-        return builder.atomic_rmw("add", counter, context.get_constant(types.int64, 1), "monotonic")
-
-    return types.int64(types.CPointer(types.int64), types.int64), generate
-
-
-@intrinsic
-def _at(context: Any, address: Any) -> Any:
-    """The pointer to an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
-
-    return types.voidptr(types.int64), generate
-
-
-@intrinsic
-def _float32(context: Any, bits: Any) -> Any:
-    """The number that has these bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
-
-    return types.float32(types.int32), generate
-
-
 @njit
 def _value(key: Any) -> Any:
     """The number of a key, as float64; zero never has a sign."""
-    return np.float64(_float32(key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF)))) + 0.0
+    return np.float64(float32(key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF)))) + 0.0
 
 
 @njit(fastmath=REORDERED)
@@ -137,17 +109,17 @@ def _finite_part(row: Any, rest: Any) -> Any:
 def _summarise(job: Any) -> None:
     """One thread's share: one unit after the other, until none is left."""
     images, units, positions = job[2], job[3], job[4]
-    values = carray(_at(job[5]), (images, units, positions), np.float32)
-    highest = carray(_at(job[6]), (images, units), np.float32)
-    columns = carray(_at(job[7]), (9, units), np.float64)
-    bins = carray(_at(job[8] + _taken(job, 0) * 257 * 8), 257, np.int64)
+    values = carray(at(job[5]), (images, units, positions), np.float32)
+    highest = carray(at(job[6]), (images, units), np.float32)
+    columns = carray(at(job[7]), (9, units), np.float64)
+    bins = carray(at(job[8] + taken(job, 0) * 257 * 8), 257, np.int64)
     table = np.zeros((4, 256), np.uint32)
     codes = np.zeros(BLOCK, np.uint8)
     block, rest = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     exponent, scale = -149, 2.0**149
     together = max(1, BLOCK // positions)
     while True:
-        unit = _taken(job, 1)
+        unit = taken(job, 1)
         if unit >= units:
             break
         count, mean, squares = 0, 0.0, 0.0
@@ -160,13 +132,13 @@ def _summarise(job: Any) -> None:
                 for image in range(first, min(first + together, images)):
                     row = values[image, unit, start : start + BLOCK]
                     low, high, above, equal, part = _first_sweep(row, block[size:])
-                    taken = row.size
+                    kept = row.size
                     if high >= INFINITE or low < -INFINITE:
-                        taken = _finite_part(row, rest)
-                        if not taken:
+                        kept = _finite_part(row, rest)
+                        if not kept:
                             continue
-                        low, high, above, equal, part = _first_sweep(rest[:taken], block[size:])
-                    size += taken
+                        low, high, above, equal, part = _first_sweep(rest[:kept], block[size:])
+                    size += kept
                     total += part
                     positive += above
                     zeros += equal
@@ -199,71 +171,84 @@ def _summarise(job: Any) -> None:
 
 
 @njit
-def _first_place(row: Any, wanted: Any) -> Any:
-    """First position of a value; the last position where the row does not hold it."""
-    start = 0
-    while start + 64 <= row.size:
-        # Without a way out of the inner loop, it looks at many values at once.
-        hits = np.int32(0)
-        for i in range(64):
-            hits |= np.int32(row[start + i] == wanted)
-        if hits:
-            break
-        start += 64
-    while start + 1 < row.size and row[start] != wanted:
-        start += 1
-    return start
-
-
-def _enter(job: Any) -> None:
-    """One thread's share of `enter_nine`: one unit after the other, until none is left."""
-    images, units, positions, first = job[1], job[2], job[3], job[4]
-    highest = carray(_at(job[5]), (images, units), np.float32)
-    least = carray(_at(job[9]), units, np.float64)
-    least_image = carray(_at(job[10]), units, np.int64)
-    values = carray(_at(job[11]), (units, 9), np.float64)
-    chosen = carray(_at(job[12]), (units, 9), np.int64)
-    places = carray(_at(job[13]), (units, 9), np.int64)
-    while True:
-        unit = _taken(job, 0)
-        if unit >= units:
-            break
-        for n in range(images):
-            value, image = np.float64(highest[n, unit]), first + n
-            is_late = value == least[unit] and image >= least_image[unit]
-            if value == -np.inf or value < least[unit] or is_late:
+def _low_and_high(row: Any, rest: Any) -> Any:
+    """Range of what is finite, NaN without any; and whether everything is."""
+    low, high = np.inf, -np.inf
+    complete = True
+    for start in range(0, row.size, BLOCK):
+        part = row[start : start + BLOCK]
+        least, most, _, _, _ = _first_sweep(part, rest)
+        if most >= INFINITE or least < -INFINITE:
+            complete = False
+            size = _finite_part(part, rest)
+            if not size:
                 continue
-            k = 9
-            while k and (
-                value > values[unit, k - 1]
-                or (value == values[unit, k - 1] and image < chosen[unit, k - 1])
-            ):
-                k -= 1
-            for i in range(8, k, -1):
-                values[unit, i] = values[unit, i - 1]
-                chosen[unit, i], places[unit, i] = chosen[unit, i - 1], places[unit, i - 1]
-            if k < 9:
-                values[unit, k], chosen[unit, k], places[unit, k] = value, image, -1
-        for k in range(9):
-            n = chosen[unit, k] - first
-            if places[unit, k] < 0 and 0 <= n < images:
-                row = carray(_at(job[6] + (n * job[7] + unit * job[8]) * 4), positions, np.float32)
-                places[unit, k] = _first_place(row, np.float32(values[unit, k]))
+            least, most, _, _, _ = _first_sweep(rest[:size], rest)
+        low, high = min(low, _value(least)), max(high, _value(most))
+    return (low, high, complete) if low <= high else (np.nan, np.nan, complete)
 
 
-def _entry(function: Callable[[Any], None]) -> Any:
-    """A function that C can call, compiled now or loaded from where numba kept it."""
-    signature = types.void(types.CPointer(types.int64))
-    try:
-        return cfunc(signature, cache=True)(function)
-    except (RuntimeError, OSError):
-        # There is no folder to keep it in, or the disk is full.
-        return cfunc(signature)(function)
+@njit
+def _shrunk(values: Any, low: Any, high: Any, shape: Any, small: Any) -> Any:
+    """Fills in the area means of a map, as many as `shape` says, as `adaptive_avg_pool2d` does."""
+    height, width = values.shape
+    rows, columns = shape
+    for row in range(rows):
+        top, bottom = row * height // rows, ((row + 1) * height + rows - 1) // rows
+        for column in range(columns):
+            left = column * width // columns
+            right = ((column + 1) * width + columns - 1) // columns
+            total = 0.0
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    value = np.float64(values[y, x])
+                    # Without a change where everything is finite.
+                    total += low if np.isnan(value) else min(max(value, low), high)
+            small[row * columns + column] = total / (bottom - top) / (right - left)
 
 
-summarise = _entry(_summarise)
+def _paint(job: Any) -> None:
+    """One thread's share: levels of one map after the other, then parts of the mean map."""
+    units, height, width, rows, columns = job[1], job[2], job[3], job[4], job[5]
+    maps = carray(at(job[6]), (units, height, width), np.float32)
+    flat = carray(at(job[6]), (units, height * width), np.float32)
+    ranges = carray(at(job[7]), (2, units), np.float32)
+    levels = carray(at(job[8]), (units, rows * columns), np.uint8)
+    mean = carray(at(job[9]), height * width, np.float64)
+    rest, sums = np.empty(BLOCK, np.float32), np.empty(STRIP, np.float64)
+    small = np.empty(rows * columns, np.float64)
+    while True:
+        n = taken(job, 0)
+        start = (n - units) * STRIP
+        if start >= flat.shape[1]:
+            break
+        if n < units:
+            low, high, complete = _low_and_high(flat[n], rest)
+            ranges[0, n], ranges[1, n] = low, high
+            if not high > low:
+                levels[n] = 0
+                continue
+            if complete and height == rows and width == columns:
+                for i in range(small.size):
+                    small[i] = flat[n, i]
+            else:
+                _shrunk(maps[n], low, high, (rows, columns), small)
+            span = high - low
+            for i in range(small.size):
+                levels[n, i] = np.uint8(np.int32(np.rint((small[i] - low) / span * 254)))
+        else:
+            size = min(STRIP, flat.shape[1] - start)
+            sums[:size] = 0
+            for unit in range(units):
+                for i in range(size):
+                    sums[i] += flat[unit, start + i]
+            for i in range(size):
+                mean[start + i] = sums[i] / units
+
+
+summarise = entry(_summarise)
 "Job: two counters, images, units, positions; values, highest, columns, bins of each thread."
 
-enter = _entry(_enter)
-"""Job: a counter, images, units, positions, first image; highest, values, and the strides of an
-image and of a unit; least value and image; the values, images and positions of the nine."""
+paint = entry(_paint)
+"""Job: a counter, units, height, width, rows and columns of what is painted; maps, their ranges,
+levels, and the mean over the units."""

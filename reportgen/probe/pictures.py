@@ -5,11 +5,11 @@ import re
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
 from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import as_maps
+from reportgen.probe.reduction import compiled
 from reportgen.report.arrays import ByteArray, FloatArray, Pixels
 
 LONGEST_SIDE = 64
@@ -39,16 +39,16 @@ def picture(
         A map where positions are a grid of more than one place, otherwise one value per unit: the
         mean over positions where there are several. Tokens beside the grid are left out of a map.
     """
-    # A copy, even on the CPU: the network may overwrite the activation later.
     wide = torch.float64 if activation.dtype == torch.float64 else torch.float32
-    values = activation.detach().to("cpu", wide, copy=True)
+    values = activation.detach().to("cpu", wide)
     if arranged.grid in (None, (1, 1)):
-        return VectorPicture(_vector(values, arranged.channel_axis))
+        # A copy, as below: the network may overwrite the activation later.
+        return VectorPicture(_vector(values, arranged.channel_axis).copy())
     found = as_maps(values[None], arranged)
     assert found is not None
     maps = found[0].contiguous()
-    low, high, tiles = _levels(maps)
-    mean_low, mean_high, mean_tile = _levels(maps.double().mean(0, keepdim=True))
+    low, high, tiles, mean = _painted(maps)
+    mean_low, mean_high, mean_tile = _levels(mean[None])
     stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"mean-{key}-{image + 1}")
     return MapPicture(
         tiles=tiles,
@@ -57,7 +57,7 @@ def picture(
         mean_map=Pixels.of(mean_tile[0], stem),
         mean_low=float(mean_low[0]),
         mean_high=float(mean_high[0]),
-        full=maps.numpy() if keep_array else None,
+        full=maps.numpy().copy() if keep_array else None,
     )
 
 
@@ -70,30 +70,38 @@ def _vector(values: torch.Tensor, channel_axis: int | None) -> FloatArray:
     return result
 
 
-def _levels(maps: torch.Tensor) -> tuple[FloatArray, FloatArray, ByteArray]:
+def _painted(maps: torch.Tensor) -> tuple[FloatArray, FloatArray, ByteArray, FloatArray]:
+    """What `_levels` gives for each of the maps (c h w), and the mean map (h w), float64."""
+    if maps.dtype == torch.float32 and maps.numel() and (code := compiled()):
+        (low, high), tiles, mean = code.painted(maps, _reduced(*maps.shape[1:]))
+        return low, high, tiles, mean
+    return *_levels(maps.numpy()), maps.mean(0, dtype=torch.float64).numpy()
+
+
+def _levels(maps: FloatArray) -> tuple[FloatArray, FloatArray, ByteArray]:
     """Range of each map (c h w), and its levels at reduced size.
 
     Level v stands for `low + v / 254 * (high - low)`, with the range of the full-size map. A map of
     one value is level 0. Infinite values are drawn as the end of the range on their side, NaN as
     level 0.
     """
-    finite = torch.isfinite(maps)
-    if bool(finite.all()):
-        low, high = maps.amin((1, 2)), maps.amax((1, 2))
+    finite = np.isfinite(maps)
+    if finite.all():
+        low, high = maps.min((1, 2)), maps.max((1, 2))
     else:
-        low = torch.where(finite, maps, torch.inf).amin((1, 2))
-        high = torch.where(finite, maps, -torch.inf).amax((1, 2))
-        low, high = (torch.where(torch.isfinite(end), end, torch.nan) for end in (low, high))
+        low = np.where(finite, maps, np.inf).min((1, 2))
+        high = np.where(finite, maps, -np.inf).max((1, 2))
+        low, high = (np.where(np.isfinite(end), end, np.nan) for end in (low, high))
         bottom, top = low[:, None, None], high[:, None, None]
-        maps = torch.where(maps.isnan(), bottom, maps).clamp(bottom, top)
-    low64, high64 = low.double()[:, None, None], high.double()[:, None, None]
+        maps = np.clip(np.where(np.isnan(maps), bottom, maps), bottom, top)
+    low64, high64 = (end.astype(np.float64)[:, None, None] for end in (low, high))
+    small, shape = maps.astype(np.float64), _reduced(*maps.shape[1:])
+    if shape != maps.shape[1:]:
+        small = F.adaptive_avg_pool2d(torch.from_numpy(small)[None], shape)[0].numpy()
     span = high64 - low64
-    small = F.adaptive_avg_pool2d(maps.double()[None], _reduced(maps.shape[1], maps.shape[2]))[0]
-    levels = torch.where(span > 0, (small - low64) / span * TOP_LEVEL, 0.0)
-    tiles: NDArray[np.uint8] = (
-        levels.round().clamp(0, TOP_LEVEL).nan_to_num(0.0).to(torch.uint8).numpy()
-    )
-    return low.numpy(), high.numpy(), tiles
+    with np.errstate(divide="ignore", invalid="ignore"):
+        levels = np.where(span > 0, (small - low64) / span * TOP_LEVEL, 0.0)
+    return low, high, np.nan_to_num(np.rint(levels).clip(0, TOP_LEVEL)).astype(np.uint8)
 
 
 def _reduced(height: int, width: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.operations import is_atomic, kind_of, rectifies, tensors_in
 from reportgen.probe.receptive_field import PIXEL, record
 from reportgen.probe.rules import ELEMENTWISE, known_after
+from reportgen.probe.similarity import similarity
 from reportgen.probe.watch import FunctionCall, Observer, Watch
 
 COPIES = 2
@@ -241,9 +242,9 @@ class Tracer(Observer):
                 tokens=arranged.tokens if arranged else None,
             )
         )
-        similarity = None if kind == "other" else _similarity(pending.first_input, output)
-        if similarity is not None:
-            self.input_similarity[key] = similarity
+        alike = None if kind == "other" else similarity(pending.first_input, output)
+        if alike is not None:
+            self.input_similarity[key] = alike
         self._last_output = output
         self._learn(output, replace(flow, sources=(key,)))
         if _memory(output) in pending.written:
@@ -279,15 +280,3 @@ def _kind(source: nn.Module | FunctionCall, pending: _Pending) -> Kind:
         # A user's own activation function, such as x * sigmoid(x).
         return "activation"
     return kind_of(source)
-
-
-def _similarity(before: torch.Tensor | None, after: torch.Tensor) -> float | None:
-    """Pearson correlation of input and output; None where it is not defined."""
-    if before is None or before.shape != after.shape:
-        return None
-    # Both copies of the image: that changes nothing, and no axis needs to be known.
-    x, y = (tensor.detach().double().flatten() for tensor in (before, after))
-    x, y = x - x.mean(), y - y.mean()
-    norm = float(x.square().sum().sqrt() * y.square().sum().sqrt())
-    similarity = float((x * y).sum()) / norm if norm else float("nan")
-    return min(max(similarity, -1.0), 1.0) if similarity == similarity else None

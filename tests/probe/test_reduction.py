@@ -286,15 +286,25 @@ def test_without_numba_the_numbers_are_the_same(missing: str, tmp_path: Path) ->
     assert "for want of numba" in done.stderr
 
 
-def test_a_folder_that_cannot_be_written_to_does_not_stop_it(tmp_path: Path) -> None:
-    """As where a package is installed by another user and there is no home."""
-    script = (
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "obstacle",
+    [
         "import numba.core.caching as c\n"
         "def none(*_): return None\n"
-        "for locator in c.CacheImpl._locator_classes: locator.from_function = none\n"
-        "from reportgen.probe import reduction; assert reduction.compiled()"
+        "for locator in c.CacheImpl._locator_classes: locator.from_function = none",
+        "import pwd\ndef unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown",
+    ],
+    ids=["nothing can be written", "no home"],
+)
+def test_it_compiles_where_nothing_can_be_kept(obstacle: str, tmp_path: Path) -> None:
+    script = (
+        "import sys; from reportgen.probe import probe, reduction\n"
+        "assert 'numba' not in sys.modules, 'imported before a network runs'\n"
+        f"{obstacle}\n"
+        "assert reduction.compiled()"
     )
     root = Path(reduction.__file__).parents[2]
-    subprocess.run(
-        [sys.executable, "-c", script], env={"PYTHONPATH": str(root)}, check=True, timeout=300
-    )
+    environment = {"PYTHONPATH": str(root)}
+    subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=True)
+    assert not list(tmp_path.iterdir())

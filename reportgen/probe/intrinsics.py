@@ -1,0 +1,55 @@
+"""What compiled code needs and numba does not offer: counters that threads share, and addresses.
+
+Compiled code that was kept on disk is compiled anew when its own file changes, not when this one
+does: a change here needs one in `kernels.py` and `nine.py`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import cfunc, types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def taken(context: Any, counters: Any, index: Any) -> Any:
+    """Adds one to a counter that threads share; gives what it was before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        counter = builder.gep(arguments[0], [arguments[1]])
+        return builder.atomic_rmw("add", counter, context.get_constant(types.int64, 1), "monotonic")
+
+    return types.int64(types.CPointer(types.int64), types.int64), generate
+
+
+@intrinsic
+def at(context: Any, address: Any) -> Any:
+    """The pointer to an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), generate
+
+
+@intrinsic
+def float32(context: Any, bits: Any) -> Any:
+    """The number that has these bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
+
+    return types.float32(types.int32), generate
+
+
+def entry(function: Callable[[Any], None]) -> Any:
+    """A function that C can call, compiled now or loaded from where numba kept it."""
+    signature = types.void(types.CPointer(types.int64))
+    try:
+        # Where nobody knows of a home, numba would make a folder called `~`.
+        Path.home()
+        return cfunc(signature, cache=True)(function)
+    except (RuntimeError, OSError):
+        # There is no folder to keep it in, or the disk is full.
+        return cfunc(signature)(function)
