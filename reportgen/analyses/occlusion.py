@@ -237,5 +237,7 @@ ANALYSIS = Analysis(
     rules=RULES,
     references=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",
+        "Nakandala, Kumar, Papakonstantinou: Incremental and Approximate Inference for Faster "
+        "Occlusion-based Deep CNN Explanations. SIGMOD, 2019.",
     ),
 )
