@@ -169,8 +169,11 @@ class Clean:
         double precision.
 
         Returns:
-            None where a clean value is not finite: then no difference gives the sum outside.
+            None where a clean value is not finite, so that no difference gives the sum outside, and
+            on a device without double precision.
         """
+        if self._maps[node].device.type == "mps":
+            return None
         height, width = self.sizes[node]
         if node not in self._sums:
             sums = self._maps[node][0].double().cumsum(1).cumsum(2)
@@ -210,7 +213,7 @@ def _paste(into: torch.Tensor, patch: Patch, wanted: Windows) -> None:
 
 
 def _overlaps(patch: Span, wanted: Span) -> NDArray[np.int64]:
-    """Where windows overlap, (places 4): first cell and behind the last, in `wanted`, in `patch`."""
+    """(places 4): where windows overlap, from and to which cell of `wanted` and of `patch`."""
     low = np.maximum(patch.starts, wanted.starts)
     high = np.minimum(patch.starts + patch.size, wanted.starts + wanted.size)
     high = np.maximum(low, high)

@@ -367,6 +367,29 @@ def test_memory_that_is_too_small_halves_the_batch(monkeypatch: pytest.MonkeyPat
         exact_scores(probe, image, filling, (4, 5), PLACES)
 
 
+def test_memory_that_is_too_small_for_the_last_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They start anew from what was collected, which an activation must not have written to."""
+    net = seeded(
+        lambda: nn.Sequential(
+            *(nn.Conv2d(3, 4, 3), nn.Hardswish(inplace=True), nn.ELU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        )
+    )
+    sizes = []
+
+    def forward(_: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return F.elu(x)
+
+    monkeypatch.setattr(nn.ELU, "forward", forward)
+    # Large enough for the whole map: the result of the convolution is what is collected.
+    found, expected = both(net, (17, 27), PLACES, batch_size=2)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    assert max(sizes) > 2
+
+
 def test_steps_are_made_once_and_again_when_weights_change() -> None:
     probe = Probe(seeded(Residual), "cpu", 4)
     image, filling = photos(1)[0], photos(2)[1]
