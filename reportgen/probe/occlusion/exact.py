@@ -147,7 +147,7 @@ class _Hidden:
         while start < len(items):
             some = items[start : start + most]
             try:
-                with self._probe.lent(torch.empty(len(some))):
+                with self._probe.lent(self._filling):
                     parts.append(run(some))
             except ResourceError:
                 if len(some) == 1:
@@ -177,7 +177,8 @@ class _Hidden:
         for done, step in enumerate(self._graph.steps, 1):
             alive = (alive | {step.node}) - set(step.ends)
             result = self._clean.results[step.node]
-            is_one = alive == {step.node} and isinstance(result, torch.Tensor) and len(result) == 1
+            is_one = isinstance(result, torch.Tensor) and alive == {step.node}
+            is_one = is_one and result.ndim > 1 and len(result) == 1
             if is_one and not any(step.node in plan for plan in plans):
                 for few in FEW:
                     if result.numel() <= few:
@@ -213,7 +214,9 @@ class _Hidden:
             return before
         values: Values = {**graph.constants, graph.steps[start - 1].node: before}
         for step in graph.steps[start:end]:
-            values[step.node] = step(values, may_overwrite=True)
+            # What was collected is needed again where the memory is too small for so many places.
+            is_own = graph.steps[start - 1].node not in step.reads
+            values[step.node] = step(values, may_overwrite=is_own)
             for node in step.ends:
                 del values[node]
         return self._result(values, end, len(before))

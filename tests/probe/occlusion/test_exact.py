@@ -193,6 +193,13 @@ WINDOWED = {
             nn.Conv2d(3, 1, (1, 5), padding=(0, 2)),
         )
     ),
+    "cat of the same twice": headed(
+        conv(3, 4, 3), function(lambda x: torch.cat([x, x.relu(), x], dim=-3))
+    ),
+    "cat with channels last": headed(
+        function(lambda x: torch.cat([(y := x.permute(0, 2, 3, 1)), y.abs()], 3)),
+        function(lambda x: x.permute(0, 3, 1, 2)),
+    ),
     "one of two is read again": headed(
         conv(3, 4, 3, padding=1),
         lambda: Parts(lambda x: x[0] + x[1] * 2, nn.ReLU(inplace=True), nn.Identity()),
@@ -358,6 +365,29 @@ def test_memory_that_is_too_small_halves_the_batch(monkeypatch: pytest.MonkeyPat
     most = 0
     with pytest.raises(ResourceError, match="memory"):
         exact_scores(probe, image, filling, (4, 5), PLACES)
+
+
+def test_memory_that_is_too_small_for_the_last_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They start anew from what was collected, which an activation must not have written to."""
+    net = seeded(
+        lambda: nn.Sequential(
+            *(nn.Conv2d(3, 4, 3), nn.Hardswish(inplace=True), nn.ELU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        )
+    )
+    sizes = []
+
+    def forward(_: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return F.elu(x)
+
+    monkeypatch.setattr(nn.ELU, "forward", forward)
+    # Large enough for the whole map: the result of the convolution is what is collected.
+    found, expected = both(net, (17, 27), PLACES, batch_size=2)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    assert max(sizes) > 2
 
 
 def test_steps_are_made_once_and_again_when_weights_change() -> None:
