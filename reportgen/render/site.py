@@ -143,7 +143,7 @@ class Site:
             mark = place = ""
         if path == "weights.html":
             path = self._page_of_parameter.get(place, path)
-        # Pages stand at the root or one folder down. `relpath` would be a tenth of the work of a page.
+        # Pages stand at the root or one folder down. `relpath` is a tenth of the work.
         folder = posixpath.dirname(page)
         if not folder:
             return path + mark + place
