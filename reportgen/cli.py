@@ -60,8 +60,10 @@ class BuildCommand(click.Command):
 @click.option("--profile", is_flag=True, help="Say at the end where the time went.")
 def build(quiet: bool, profile: bool, **given: Any) -> None:
     """Run MODEL over IMAGES (files or folders) and write the report."""
+    from reportgen.allocator import keep_freed_memory
     from reportgen.profile import Profile
 
+    keep_freed_memory()
     profiled = Profile("Starting") if profile else None
     from reportgen.build import build as build_report
     from reportgen.progress import Progress

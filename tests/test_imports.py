@@ -22,6 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "api": frozenset({"torch", "reportgen.load", "reportgen.probe"}),
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
+    "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
     "flags": frozenset({"click", "reportgen.options"}),
     "profile": frozenset(),
@@ -50,7 +51,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "reportgen.errors", "reportgen.options"}
+        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
         | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(

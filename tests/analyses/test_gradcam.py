@@ -14,11 +14,12 @@ from PIL import Image as Picture
 from torch import nn
 from torchcam.methods import GradCAM, LayerCAM
 
-from reportgen.analyses.cams import grad_cam, hires_cam, layer_cam, rank_correlation
+from reportgen.analyses.cams import grad_cam, hires_cam, layer_cam
 from reportgen.analyses.gradcam import run
 from reportgen.analyses.study import Outcome, Study
 from reportgen.options import Options
 from reportgen.probe.probe import Probe
+from reportgen.probe.ranks import rank_correlation
 from reportgen.report.blocks import Heatmap
 from reportgen.report.records import Panel
 from tests.analyses.planted import evidence_of, preparation, study_of
