@@ -84,9 +84,7 @@ def _row(call: Call, nine: Strongest, unit: int, images: Sequence[Image]) -> tup
         # It never fires, so that no place is its strongest.
         return unit, None, None, None, value
     image = images[index]
-    # In the CSV a link is its text: only rows on the page need one.
-    is_linked = image.is_pictured and unit < LISTED
-    name = Link(image.path, image_link(image)) if is_linked else image.path
+    name = Link(image.path, image_link(image)) if image.is_pictured else image.path
     return unit, name, int(nine.row[unit, 0]), int(nine.column[unit, 0]), float(f"{value:.7g}")
 
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reportgen.report.arrays import FloatArray
-from reportgen.report.blocks import Atlas, Link, Table
+from reportgen.report.blocks import Atlas, Cell, Column, Link, Table
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MISSING = "–"
@@ -121,6 +121,35 @@ def text_columns(table: Table) -> frozenset[int]:
     )
 
 
+def body(table: Table, words: frozenset[int], to: Callable[[str], str]) -> Markup:
+    """The rows of a table that the page shows, in HTML.
+
+    Args:
+        table: of which the first `shown` rows are taken.
+        words: what `text_columns` says of it.
+        to: gives the address, as seen from the page, of a place on the site.
+    """
+    kinds = [("th", ' scope="row"') if at == 0 else ("td", "") for at in range(len(table.columns))]
+    rows = []
+    for row in table.rows[: table.shown]:
+        cells = ""
+        for at, (item, column) in enumerate(zip(row, table.columns, strict=True)):
+            tag, attributes = kinds[at]
+            if at in words and item != "":
+                attributes += ' class="t"'
+            cells += f"<{tag}{attributes}>{_item(item, column, to)}</{tag}>"
+        rows.append(f"<tr>{cells}</tr>\n")
+    return Markup("".join(rows))
+
+
+def _item(item: Cell, column: Column, to: Callable[[str], str]) -> str:
+    if isinstance(item, Link):
+        return f'<a href="{escape(to(item.href))}">{escape(item.text)}</a>'
+    if column.leads_to and item is not None:
+        return f'<a href="{escape(column.leads_to)}{escape(item)}">{escape(item)}</a>'
+    return str(escape(cell(item, column.unit).strip()))
+
+
 def breakable(name: str) -> Markup:
     """A dotted name that may be broken after `.`, `_` and `/`, and is escaped."""
     return Markup("<wbr>").join(re.findall(r"[^._/]*[._/]*", name))
@@ -183,6 +212,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "times": times,
     "brief": brief,
     "text_columns": text_columns,
+    "body": body,
     "breakable": breakable,
     "anchor": anchor,
     "lowest": lowest,

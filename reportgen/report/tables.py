@@ -17,7 +17,6 @@ LONG = 32
 
 Row: TypeAlias = tuple[Cell, ...]
 
-_KINDS: Mapping[type, str] = {int: "integer", float: "number", str: "text", Link: "link"}
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -58,35 +57,36 @@ def columns_of(table: Table) -> dict[str, object] | None:
 
     Returns:
         `kinds`: `integer`, `number`, `text` or `link` for each column. `hrefs`: where the text of a
-        link leads.
+        link leads; other text in such a column is no link.
     """
     if len(table.rows) <= LONG:
         return None
-    kinds = [_kind(cells) for cells in zip(*table.rows, strict=True)]
-    links = [cell for row in table.rows for cell in row if isinstance(cell, Link)]
-    hrefs = {link.text: link.href for link in links}
-    words = [cell for row in table.rows for cell in row if isinstance(cell, str)]
-    if (
-        None in kinds
-        or any(hrefs[link.text] != link.href for link in links)
-        or any(text.startswith("'") or not _is_unicode(text) for text in (*words, *hrefs))
-        or "" in hrefs
-    ):
-        return None
-    return {"kinds": kinds, "hrefs": hrefs}
+    hrefs = {cell.text: cell.href for row in table.rows for cell in row if isinstance(cell, Link)}
+    kinds = [_kind(cells, hrefs) for cells in zip(*table.rows, strict=True)]
+    return None if None in kinds else {"kinds": kinds, "hrefs": hrefs}
 
 
-def _kind(cells: tuple[Cell, ...]) -> str | None:
+def _kind(cells: tuple[Cell, ...], hrefs: Mapping[str, str]) -> str | None:
     """The one kind of a column; None where it has several, or values that CSV cannot tell apart."""
-    types = {type(cell) for cell in cells if cell is not None}
-    if len(types) > 1:
+    present = [cell for cell in cells if cell is not None]
+    types = {type(cell) for cell in present}
+    if types <= {int}:
+        return "integer"
+    if types == {float}:
+        # `report.json` has null for what is not finite, in short tables and in long ones.
+        return "number" if all(isinstance(c, float) and math.isfinite(c) for c in present) else None
+    if not types <= {str, Link}:
         return None
-    kind = _KINDS.get(types.pop()) if types else "integer"
-    if kind == "text" and None in cells:
+    words = [cell.text if isinstance(cell, Link) else str(cell) for cell in present]
+    if any(word.startswith("'") or not _is_unicode(word) for word in words):
         return None
-    if kind == "number" and not all(c is None or math.isfinite(c) for c in cells):  # type: ignore[arg-type]
-        return None  # `report.json` has null for these, in short tables and long ones
-    return kind
+    if Link not in types:
+        return "text" if len(present) == len(cells) else None
+    is_plain = all(
+        hrefs.get(word) == (cell.href if isinstance(cell, Link) else None)
+        for word, cell in zip(words, present, strict=True)
+    )
+    return "link" if is_plain and "" not in words else None
 
 
 def _is_unicode(text: str) -> bool:
@@ -107,7 +107,7 @@ def rows_in(content: bytes, kinds: Sequence[str], hrefs: Mapping[str, str]) -> t
     readers: dict[str, Callable[[str], Cell]] = {
         "integer": int,
         "number": float,
-        "link": lambda text: Link(_text(text), hrefs[_text(text)]),
+        "link": lambda text: _linked(_text(text), hrefs),
     }
     lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
     columns = [readers.get(kind) for kind in kinds]
@@ -120,8 +120,12 @@ def rows_in(content: bytes, kinds: Sequence[str], hrefs: Mapping[str, str]) -> t
             )
             for line in lines
         )
-    except (csv.Error, KeyError) as error:
-        raise ValueError(f"no row of this table: {error}") from error
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _linked(text: str, hrefs: Mapping[str, str]) -> Cell:
+    return Link(text, hrefs[text]) if text in hrefs else text
 
 
 def _text(word: str) -> str:
