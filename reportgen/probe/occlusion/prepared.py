@@ -15,7 +15,7 @@ from reportgen.probe.occlusion.graph import Graph, Untraceable, graph_of
 from reportgen.probe.probe import Probe
 
 State: TypeAlias = tuple[tuple[int, int], ...]
-"Which tensors and modules a network has, and how often each tensor was written to."
+"Which tensors and modules a network has, how often a tensor was written to, and how many hooks."
 
 
 @dataclass(eq=False)
@@ -116,4 +116,8 @@ def _state_of(module: nn.Module) -> State:
     tensors = [*module.parameters(), *module.buffers()]
     # A tensor made in inference mode is not counted, and can be written to there only.
     counts = [(id(t), -1 if t.is_inference() else t._version) for t in tensors]
-    return (*((id(part), 0) for part in module.modules()), *counts)
+    hooks = [
+        (id(part), len(part._forward_hooks) + len(part._forward_pre_hooks))
+        for part in module.modules()
+    ]
+    return (*hooks, *counts)

@@ -165,11 +165,8 @@ class Recogniser:
         if not isinstance(value, torch.Tensor):
             return isinstance(value, (int, float))
         sizes = (1,) * (4 - value.ndim) + tuple(value.shape)
-        return (
-            len(sizes) == 4
-            and sizes[0] == 1
-            and sizes[1:3] + sizes[2:4] == ((1, 1, 1, sizes[3]) if is_last else (sizes[1], 1, 1, 1))
-        )
+        places = sizes[1:3] if is_last else sizes[2:4]
+        return len(sizes) == 4 and sizes[0] == 1 and places == (1, 1)
 
     def _permutation(self, node: fx.Node) -> tuple[int, ...] | None:
         """The new order of the axes, where a node only permutes them."""
@@ -177,7 +174,7 @@ class Recogniser:
             return None
         axes = node.args[1] if len(node.args) == 2 else node.args[1:]
         if isinstance(axes, (tuple, list)) and all(isinstance(axis, int) for axis in axes):
-            return tuple(int(axis) % len(axes) for axis in axes)  # type: ignore[call-overload]
+            return tuple(int(axis) % len(axes) for axis in axes)
         return None
 
     def _arguments(self, node: fx.Node) -> dict[str, Any] | None:
