@@ -87,17 +87,17 @@ def test_what_is_asked_for_is_used(image: torch.Tensor, used: list[str], asked: 
 def test_a_fast_map_is_kept_with_its_rank_correlation(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The strongest place is off by three ranks in score, and by more or less in probability."""
+    """The strongest place is off by one rank in score, and by one or more in probability."""
     true = literal(image)
     order = true[:, TARGET].argsort()
     fast = true.clone()
-    fast[order[0]] = (true[order[3]] + true[order[4]]) / 2
+    fast[order[0]] = (true[order[1]] + true[order[2]]) / 2
     moves = []
     for values, known in ((fast, true), (fast.softmax(1), true.softmax(1))):
         others = np.delete(values[:, TARGET].numpy(), order[0])
         ranks = [(others < float(one[order[0], TARGET])).sum() for one in (values, known)]
         moves.append(int(ranks[0] - ranks[1]))
-    assert moves[0] == 3
+    assert moves[0] == 1
     monkeypatch.setattr(engine, "delta_scores", lambda *_: fast)
     scores, run = hidden(image, "fast")
     assert torch.equal(scores, fast)
