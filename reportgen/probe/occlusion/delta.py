@@ -15,8 +15,9 @@ from reportgen.probe.answers import logits_in
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.occlusion.clean import Clean
 from reportgen.probe.occlusion.delta_groups import groups
-from reportgen.probe.occlusion.delta_rules import Difference, Rules
+from reportgen.probe.occlusion.delta_rules import Rules
 from reportgen.probe.occlusion.delta_steps import wide_steps
+from reportgen.probe.occlusion.delta_windows import Difference
 from reportgen.probe.occlusion.graph import Graph, Values
 from reportgen.probe.occlusion.kinds import Convolution
 from reportgen.probe.occlusion.prepared import clean_run
@@ -29,8 +30,8 @@ MOST_PLACES = 64
 
 WIDE, MOST_WIDE = 0.005, 0.3
 """Share of the multiplications that stays in float32, first layers first: this much for every
-convolution, up to a limit. What is rounded early passes through all later layers, and a deep network
-multiplies it: with a fifth in float32, ResNet-50 with random weights has a tenth of the error."""
+convolution, up to a limit. What is rounded early passes through all later layers, and a deep
+network multiplies it: with a fifth in float32, ResNet-50 with random weights has a tenth of the error."""
 
 
 def delta_scores(

@@ -1,10 +1,26 @@
 """Differences in other windows than those that they are known in: they are zero around."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from reportgen.probe.occlusion.windows import Reach, Span, Windows
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What hiding places changes in a result: zero outside of the windows."""
+
+    values: torch.Tensor
+    "(places c h w) in channels-last memory where the result is a map; else as in the network."
+    windows: Windows | None = None
+    "None where the values are those of the whole result."
+    addend: torch.Tensor | None = None
+    "Still to be added: the rectifier that reads the sum does it on the way."
+    is_own: bool = False
+    "Whether no other result lies in the same memory."
 
 
 def fitted(values: torch.Tensor, have: Windows, want: Windows) -> torch.Tensor:
