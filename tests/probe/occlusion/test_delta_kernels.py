@@ -118,7 +118,7 @@ def test_the_difference_of_the_largest_cells(
     ],
 )
 @pytest.mark.parametrize(
-    "known", [windows([(1, 2)] * 3, 3, 3), windows([(0, 1), (2, 2), (5, 6)], 3, 3)]
+    "starts", [[(1, 2)] * 3, [(0, 1), (2, 2), (5, 6)]]
 )
 def test_differences_in_other_windows(starts: list[tuple[int, int]], wanted: Windows) -> None:
     inside, known = random(3, 2, 3, 3), windows(starts, 3, 3)
