@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLES := sample_models
 
-.PHONY: help demo test lint types unit browser-ready clean
+.PHONY: help demo test lint types unit bench browser-ready clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ types: $(VENV)/.test ## mypy, strict
 unit: $(VENV)/.test browser-ready ## The tests, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
+bench: $(VENV)/.bench ## What everything costs, to benchmarks/RESULTS.md (TOPIC=whole: one table)
+	$(BIN)/python -m benchmarks $(TOPIC)
+
 # The browser tests skip themselves, with a reason, where there is no Chromium and no way to get it.
 browser-ready:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -39,6 +42,10 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@
 
 clean: ## Remove the environment and everything built

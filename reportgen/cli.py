@@ -57,8 +57,14 @@ class BuildCommand(click.Command):
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
 @build_flags
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def build(quiet: bool, **given: Any) -> None:
+@click.option("--profile", is_flag=True, help="Say at the end where the time went.")
+def build(quiet: bool, profile: bool, **given: Any) -> None:
     """Run MODEL over IMAGES (files or folders) and write the report."""
+    from reportgen.allocator import keep_freed_memory
+    from reportgen.profile import Profile
+
+    keep_freed_memory()
+    profiled = Profile("Starting") if profile else None
     from reportgen.build import build as build_report
     from reportgen.progress import Progress
 
@@ -70,8 +76,12 @@ def build(quiet: bool, **given: Any) -> None:
     for name in ("occlusion_window", "occlusion_stride"):
         given[name] = given[name] or (0, 0)
     options = Options(**given)
-    with Progress(quiet=quiet) as progress:
-        written = build_report(options, progress, command=_command_line(options))
+    try:
+        with Progress(quiet=quiet, profile=profiled) as progress:
+            written = build_report(options, progress, command=_command_line(options))
+    finally:
+        for line in profiled.lines() if profiled else ():
+            click.echo(line, err=True)
     click.echo(written.summary())
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from reportgen.options import Fill, Options
+from reportgen.options import Engine, Fill, Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -117,6 +117,13 @@ FLAGS = (
         default=Options.occlusion_fill,
         show_default=True,
         help="What is put in the window.",
+    ),
+    click.option(
+        "--occlusion-engine",
+        type=click.Choice(get_args(Engine)),
+        default=Options.occlusion_engine,
+        show_default=True,
+        help="exact and plain give the same map; fast rounds what changes, and is checked.",
     ),
     click.option("--save-arrays", is_flag=True, help="Keep the pictured activations in full."),
     click.option("--device", default=Options.device, show_default=True, help="auto, cpu, cuda ..."),

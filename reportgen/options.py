@@ -7,6 +7,9 @@ from typing import Literal, TypeAlias
 
 Fill: TypeAlias = Literal["mean", "gray", "black", "blur"]
 
+Engine: TypeAlias = Literal["exact", "fast", "plain"]
+"How occlusion is computed: only what a window changes, that in bfloat16, or every image in full."
+
 
 @dataclass(frozen=True)
 class Options:
@@ -49,6 +52,7 @@ class Options:
     occlusion_stride: tuple[int, int] = (0, 0)
     "(down, across) in pixels; zeros for half the window."
     occlusion_fill: Fill = "mean"
+    occlusion_engine: Engine = "exact"
     visualise: int = 2
     "Units of each stage that get an optimised picture; 0 for none."
     visualise_also: tuple[str, ...] = ()

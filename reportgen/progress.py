@@ -14,6 +14,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from reportgen.profile import Profile
+
 
 class Progress:
     """Shows one stage at a time.
@@ -22,8 +24,9 @@ class Progress:
     the last.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, profile: Profile | None = None) -> None:
         self._quiet = quiet
+        self._profile = profile
         self._bars: Bars | None = None
         if sys.stderr.isatty() and not quiet:
             self._bars = Bars(
@@ -52,6 +55,7 @@ class Progress:
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Begin a stage of `total` steps, or of unknown length."""
+        self.part(name)
         if self._bars is not None:
             for task in self._bars.task_ids:
                 self._bars.remove_task(task)
@@ -59,6 +63,11 @@ class Progress:
         elif not self._quiet:
             steps = f" ({total:,})" if total else ""
             print(f"{name}{steps}", file=sys.stderr, flush=True)
+
+    def part(self, name: str) -> None:
+        """Count the time from here on under this name in the profile; nothing is shown."""
+        if self._profile is not None:
+            self._profile.enter(name)
 
     def reached(self, done: int, total: int) -> None:
         """Say that `done` of `total` steps of this stage are done."""

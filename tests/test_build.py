@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +64,7 @@ def lenet_input(path: str) -> torch.Tensor:
 
 def test_the_keys_that_scripts_read(lenet_report: Path) -> None:
     report = report_of(lenet_report)
-    assert report["schema_version"] == 1
+    assert report["schema_version"] == 2
     assert report["model"].keys() >= {"architecture", "parameters", "macs", "sha256"}
     assert report["model"]["parameters"] == 61_706
     assert (
@@ -209,22 +212,43 @@ def test_parameters_are_those_of_the_file(lenet_report: Path) -> None:
         assert said["histogram"]["counts"] == counts.tolist()
 
 
-def test_render_gives_the_same_bytes(lenet_report: Path, tmp_path: Path) -> None:
-    assert left_with("render", lenet_report, "-o", tmp_path / "again") == 0
+def test_render_gives_the_same_bytes_where_there_is_no_torch(
+    lenet_report: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision'): sys.modules[name] = None\n"
+        "from reportgen.cli import main; main(sys.argv[1:])"
+    )
+    words = ("render", lenet_report, "-o", tmp_path / "again")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
     first, again = files_of(lenet_report), files_of(tmp_path / "again")
     assert first.keys() == again.keys()
     assert [name for name in first if first[name] != again[name]] == []
 
 
-def test_a_second_build_gives_the_same_bytes(
-    lenet_report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_second_build_gives_the_same_bytes_and_says_where_its_time_went(
+    lenet_report: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     monkeypatch.chdir(tmp_path)
-    assert left_with(*LENET_WORDS, "--save-arrays", "-q") == 0
+    assert left_with(*LENET_WORDS, "--save-arrays", "-q", "--profile") == 0
     first, again = files_of(lenet_report), files_of(tmp_path / "report")
     assert first.keys() == again.keys()
     assert [name for name in first if first[name] != again[name]] == []
+    table = capsys.readouterr().err
+    stages = ["Starting", "Loading the network", "Reading the images", "Running the network"]
+    stages += [section["title"] for section in report_of(lenet_report)["sections"]]
+    stages += ["Writing", "Encoding the data", "Drawing the pages", "Sum"]
+    assert re.findall(r"^(.+?)  +[\d.]+ s", table, flags=re.MULTILINE) == stages
+    shares = [float(share) for share in re.findall(r"([\d.]+)%$", table, flags=re.MULTILINE)]
+    assert sum(shares[:-1]) == pytest.approx(shares[-1], abs=0.05 * len(shares))
 
 
 RANDOM_NET = """

@@ -22,13 +22,17 @@ ALLOWED: dict[str, frozenset[str]] = {
     "api": frozenset({"torch", "reportgen.load", "reportgen.probe"}),
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
+    "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
     "flags": frozenset({"click", "reportgen.options"}),
-    "progress": frozenset({"rich"}),
+    "profile": frozenset(),
+    "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
     "cli": EVERYTHING,
-    "rerender": frozenset({"reportgen.render", "reportgen.report", "reportgen.write"}),
+    "rerender": frozenset(
+        {"reportgen.figures", "reportgen.render", "reportgen.report", "reportgen.write"}
+    ),
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
@@ -47,7 +51,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "reportgen.errors", "reportgen.options"}
+        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
         | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(

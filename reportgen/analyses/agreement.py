@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from reportgen.analyses.cams import rank_correlation
 from reportgen.analyses.study import Outcome, Study
 from reportgen.figures.placing import window_means
+from reportgen.probe.ranks import rank_correlation
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap
 from reportgen.report.records import Image

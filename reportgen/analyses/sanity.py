@@ -7,13 +7,13 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from reportgen.analyses.cams import rank_correlation
 from reportgen.analyses.methods import Method
 from reportgen.analyses.study import Study
 from reportgen.errors import ModelError
 from reportgen.options import Fill
 from reportgen.probe.probe import Probe
 from reportgen.probe.randomise import randomised, weighted_modules
+from reportgen.probe.ranks import rank_correlation
 from reportgen.report.arrays import FloatArray
 
 FILLS: tuple[Fill, ...] = ("mean", "black", "blur")

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 STYLE: Any = {
@@ -23,12 +24,21 @@ STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "reportgen",
     "pdf.fonttype": 42,  # TrueType, which journals ask for
+    "ps.fonttype": 42,  # matplotlib 3.11 splits the fonts of a PDF by this one
 }
 _METADATA: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
 }
+
+
+class _Blank(FigureCanvasBase):
+    """Draws nothing. Seaborn draws a heatmap to see whether labels overlap; it has none of ours."""
+
+    def draw(self, *_: Any, **__: Any) -> None:
+        """Only note that there is nothing left to draw, or seaborn turns to pyplot."""
+        self.figure.stale = False
 
 
 @contextmanager
@@ -38,13 +48,15 @@ def figure(width: float, height: float) -> Iterator[Figure]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         # Never pyplot, which would keep every figure of a long run.
-        drawn = Figure((width, height), layout="constrained")
-        FigureCanvasAgg(drawn)
+        drawn = Figure((width, height))
+        _Blank(drawn)
         yield drawn
 
 
 def saved(drawn: Figure, formats: Sequence[str]) -> dict[str, bytes]:
     """The files of a figure by format (`pdf`, `svg`, `png`), without dates or program names."""
+    # Laid out once for all formats: a figure with a layout of its own is drawn twice for each.
+    ConstrainedLayoutEngine().execute(drawn)
     files = {}
     for name in formats:
         buffer = io.BytesIO()

@@ -14,6 +14,7 @@ from reportgen.errors import ImageError, OptionError, ResourceError
 from reportgen.probe.answers import Answers, logits_in, probabilities
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
+from reportgen.probe.channels_last import ChannelsLast
 from reportgen.probe.class_correlation import MOST_PAIRS, ClassCorrelation
 from reportgen.probe.collector import Collector, Pictures
 from reportgen.probe.device import device_named, too_large
@@ -62,6 +63,7 @@ class Probe:
         self.batch_size = batch_size
         self.gives_probabilities = False
         "Whether the outputs are probabilities already; known after `collect`."
+        self._channels_last = ChannelsLast()
         self._is_borrowed = False
         tensors = [*module.parameters(), *module.buffers()]
         is_there = all(tensor.device == self.device for tensor in tensors)
@@ -88,7 +90,7 @@ class Probe:
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
-            return torch.cat(list(self.in_parts(batch, lambda part, _: self._run(part))))
+            return torch.cat(list(self.in_parts(batch, self._scores)))
 
     def probabilities(self, logits: torch.Tensor) -> NDArray[np.float64]:
         """Probability of every class (b classes) for scores that the network gave."""
@@ -147,9 +149,9 @@ class Probe:
         if images.ndim not in (3, 4) or not len(images):
             shape = tuple(images.shape)
             raise OptionError(f"The images are {shape}; give (b c h w), normalised, or (c h w).")
-        layers = [layers] if isinstance(layers, str) else list(layers)
+        names = [layers] if isinstance(layers, str) else list(layers)
         with self.lent(images if images.ndim == 4 else images[None]) as (module, moved):
-            return capture(module, moved, layers, targets, gradients=gradients)
+            return capture(module, moved, names, targets, gradients=gradients)
 
     @contextmanager
     def lent(self, images: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor]]:
@@ -208,9 +210,7 @@ class Probe:
                 for call in calls
                 if call.key in traced.arrangements
             }
-            totals = {
-                call.key: LayerStatistics(call.units) for call in calls if call.key in observed
-            }
+            totals = {c.key: LayerStatistics(c.units) for c in calls if c.key in observed}
             strongest = {
                 call.key: StrongestImages(call.units, columns)
                 for call in calls
@@ -231,8 +231,8 @@ class Probe:
                 collector = Collector(
                     observed, len(part), chosen, keep_arrays, further, offset, correlations
                 )
-                with Watch(self._module, collector):
-                    collector.logits = self._run(part)
+                with Watch(self._module, collector), self.lent(part) as (module, moved):
+                    collector.logits = logits_in(module(moved), len(part))
                 return collector
 
             done = 0
@@ -246,7 +246,7 @@ class Probe:
                     for index, found in collector.pictures.items():
                         pictures[index].update(found)
                     for key, means in collector.means.items():
-                        correlations[key].update(means, collector.logits.numpy())
+                        correlations[key].update(means.cpu().numpy(), collector.logits.numpy())
                     answers.add(collector.logits)
                     done += len(collector.logits)
                     if progress:
@@ -266,9 +266,9 @@ class Probe:
             class_correlations={key: found.correlation() for key, found in correlations.items()},
         )
 
-    def _run(self, part: torch.Tensor) -> torch.Tensor:
+    def _scores(self, part: torch.Tensor, _: int) -> torch.Tensor:
         with self.lent(part) as (module, moved):
-            return logits_in(module(moved), len(part))
+            return self._channels_last.scores(module, moved)
 
     def in_parts(
         self, batch: torch.Tensor, run: Callable[[torch.Tensor, int], Result], offset: int = 0

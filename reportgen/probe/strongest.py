@@ -6,12 +6,10 @@ from numpy.typing import NDArray
 
 from reportgen.probe.evidence import Strongest
 from reportgen.probe.layout import Arrangement
+from reportgen.probe.reduction import compiled, is_here
 
 KEPT = 9
 "Images a unit."
-
-BLOCK = 1 << 15
-"Values searched at a time: few enough for the cache."
 
 
 class StrongestImages:
@@ -19,7 +17,7 @@ class StrongestImages:
 
     Larger values come first; of equal ones the image with the lower index, and within an image the
     first position. So neither batches nor their order matter. Values that are not finite are left
-    out. A position is looked for only where the image enters the nine.
+    out.
     """
 
     def __init__(self, units: int, columns: int) -> None:
@@ -30,6 +28,7 @@ class StrongestImages:
             columns: of its maps; positions are counted row by row.
         """
         self._columns = columns
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
         self._value = np.full((units, KEPT), -np.inf)
         self._image = np.full((units, KEPT), -1, np.int64)
         self._position = np.full((units, KEPT), -1, np.int64)
@@ -49,7 +48,49 @@ class StrongestImages:
             highest: the highest finite value of each, (images units); -inf where there is none.
             first: index of the first image; the others follow.
         """
-        best = highest.cpu().numpy()
+        is_plain = values.dtype == torch.float32 and values.stride(2) == 1
+        if not is_here(values):
+            # Not to wait for the device now, all are looked for.
+            self._waiting.append((highest, _places(values), first))
+        elif is_plain and (code := compiled()):
+            nine = (self._value, self._image, self._position)
+            code.enter_nine(values, highest, first, (self._least, self._least_image), nine)
+        else:
+            self._enter(highest.numpy(), _places(values).numpy(), first)
+
+    def merge(self, other: "StrongestImages") -> None:
+        """Adds what was seen of other images."""
+        self._settle()
+        other._settle()
+        units = np.flatnonzero(other._value[:, 0] > -np.inf)
+        self._add(units, other._value[units], other._image[units], other._position[units])
+
+    def evidence(self) -> Strongest:
+        """What was seen so far."""
+        self._settle()
+        is_there = self._image >= 0
+        row, column = np.divmod(self._position, self._columns)
+        return Strongest(
+            image=self._image.astype(np.int32),
+            row=np.where(is_there, row, -1).astype(np.int32),
+            column=np.where(is_there, column, -1).astype(np.int32),
+            value=np.where(is_there, self._value, np.nan).astype(np.float32),
+        )
+
+    def _settle(self) -> None:
+        """Adds what still lay on a device."""
+        for highest, places, first in self._waiting:
+            self._enter(highest.cpu().numpy(), places.cpu().numpy(), first)
+        self._waiting.clear()
+
+    def _enter(self, best: NDArray[np.floating], places: NDArray[np.int64], first: int) -> None:
+        """Adds what enters the nine.
+
+        Args:
+            best: highest finite value (images units).
+            places: the position of each.
+            first: index of the first image.
+        """
         units = np.flatnonzero((best >= self._least).any(0) & (best > -np.inf).any(0))
         if not units.size:
             return
@@ -60,27 +101,9 @@ class StrongestImages:
         least, least_image = self._least[units, None], self._least_image[units, None]
         enters = (value > least) | ((value == least) & (image < least_image))
         enters &= value > -np.inf
-        rows = (order * values.shape[1] + units[:, None])[enters]
-        position = np.full(order.shape, -1, np.int64)
-        position[enters] = _positions(values.flatten(0, 1), rows, value[enters])
-        value[~enters], image[~enters] = -np.inf, -1
+        position = np.take_along_axis(places[:, units].T, order, 1)
+        value[~enters], image[~enters], position[~enters] = -np.inf, -1, -1
         self._add(units, value, image, position)
-
-    def merge(self, other: "StrongestImages") -> None:
-        """Adds what was seen of other images."""
-        units = np.flatnonzero(other._value[:, 0] > -np.inf)
-        self._add(units, other._value[units], other._image[units], other._position[units])
-
-    def evidence(self) -> Strongest:
-        """What was seen so far."""
-        is_there = self._image >= 0
-        row, column = np.divmod(self._position, self._columns)
-        return Strongest(
-            image=self._image.astype(np.int32),
-            row=np.where(is_there, row, -1).astype(np.int32),
-            column=np.where(is_there, column, -1).astype(np.int32),
-            value=np.where(is_there, self._value, np.nan).astype(np.float32),
-        )
 
     def _add(
         self,
@@ -123,39 +146,8 @@ def map_columns(arranged: Arrangement) -> int:
     return arranged.grid[1]
 
 
-def _positions(
-    rows: torch.Tensor, chosen: NDArray[np.int64], highest: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """First position of the highest finite value in each of the chosen rows.
-
-    Args:
-        rows: (rows positions)
-        chosen: indices of rows.
-        highest: value of each.
-    """
-    if rows.dtype not in (torch.float32, torch.float64):
-        rows = rows.float()
-    if rows.device.type != "cpu":
-        rows = rows.index_select(0, torch.from_numpy(chosen).to(rows.device)).cpu()
-        chosen = np.arange(len(chosen))
-    values = rows.numpy()
-    at = np.empty(len(chosen), np.int64)
-    reached = np.empty(len(chosen))
-    step = max(1, BLOCK // values.shape[1])
-    block = np.empty((step, values.shape[1]), values.dtype)
-    places = np.arange(step)
-    for start in range(0, len(chosen), step):
-        part = chosen[start : start + step]
-        # One long row is searched where it lies; short ones are copied together, into the cache.
-        first = part[0]
-        if step == 1:
-            near = values[first : first + 1]
-        else:
-            near = values.take(part, 0, block[: len(part)], "clip")
-        at[start : start + step] = found = near.argmax(1)
-        reached[start : start + step] = near[places[: len(part)], found]
-    # Where something that is not finite stands above it.
-    for wrong in np.flatnonzero(reached != highest):
-        row = values[chosen[wrong]]
-        at[wrong] = np.where(np.isfinite(row), row, -np.inf).argmax()
-    return at
+def _places(values: torch.Tensor) -> torch.Tensor:
+    """First position of the highest finite value: (images units positions) to (images units)."""
+    if values.dtype not in (torch.float32, torch.float64):
+        values = values.float()
+    return torch.where(torch.isfinite(values), values, -torch.inf).argmax(2)

@@ -1,4 +1,4 @@
-"""Class activation maps against Captum's, against CAM itself, and on photos of known content."""
+"""Class activation maps against Captum's, torchcam's and CAM itself, and on known photos."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from PIL import Image as Picture
 from torch import nn
+from torchcam.methods import GradCAM, LayerCAM
 
-from reportgen.analyses.cams import grad_cam, hires_cam, layer_cam, rank_correlation
+from reportgen.analyses.cams import grad_cam, hires_cam, layer_cam
 from reportgen.analyses.gradcam import run
 from reportgen.analyses.study import Outcome, Study
 from reportgen.options import Options
 from reportgen.probe.probe import Probe
+from reportgen.probe.ranks import rank_correlation
 from reportgen.report.blocks import Heatmap
 from reportgen.report.records import Panel
 from tests.analyses.planted import evidence_of, preparation, study_of
@@ -33,6 +35,7 @@ def study_with(
     size: tuple[int, int] = SIZE,
     pixels: Sequence[torch.Tensor] | None = None,
     true: dict[int, int] | None = None,
+    cam_layer: str = "",
     **changes: Any,
 ) -> Study:
     """A study of a real network on seeded noise, or on given images."""
@@ -45,7 +48,7 @@ def study_with(
     labels = tuple(f"class {i}" for i in range(evidence.classes))
     study = study_of(
         evidence, module, labels=labels, true=true, preprocessing=prepared, probe=probe,
-        options=Options(Path("model.pth"), (Path("images"),)),
+        options=Options(Path("model.pth"), (Path("images"),), cam_layer=cam_layer),
     )  # fmt: skip
     object.__setattr__(study.images, "given", tuple(given))
     return study
@@ -96,6 +99,43 @@ def test_grad_cam_is_that_of_captum_at_every_layer() -> None:
             np.testing.assert_allclose(panel.arrays[name], expected, rtol=0, atol=1e-4 * spread)
         assert facts["layers"] == ("relu2",) * 4 + ("relu1",)
         assert panel.arrays["gradcam"].shape == (10, 14)
+
+
+def torchcam_map(
+    method: type[GradCAM], net: nn.Module, layer: str, image: torch.Tensor, target: int
+):
+    """The map of torchcam, which is cut off at zero, (h w)."""
+    with method(net, target_layer=layer, input_shape=tuple(image.shape[1:])) as extractor:
+        (found,) = extractor(target, net(image), normalized=False)
+    return found[0].numpy()
+
+
+def compare_with_torchcam(study: Study, net: nn.Module, expected: dict[str, tuple]) -> None:
+    """Compares maps of both, which torchcam cuts off at zero.
+
+    Args:
+        study: of the network.
+        net: without operations in place, which torchcam's hooks do not survive.
+        expected: by name of our map: the method of torchcam, the layer and whose score.
+    """
+    for index, panel in enumerate(run(study).panels.values()):
+        image = study.images.normalise(study.images.pixels(index))[None]
+        for name, (method, layer, target) in expected.items():
+            theirs = torchcam_map(method, net, layer, image, panel.facts[target])
+            ours = np.maximum(panel.arrays[name], 0)
+            assert ours.shape == theirs.shape and np.ptp(ours) > 0
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.ptp(ours))
+
+
+def test_grad_cam_and_layer_cam_are_those_of_torchcam() -> None:
+    net = plain()
+    expected = {
+        "gradcam": (GradCAM, "relu2", "target"),
+        "rival": (GradCAM, "relu2", "runner_up"),
+        "layercam": (LayerCAM, "relu2", "target"),
+        "stage_1": (GradCAM, "relu1", "target"),
+    }
+    compare_with_torchcam(study_with(net), net, expected)
 
 
 @pytest.mark.parametrize("style", ["in place", "reused", "function"])
@@ -298,6 +338,19 @@ def photo(name: str) -> torch.Tensor:
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 TIGER_CAT, ESPRESSO = 282, 967
+
+
+@pytest.mark.slow
+def test_maps_of_a_trained_network_are_those_of_torchcam() -> None:
+    photos = [photo(name)[:, :192] for name in ("chelsea.png", "coffee.png")]
+    layer = "features.10.expand3x3"
+    net = squeezenet()
+    study = study_with(net, (192, 224), photos, cam_layer=layer, **IMAGENET)
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    expected = {"gradcam": (GradCAM, layer, "target"), "layercam": (LayerCAM, layer, "target")}
+    compare_with_torchcam(study, net, expected)
 
 
 @pytest.mark.slow

@@ -11,10 +11,10 @@ from captum.attr import GuidedBackprop, IntegratedGradients, Saliency
 from torch import nn
 
 from reportgen.analyses.agreement import occlusion_correlation
-from reportgen.analyses.cams import rank_correlation
 from reportgen.analyses.gradient_maps import Map, limit_of, picture, shown_of
 from reportgen.analyses.gradients import METHODS, run
 from reportgen.analyses.study import Study
+from reportgen.probe.ranks import rank_correlation
 from reportgen.probe.saliency import guided
 from reportgen.report.arrays import Pixels
 from reportgen.report.records import Panel

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from reportgen.analyses import gradients, trust
-from reportgen.analyses.cams import rank_correlation
 from reportgen.analyses.faithfulness import Faded
 from reportgen.analyses.gradcam import METHODS as CAMS
 from reportgen.analyses.gradcam import run as run_cams
@@ -31,6 +30,7 @@ from reportgen.probe.occlusion.occlude import occlusion
 from reportgen.probe.occlusion.places import fill_image
 from reportgen.probe.probe import Probe
 from reportgen.probe.randomise import randomised
+from reportgen.probe.ranks import rank_correlation
 from reportgen.report.records import Preprocessing
 from tests.analyses.planted import study_of
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reportgen.probe import statistics
+from reportgen.probe import reduction
 from reportgen.probe.evidence import LayerEvidence
 from reportgen.probe.statistics import LayerStatistics
 
@@ -48,7 +48,7 @@ def literal(values: np.ndarray) -> dict[str, list[float]]:
 def literal_bins(values: np.ndarray) -> tuple[int, list[int]]:
     """Exponent and counts, found by trying one exponent after the other in exact arithmetic."""
     exact = [Fraction(float(v)) for v in values.ravel() if math.isfinite(v)]
-    exponent = statistics.LOWEST_EXPONENT
+    exponent = reduction.LOWEST_EXPONENT
     while not all(-128 <= v / Fraction(2) ** exponent < 128 for v in exact):
         exponent += 1
     counts = [0] * 256
@@ -95,7 +95,7 @@ def test_half_precision_is_widened() -> None:
 
 def test_large_batches_are_worked_on_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     values = sample(images=7)
-    monkeypatch.setattr(statistics, "CHUNK", 70)
+    monkeypatch.setattr(reduction, "CHUNK", 70)
     check(seen(values), values.numpy())
 
 

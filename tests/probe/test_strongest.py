@@ -13,7 +13,7 @@ from reportgen.probe.evidence import CallKey, Strongest
 from reportgen.probe.layout import Arrangement, TokenGrid
 from reportgen.probe.probe import Probe
 from reportgen.probe.statistics import LayerStatistics
-from reportgen.probe.strongest import BLOCK, StrongestImages, map_columns
+from reportgen.probe.strongest import StrongestImages, map_columns
 from tests.probe.nets import Functional, Residual, batches_of, literal, photos, seeded
 from tests.probe.transformers import GRID, SIZE, Vit, loud
 
@@ -82,7 +82,7 @@ def test_equal_to_a_literal_search_in_batches_of_any_size(images: int, batch: in
     check(streamed(values, 7, parts), values, 7)
 
 
-@pytest.mark.parametrize("positions", [1023, BLOCK // 2, BLOCK + 3])
+@pytest.mark.parametrize("positions", [1023, 4096, 9001])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_maps_small_and_large_of_any_number_format(positions: int, dtype: torch.dtype) -> None:
     values = noise(12, 3, positions).to(dtype)

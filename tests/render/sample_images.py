@@ -52,6 +52,12 @@ def occlusion(seen: Photo, is_evident: bool) -> Panel:
         "peak_logit_drop": 3.5,
         "peak_place": "upper right",
         "has_evidence": is_evident,
+        "engine": "exact" if is_evident else "plain",
+        "engine_asked": "exact",
+        "engine_reason": "" if is_evident else f"The network could not be traced {HOSTILE}.",
+        "engine_precision": "float32",
+        "engine_agreement": None,
+        "engine_sample": 0,
     }
     arrays = {"array": drop, "logit_array": drop * 6, "answers": flips.astype(np.int64)}
     blocks = {"probability": heat(drop, "probability"), "logit": heat(drop * 6, "logit")}

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from reportgen.errors import OptionError
+from reportgen.options import Engine
+from reportgen.probe.occlusion.engine import Run, hidden_scores
 from reportgen.probe.occlusion.places import positions
-from reportgen.probe.occlusion.plain import plain_scores
 from reportgen.probe.probe import Probe, Progress
 
 
@@ -28,6 +29,8 @@ class OcclusionResult:
     logit_drop: NDArray[np.float32]
     answers: NDArray[np.int64]
     "(rows columns): the most probable class; -1 where the output is not finite."
+    run: Run
+    "How it was computed."
 
 
 def occlusion(
@@ -39,6 +42,7 @@ def occlusion(
     stride: tuple[int, int],
     target: int,
     progress: Progress | None = None,
+    engine: Engine = "exact",
 ) -> OcclusionResult:
     """Loss of the target's score when each part of the image is hidden [zeiler2014].
 
@@ -54,6 +58,7 @@ def occlusion(
         stride: pixels between windows, down and across; at most the window, so as to skip nothing.
         target: index of the class.
         progress: told of the positions done.
+        engine: that is asked for; see `hidden_scores`.
 
     Raises:
         OptionError: if the window or the stride makes no sense.
@@ -75,7 +80,7 @@ def occlusion(
         if not 0 <= target < clean.shape[1]:
             raise OptionError(f"Target {target}: the network has {clean.shape[1]} classes.")
         hidden = normalise(filling[None])[0]
-        logits = plain_scores(probe, image, hidden, window, places, progress)
+        logits, run = hidden_scores(probe, image, hidden, window, places, target, engine, progress)
     grid = (len(rows), len(columns))
     clean_chance, chances = probe.probabilities(clean), probe.probabilities(logits)
     answers = torch.where(torch.isfinite(logits).all(1), logits.argmax(1), -1)
@@ -87,4 +92,5 @@ def occlusion(
         probability_drop=drop.astype(np.float32).reshape(grid),
         logit_drop=logit_drop.numpy().astype(np.float32).reshape(grid),
         answers=answers.numpy().reshape(grid),
+        run=run,
     )

@@ -1,0 +1,1 @@
+"""What reportgen costs, against plain passes of the network and against what people use."""

@@ -1,0 +1,146 @@
+"""What a batch of activations is reduced to: a few numbers a unit and one histogram."""
+
+import logging
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+SIDE = 128
+"Bins on either side of zero."
+
+LOWEST_EXPONENT = -149
+"Of the bin width: that of the smallest float32 number."
+
+CHUNK = 1 << 20
+"Values that PyTorch works on at a time on a CPU: few enough for the cache."
+
+CHUNK_ON_A_GPU = 1 << 26
+"As above, elsewhere: few enough for the memory."
+
+COLUMNS = 9
+"Numbers of each unit: see `Part`."
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What some images gave; on the device until it is asked for."""
+
+    columns: torch.Tensor
+    """(columns units) float64: minimum, maximum, mean, the sum of squares around it, and how many
+    values are finite, positive and zero, images it fired on, and values that are not finite."""
+    bins: torch.Tensor
+    "(n 257): values in each bin, and then the exponent of the bins' width; rows are added up."
+    highest: torch.Tensor
+    "The highest finite value of each image and unit, (images units); -inf without any."
+
+
+def parts(values: torch.Tensor) -> list[Part]:
+    """Reduces values (images units positions), none of the axes empty, without waiting for a GPU.
+
+    Compiled code reads float32 on the CPU; everything else is done by PyTorch.
+    """
+    if values.dtype not in (torch.float32, torch.float64):
+        values = values.float()
+    if values.device.type == "mps":
+        # It has no float64.
+        values = values.cpu()
+    here = is_here(values)
+    # More would not fit the counters of a bin.
+    if here and values.dtype == torch.float32 and values.numel() < 1 << 32 and compiled():
+        return [_compiled(values.contiguous())]
+    images, units, positions = values.shape
+    step = max(1, (CHUNK if here else CHUNK_ON_A_GPU) // (units * positions))
+    return [_eager(values[first : first + step]) for first in range(0, images, step)]
+
+
+def is_here(values: torch.Tensor) -> bool:
+    """Whether values can be read at once, without waiting for another device to compute them."""
+    return values.device.type == "cpu"
+
+
+@cache
+def compiled() -> ModuleType | None:
+    """The compiled code; None where there is no numba, or none that works here."""
+    try:
+        from reportgen.probe import compiled as found
+    # What a compiler raises on a machine that it does not know is not foreseeable, and everything
+    # can be done without it.
+    except Exception as error:
+        logging.getLogger(__name__).warning("Statistics are slower, for want of numba: %s", error)
+        return None
+    return found
+
+
+def _compiled(values: torch.Tensor) -> Part:
+    """Reads float32 values on the CPU once."""
+    images, units, _ = values.shape
+    columns, highest = np.empty((COLUMNS, units)), np.empty((images, units), np.float32)
+    code = compiled()
+    assert code is not None
+    bins = code.summary(values, columns, highest)
+    return Part(*(torch.from_numpy(array) for array in (columns, bins, highest)))
+
+
+def _eager(rows: torch.Tensor) -> Part:
+    """Reads values on any device many times, with PyTorch's own functions."""
+    finite = torch.isfinite(rows)
+    precise = torch.where(finite, rows, 0.0).double()
+    count = finite.sum((0, 2))
+    mean = precise.sum((0, 2)) / count.clamp(min=1)
+    highest = highest_of(rows)
+    minimum = torch.where(finite, rows, torch.inf).amin((0, 2)).double()
+    maximum = highest.amax(0).double()
+    around = torch.where(finite, precise - mean[:, None], 0.0)
+    columns = (
+        minimum,
+        maximum,
+        mean,
+        around.square_().sum((0, 2)),
+        count,
+        (precise > 0).sum((0, 2)),
+        (rows == 0).sum((0, 2)),
+        (highest > 0).sum(0),
+        (~finite).sum((0, 2)),
+    )
+    exponent = _exponent(minimum.amin(), maximum.amax())
+    # A power of two by its bits: exact, and scaling by it is so in float64.
+    scale = (1023 - exponent << 52).view(torch.float64)
+    codes = torch.where(finite, precise.mul_(scale).floor_() + SIDE, -1.0)
+    # Unlike `bincount`, this does not wait for a GPU.
+    counts = torch.histc(codes, 2 * SIDE, 0, 2 * SIDE)
+    return Part(
+        columns=torch.stack([column.double() for column in columns]),
+        bins=torch.cat([counts, exponent.double()[None]])[None],
+        highest=highest,
+    )
+
+
+def highest_of(rows: torch.Tensor) -> torch.Tensor:
+    """Highest finite value of each image and unit (images units); -inf where there is none."""
+    return torch.where(torch.isfinite(rows), rows, -torch.inf).amax(2)
+
+
+def _exponent(lowest: torch.Tensor, highest: torch.Tensor) -> torch.Tensor:
+    """The smallest bin width, as a power of two, for which all values fall into the bins."""
+    # A number is fraction * 2**power, fraction in [0.5, 1): below 2**power, not below its half.
+    powers = torch.frexp(highest).exponent
+    above = torch.where(torch.isfinite(highest) & (highest > 0), powers, LOWEST_EXPONENT)
+    # The lowest bin includes its lower edge.
+    fractions, powers = torch.frexp(-lowest)
+    powers = powers - (fractions == 0.5).int()
+    below = torch.where(torch.isfinite(lowest) & (lowest < 0), powers, LOWEST_EXPONENT)
+    return torch.maximum(above, below).sub(7).clamp(min=LOWEST_EXPONENT).long()
+
+
+def widened(counts: NDArray[np.int64], doublings: int) -> NDArray[np.int64]:
+    """The counts with bins 2**doublings times as wide; neighbours merge, and zero stays an edge."""
+    if not doublings:
+        return counts
+    bins = (np.arange(-SIDE, SIDE) >> min(doublings, 8)) + SIDE
+    result = np.zeros_like(counts)
+    np.add.at(result, bins, counts)
+    return result
