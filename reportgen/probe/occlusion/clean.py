@@ -1,10 +1,12 @@
 """What every step of a network gave for the clean image, from which windows are cut."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import fx
 
 from reportgen.probe.occlusion.graph import Graph, Values
@@ -113,18 +115,29 @@ class Clean:
         if wanted.same_as(patch.windows):
             return patch.inside
         cut = self.cut(node, wanted.rows, wanted.columns, paddings, value)
-        down = _overlaps(patch.windows.rows, wanted.rows)
-        across = _overlaps(patch.windows.columns, wanted.columns)
-        if len(set(down)) == 1 and len(set(across)) == 1:
-            (to_y, from_y), (to_x, from_x) = down[0], across[0]
-            cut[:, :, slice(*to_y), slice(*to_x)] = patch.inside[
-                :, :, slice(*from_y), slice(*from_x)
-            ]
-            return cut
-        for place, ((to_y, from_y), (to_x, from_x)) in enumerate(zip(down, across, strict=True)):
-            cut[place, :, slice(*to_y), slice(*to_x)] = patch.inside[
-                place, :, slice(*from_y), slice(*from_x)
-            ]
+        _paste(cut, patch, wanted)
+        return cut
+
+    def behind_each_other(
+        self, node: fx.Node, patches: Sequence[Patch], wanted: Windows
+    ) -> torch.Tensor:
+        """Windows (places c h w) of maps that lie behind each other along the channels.
+
+        Cut once out of the clean result, which lies so already, and not once out of each map.
+
+        Args:
+            node: of the concatenation.
+            patches: what has changed of each map, in order.
+            wanted: the windows.
+        """
+        if all(patch.windows.same_as(wanted) for patch in patches):
+            return torch.cat([patch.inside for patch in patches], 1)
+        cut = self.cut(node, wanted.rows, wanted.columns)
+        first = 0
+        for patch in patches:
+            last = first + patch.inside.shape[1]
+            _paste(cut[:, first:last], patch, wanted)
+            first = last
         return cut
 
     def whole(self, node: fx.Node, patch: Patch) -> torch.Tensor:
@@ -182,11 +195,24 @@ def _margins(span: Span, length: int, padding: int) -> tuple[int, int]:
     return max(padding, -int(span.starts.min())), max(padding, behind)
 
 
-def _overlaps(patch: Span, wanted: Span) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where a window lies in the wanted one, and which part of it: (first, behind last) of both."""
-    found = []
-    for start, other in zip(patch.starts.tolist(), wanted.starts.tolist(), strict=True):
-        low, high = max(start, other), min(start + patch.size, other + wanted.size)
-        high = max(low, high)
-        found.append(((low - other, high - other), (low - start, high - start)))
-    return found
+def _paste(into: torch.Tensor, patch: Patch, wanted: Windows) -> None:
+    """Writes what has changed into the windows `wanted` (places c h w)."""
+    down = _overlaps(patch.windows.rows, wanted.rows)
+    across = _overlaps(patch.windows.columns, wanted.columns)
+    overlaps = np.concatenate([down, across], 1)
+    if (overlaps == overlaps[0]).all():
+        top, bottom, y, end_y, left, right, x, end_x = overlaps[0].tolist()
+        into[:, :, top:bottom, left:right] = patch.inside[:, :, y:end_y, x:end_x]
+        return
+    for place, inside, overlap in zip(into, patch.inside, overlaps.tolist(), strict=True):
+        top, bottom, y, end_y, left, right, x, end_x = overlap
+        place[:, top:bottom, left:right] = inside[:, y:end_y, x:end_x]
+
+
+def _overlaps(patch: Span, wanted: Span) -> NDArray[np.int64]:
+    """Where windows overlap, (places 4): first cell and behind the last, in `wanted`, in `patch`."""
+    low = np.maximum(patch.starts, wanted.starts)
+    high = np.minimum(patch.starts + patch.size, wanted.starts + wanted.size)
+    high = np.maximum(low, high)
+    cells = (low - wanted.starts, high - wanted.starts, low - patch.starts, high - patch.starts)
+    return np.stack(cells, 1)

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from torch import fx
 
 from reportgen.probe.occlusion.windows import Reach
 
@@ -77,6 +78,9 @@ class Join:
 @dataclass(frozen=True)
 class Concatenation:
     """Maps behind each other along the channels."""
+
+    order: tuple[fx.Node, ...]
+    "Of the maps; one may stand there twice."
 
 
 @dataclass(frozen=True)

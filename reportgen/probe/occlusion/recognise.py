@@ -119,8 +119,9 @@ class Recogniser:
             given = self._arguments(node) or {}
             is_along_channels = given.get("dim", 0) in ((3, -1) if is_last else (1, -3))
             tensors = node.args[0] if node.args else None
-            is_moving = isinstance(tensors, (list, tuple)) and set(tensors) == set(reads)
-            kind = Concatenation() if is_along_channels and is_moving else Whole()
+            order = tuple(tensors) if isinstance(tensors, (list, tuple)) else ()
+            if is_along_channels and set(order) == set(reads):
+                kind = Concatenation(order)
         elif len(reads) == 1 and node.args and node.args[0] is reads[0]:
             kind = self._kind_of_one(node, is_last)
         self._is_last[node] = is_last and isinstance(kind, (Pointwise, Join, Concatenation))

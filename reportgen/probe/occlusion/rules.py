@@ -113,6 +113,9 @@ def patch_of(
             return Patch(step.kind(maps, is_padded=True), windows)
         case Pooling():
             return Patch(_pooled(first, step.kind, values[first], windows, clean), windows)
+        case Concatenation():
+            patches = [values[node] for node in step.kind.order]
+            return Patch(clean.behind_each_other(step.node, patches, windows), windows)
     operands: Values = {}
     for read in step.reads:
         maps = clean.around(read, values[read], windows)

@@ -193,6 +193,13 @@ WINDOWED = {
             nn.Conv2d(3, 1, (1, 5), padding=(0, 2)),
         )
     ),
+    "cat of the same twice": headed(
+        conv(3, 4, 3), function(lambda x: torch.cat([x, x.relu(), x], dim=-3))
+    ),
+    "cat with channels last": headed(
+        function(lambda x: torch.cat([(y := x.permute(0, 2, 3, 1)), y.abs()], 3)),
+        function(lambda x: x.permute(0, 3, 1, 2)),
+    ),
     "one of two is read again": headed(
         conv(3, 4, 3, padding=1),
         lambda: Parts(lambda x: x[0] + x[1] * 2, nn.ReLU(inplace=True), nn.Identity()),
