@@ -6,7 +6,6 @@ needs the clean value y as well: `f(y + d) - f(y)`.
 
 from collections import ChainMap
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import fx
 from reportgen.probe.occlusion.clean import Clean
 from reportgen.probe.occlusion.delta_kernels import largest, rectified
 from reportgen.probe.occlusion.delta_steps import MEANS, MOVES, NOTHING, name_of, weight_of
-from reportgen.probe.occlusion.delta_windows import both_sides, fitted
+from reportgen.probe.occlusion.delta_windows import Difference, both_sides, fitted
 from reportgen.probe.occlusion.graph import Graph, Step
 from reportgen.probe.occlusion.kinds import (
     Concatenation,
@@ -30,18 +29,6 @@ from reportgen.probe.occlusion.kinds import (
 )
 from reportgen.probe.occlusion.rules import Plan
 from reportgen.probe.occlusion.windows import Windows, cells_averaged, needed_span
-
-
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """What hiding places changes in a result: zero outside of the windows."""
-
-    values: torch.Tensor
-    "(places c h w) in channels-last memory where the result is a map; else as in the network."
-    windows: Windows | None = None
-    "None where the values are those of the whole result."
-    addend: torch.Tensor | None = None
-    "Still to be added: the rectifier that reads the sum does it on the way."
 
 
 class Rules:
@@ -75,11 +62,6 @@ class Rules:
             for read in step.ends
             if read in rectifiers and name_of(step) == "relu"
         }
-        self._fresh = {
-            step.node
-            for step in graph.steps
-            if isinstance(step.kind, (Convolution, Join, Pooling, Concatenation))
-        }
 
     def result(self, step: Step, values: MutableMapping[fx.Node, Any], plan: Plan) -> Any:
         """The result of a step: its difference, or true values where no rule is known."""
@@ -108,12 +90,13 @@ class Rules:
         name = name_of(step)
         match step.kind:
             case Convolution():
-                return Difference(self._convolved(step, first, windows), windows)
+                return Difference(self._convolved(step, first, windows), windows, is_own=True)
             case Pooling():
-                return Difference(self._pooled(step, first, windows), windows)
+                return Difference(self._pooled(step, first, windows), windows, is_own=True)
             case Mean(keeps_axes=keeps_axes):
                 height, width = self._clean.sizes[step.reads[0]]
-                total = first.values.sum((2, 3), keepdim=keeps_axes, dtype=torch.float32)
+                inside = self._in(step.reads[0], first, first.windows)
+                total = inside.sum((2, 3), keepdim=keeps_axes, dtype=torch.float32)
                 return Difference(total / (height * width))
             case Concatenation():
                 parts = [
@@ -130,14 +113,11 @@ class Rules:
         if name == "linear" and step.node in self._weights and len(step.reads) == 1:
             return self._linear(step, first)
         if name == "add" and self._is_sum(step):
-            parts = [self._in(*both, windows) for both in zip(step.reads, operands, strict=True)]
-            if step.node in self._summed_later:
-                return Difference(parts[0], windows, parts[1])
-            return Difference((parts[0] + parts[1]).to(dtype), windows)
+            return self._sum(step, operands, windows)
         if name in MEANS or (not is_map and name in MOVES):
             return Difference(self._moved(step, first, values))
         if name in MOVES | NOTHING and isinstance(step.kind, Pointwise):
-            return first
+            return Difference(self._in(step.reads[0], first, first.windows), first.windows)
         if isinstance(step.kind, (Pointwise, Join)):
             return self._pointwise(step, operands, values, windows)
         return None
@@ -147,6 +127,20 @@ class Rules:
         return (
             len(step.node.args) == 2 == len(sizes) and sizes[0] == sizes[1] and not step.node.kwargs
         )
+
+    def _sum(
+        self, step: Step, operands: Sequence[Difference], windows: Windows | None
+    ) -> Difference:
+        dtype = self._dtypes[step.node]
+        both = sorted(
+            zip(step.reads, operands, strict=True),
+            key=lambda one: not (one[1].is_own and one[0] in step.ends),
+        )
+        first, second = (self._in(*one, windows).to(dtype) for one in both)
+        if step.node not in self._summed_later:
+            return Difference(first + second, windows, is_own=True)
+        is_own = both[0][1].is_own and both[0][0] in step.ends
+        return Difference(first, windows, second, is_own)
 
     def true(self, node: fx.Node, value: Any) -> Any:
         """A result with its difference added, in the order of axes that the network has."""
@@ -202,7 +196,7 @@ class Rules:
     def _linear(self, step: Step, difference: Difference) -> Difference:
         read, weight = step.reads[0], self._weights[step.node]
         if step.node in self._clean.sizes and self._clean.is_last(step.node):
-            maps = _last(difference.values).to(weight.dtype)
+            maps = _last(self._in(read, difference, difference.windows)).to(weight.dtype)
             return Difference(F.linear(maps, weight).permute(0, 3, 1, 2), difference.windows)
         return Difference(F.linear(self._in(read, difference, None).to(weight.dtype), weight))
 
@@ -214,11 +208,10 @@ class Rules:
             after = torch.maximum(total + y.clamp(max=0), -y.clamp(min=0)).to(dtype)
             return Difference(after, difference.windows)
         windows = difference.windows or self._clean.everything(read, len(before))
-        # In place of what nobody else reads.
-        is_free = read in step.ends and read in self._fresh and before.dtype == dtype
-        d = _last(before).contiguous()
-        into = d if is_free else torch.empty_like(d, dtype=dtype)
-        addend = None if difference.addend is None else _last(difference.addend)
+        is_free = difference.is_own and read in step.ends
+        d = _last(before.to(dtype)).contiguous()
+        into = d if is_free else torch.empty_like(d)
+        addend = None if difference.addend is None else _last(difference.addend.to(dtype))
         rectified(d, addend, self._whole_map(read), windows, into)
         return Difference(into.permute(0, 3, 1, 2), difference.windows)
 
@@ -294,7 +287,7 @@ class Rules:
     def _whole_map(self, node: fx.Node) -> torch.Tensor:
         """The clean map of a node, (h w c)."""
         if node not in self._maps:
-            self._maps[node] = self._cut(node, None)[0].permute(1, 2, 0).contiguous()
+            self._maps[node] = self._cut(node, None)[0].permute(1, 2, 0).float().contiguous()
         return self._maps[node]
 
     def _cut(self, node: fx.Node, windows: Windows | None) -> torch.Tensor:

@@ -1,46 +1,55 @@
 """Differences in other windows than those that they are known in: they are zero around."""
 
-import numpy as np
+from dataclasses import dataclass
+
 import torch
-from numpy.typing import NDArray
 
 from reportgen.probe.occlusion.windows import Reach, Span, Windows
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What hiding places changes in a result: zero outside of the windows."""
+
+    values: torch.Tensor
+    "(places c h w) in channels-last memory where the result is a map; else as in the network."
+    windows: Windows | None = None
+    "None where the values are those of the whole result."
+    addend: torch.Tensor | None = None
+    "Still to be added: the rectifier that reads the sum does it on the way."
+    is_own: bool = False
+    "Whether no other result lies in the same memory."
 
 
 def fitted(values: torch.Tensor, have: Windows, want: Windows) -> torch.Tensor:
     """Differences (places c h w) in the windows `have`, cut to `want` or filled up with zeros."""
     if want.same_as(have):
         return values
-    down = _offsets(have.rows, want.rows)
-    across = _offsets(have.columns, want.columns)
+    down, across = have.rows.starts - want.rows.starts, have.columns.starts - want.columns.starts
+    offsets = list(zip(down.tolist(), across.tolist(), strict=True))
     (height, width), (tall, broad) = values.shape[2:], want.size
-    is_uniform = bool((down == down[0]).all() and (across == across[0]).all())
-    if is_uniform:
-        top, left = int(down[0]), int(across[0])
-        inside = values[:, :, max(0, -top) : tall - top, max(0, -left) : broad - left]
-        if inside.shape[2:] == (tall, broad):
-            return inside
+    # One slice does for all places where they agree.
+    some = [slice(None)] if len(set(offsets)) == 1 else [slice(i, i + 1) for i in range(len(down))]
+    cells = [
+        (_common(top, height, tall), _common(left, width, broad))
+        for top, left in offsets[: len(some)]
+    ]
+    if len(some) == 1 and all(
+        to == slice(0, size) for (to, _), size in zip(cells[0], want.size, strict=True)
+    ):
+        return values[:, :, cells[0][0][1], cells[0][1][1]]
     shape = (len(values), tall, broad, values.shape[1])
     result = values.new_zeros(shape).permute(0, 3, 1, 2)
-    offsets = (
-        [(slice(None), int(down[0]), int(across[0]))]
-        if is_uniform
-        else [
-            (slice(i, i + 1), top, left)
-            for i, (top, left) in enumerate(zip(down.tolist(), across.tolist(), strict=True))
-        ]
-    )
-    for some, top, left in offsets:
-        rows, columns = slice(max(0, top), top + height), slice(max(0, left), left + width)
-        part = values[some, :, max(0, -top) : tall - top, max(0, -left) : broad - left]
-        # Windows without a cell in common leave nothing to copy.
-        if part.numel() and top + height > 0 and left + width > 0:
-            result[some, :, rows, columns] = part
+    for place, ((to_rows, rows), (to_columns, columns)) in zip(some, cells, strict=True):
+        result[place, :, to_rows, to_columns] = values[place, :, rows, columns]
     return result
 
 
-def _offsets(have: Span, want: Span) -> NDArray[np.int64]:
-    return have.starts - want.starts
+def _common(offset: int, known: int, wanted: int) -> tuple[slice, slice]:
+    """Which of the wanted cells are known, and which of the known cells these are."""
+    low = max(0, offset)
+    high = max(low, min(wanted, offset + known))
+    return slice(low, high), slice(low - offset, high - offset)
 
 
 def both_sides(needed: Span, have: Span, size: int, reach: Reach) -> int | None:

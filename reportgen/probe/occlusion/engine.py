@@ -100,8 +100,8 @@ def _complaint(agreement: float | None) -> str:
     if agreement is None:
         return "The fast map is flat or not finite, so that it could not be checked."
     return (
-        f"The rank correlation of the fast map with the exact one, estimated on {SAMPLE} positions, "
-        f"was {agreement:.4f}, below {LEAST_AGREEMENT}."
+        "The rank correlation of the fast map with the exact one, estimated on "
+        f"{SAMPLE} positions, was {agreement:.4f}, below {LEAST_AGREEMENT}."
     )
 
 

@@ -13,7 +13,12 @@ FEWEST = 16
 
 
 def grouped(
-    places: Sequence[tuple[int, int]], size: tuple[int, int], window: tuple[int, int], most: int
+    places: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    window: tuple[int, int],
+    most: int,
+    classes: int = CLASSES,
+    fewest: int = FEWEST,
 ) -> list[NDArray[np.int64]]:
     """The numbers of the places, in batches.
 
@@ -26,8 +31,10 @@ def grouped(
         size: height and width of the image.
         window: height and width in pixels.
         most: places in a batch.
+        classes: distances to the border along one axis that are told apart, at most.
+        fewest: places in a group, about.
     """
-    count = max(1, min(CLASSES, math.isqrt(len(places) // FEWEST)))
+    count = max(1, min(classes, math.isqrt(len(places) // fewest)))
     group = np.zeros(len(places), dtype=np.int64)
     for axis in (0, 1):
         starts = np.array([place[axis] for place in places])

@@ -13,12 +13,16 @@ from reportgen.probe.occlusion.engine import Run, hidden_scores
 from reportgen.probe.occlusion.places import positions
 from reportgen.probe.probe import Probe, Progress
 
+ROUNDING = 8
+"Units in the last place of the largest score: less than that is no change of a score."
+
 
 @dataclass(frozen=True, eq=False)
 class OcclusionResult:
     """What hiding each place of an image does to one class.
 
-    Positive drops: hiding this place lowers the score, so it speaks for the class.
+    Positive drops: hiding this place lowers the score, so it speaks for the class. What rounding
+    could make is 0.
     """
 
     baseline_probability: float
@@ -86,6 +90,10 @@ def occlusion(
     answers = torch.where(torch.isfinite(logits).all(1), logits.argmax(1), -1)
     drop = clean_chance[0, target] - chances[:, target]
     logit_drop = clean[0, target].double() - logits[:, target].double()
+    change, noise = (clean - logits).abs(), _rounding(clean, logits, run.precision)
+    # Not a number is not small: it stays.
+    drop[(change <= noise).all(1).numpy()] = 0
+    logit_drop[change[:, target] <= noise] = 0
     return OcclusionResult(
         baseline_probability=float(clean_chance[0, target]),
         baseline_logit=float(clean[0, target]),
@@ -94,3 +102,15 @@ def occlusion(
         answers=answers.numpy().reshape(grid),
         run=run,
     )
+
+
+def _rounding(clean: torch.Tensor, logits: torch.Tensor, precision: str) -> float:
+    """Change of a score, up to which it may be rounding alone.
+
+    Without it, places that hide nothing would be put in an order by the last digit, which another
+    engine, another batch size or another processor rounds otherwise.
+    """
+    # The network computes in its precision, and the scores are kept in float32.
+    formats = (getattr(torch, precision), torch.float32)
+    largest = torch.cat([clean, logits]).nan_to_num(0, 0, 0).abs().max()
+    return ROUNDING * max(torch.finfo(number).eps for number in formats) * float(largest)

@@ -13,7 +13,6 @@ from torch import nn
 from reportgen.errors import ResourceError
 from reportgen.probe.occlusion import engine
 from reportgen.probe.occlusion.engine import (
-    LEAST_AGREEMENT,
     SAMPLE,
     STRONGEST,
     hidden_scores,
@@ -76,13 +75,6 @@ def literal(image: torch.Tensor) -> torch.Tensor:
     return torch.stack(scores)
 
 
-def spearman(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Of values without ties: 1 - 6 sum d^2 / (n (n^2 - 1))."""
-    ranks = [values.argsort().argsort().double() for values in (first, second)]
-    n = len(first)
-    return 1 - 6 * float((ranks[0] - ranks[1]).square().sum()) / (n * (n * n - 1))
-
-
 @pytest.mark.parametrize("asked", ["exact", "plain"])
 def test_what_is_asked_for_is_used(image: torch.Tensor, used: list[str], asked: str) -> None:
     scores, run = hidden(image, asked)
@@ -95,24 +87,24 @@ def test_what_is_asked_for_is_used(image: torch.Tensor, used: list[str], asked: 
 def test_a_fast_map_is_kept_with_its_rank_correlation(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two neighbours of the order change places: with 24 positions, one swap may pass."""
+    """The strongest place is off by one rank in score, and by one or more in probability."""
     true = literal(image)
-    sample = sampled(PLACES, -true[:, TARGET].numpy())
-    order = true[sample, TARGET].argsort()
-    one, other = sample[order[11]], sample[order[12]]
-    swapped = true.clone()
-    swapped[[one, other]] = true[[other, one]]
-    monkeypatch.setattr(engine, "delta_scores", lambda *_: swapped)
+    order = true[:, TARGET].argsort()
+    fast = true.clone()
+    fast[order[0]] = (true[order[1]] + true[order[2]]) / 2
+    moves = []
+    for values, known in ((fast, true), (fast.softmax(1), true.softmax(1))):
+        others = np.delete(values[:, TARGET].numpy(), order[0])
+        ranks = [(others < float(one[order[0], TARGET])).sum() for one in (values, known)]
+        moves.append(int(ranks[0] - ranks[1]))
+    assert moves[0] == 1
+    monkeypatch.setattr(engine, "delta_scores", lambda *_: fast)
     scores, run = hidden(image, "fast")
-    assert torch.equal(scores, swapped)
+    assert torch.equal(scores, fast)
     assert (run.used, run.reason, run.sample) == ("fast", "", SAMPLE)
-    expected = 1 - 6 * 2 / (24 * (24**2 - 1))
-    assert run.agreement is not None
-    assert expected > LEAST_AGREEMENT
-    assert run.agreement <= expected + 1e-12
-    probabilities = (values.softmax(1)[sample, TARGET] for values in (swapped, true))
-    in_logit = spearman(swapped[sample, TARGET], true[sample, TARGET])
-    assert run.agreement == pytest.approx(min(in_logit, spearman(*probabilities)), abs=1e-9)
+    assert run.agreement == pytest.approx(
+        1 - 6 * max(moves) ** 2 / SAMPLE / (len(PLACES) ** 2 - 1)
+    )
     assert used == ["exact"], "on the sample"
 
 
@@ -120,11 +112,11 @@ def test_a_fast_map_in_another_order_is_thrown_away(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = torch.randn(len(PLACES), 3, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(engine, "delta_scores", lambda *_: literal(image) + 0.01 * noise)
+    monkeypatch.setattr(engine, "delta_scores", lambda *_: literal(image) + noise)
     scores, run = hidden(image, "fast")
     assert torch.equal(scores, hidden(image, "exact")[0])
     assert (run.asked, run.used, run.agreement, run.sample) == ("fast", "exact", None, 0)
-    assert run.reason.startswith("On 24 positions the rank correlation of the fast map with")
+    assert run.reason.startswith("The rank correlation of the fast map with the exact one, ")
     assert run.reason.endswith(", below 0.999.")
 
 
@@ -140,13 +132,13 @@ def test_a_map_without_an_order_is_made_exactly(
     assert scores.shape == (len(PLACES), 3)
     assert (run.used, run.agreement) == ("exact", None)
     assert "flat or not finite" in run.reason
-    assert used == ["delta", "exact", "exact"]
+    assert used == ["delta", "exact", "exact"], "fast, on the sample, on all"
 
 
 def test_few_positions_are_made_exactly(image: torch.Tensor, used: list[str]) -> None:
     _, run = hidden(image, "fast", places=PLACES[: 2 * SAMPLE])
     assert used == ["exact"]
-    assert run.reason.startswith("With 48 positions, checking a fast map")
+    assert run.reason.startswith(f"With {2 * SAMPLE} positions, checking a fast map")
 
 
 def test_without_bfloat16_the_map_is_exact(
