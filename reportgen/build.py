@@ -22,6 +22,8 @@ from reportgen.analyses.subjects import (
 from reportgen.analyses.units import FEWEST_IMAGES, unit_calls
 from reportgen.destination import check_output
 from reportgen.errors import OptionError, ReportgenError, SkippedError
+from reportgen.figures.files import prints
+from reportgen.figures.press import Press
 from reportgen.load.images import image_set
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import load_model
@@ -52,13 +54,12 @@ def build(options: Options, progress: Progress, *, command: str) -> Written:
     analyses = _chosen(options)
     check_output(options.output, inputs, force=options.force)
     study, labels_source = _study(options, progress)
-    outcomes = _outcomes(analyses, study, progress)
-    report = _report(analyses, study, outcomes, labels_source, command)
-
-    progress.stage(_WRITING)
-    written = write_site(
-        _files(report, progress), options.output, force=options.force, inputs=inputs
-    )
+    with Press() as press:
+        outcomes = _outcomes(analyses, study, progress, press)
+        report = _report(analyses, study, outcomes, labels_source, command)
+        progress.stage(_WRITING)
+        files = _files(report, progress, press)
+        written = write_site(files, options.output, force=options.force, inputs=inputs)
     if options.strict:
         _refuse_skipped(report)
     return written
@@ -132,13 +133,17 @@ def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
 
 
 def _outcomes(
-    analyses: Sequence[Analysis], study: Study, progress: Progress
+    analyses: Sequence[Analysis], study: Study, progress: Progress, press: Press
 ) -> Mapping[str, Outcome | str]:
-    """What every section found, each told what those before it did."""
+    """What every section found, each told what those before it did; its figures go to the press."""
     outcomes: dict[str, Outcome | str] = {}
     for analysis in analyses:
         made = {name: found for name, found in outcomes.items() if isinstance(found, Outcome)}
-        outcomes[analysis.name] = _outcome(analysis, replace(study, earlier=made), progress)
+        outcome = _outcome(analysis, replace(study, earlier=made), progress)
+        outcomes[analysis.name] = outcome
+        if isinstance(outcome, Outcome):
+            for subject, panel in outcome.panels.items():
+                press.order(prints(subject, analysis.name, panel))
     return outcomes
 
 
@@ -236,14 +241,14 @@ def _refuse_skipped(report: Report) -> None:
         raise SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
 
 
-def _files(report: Report, progress: Progress) -> Iterator[tuple[str, bytes]]:
+def _files(report: Report, progress: Progress, press: Press) -> Iterator[tuple[str, bytes]]:
     """What is saved, and the pages made from that alone, as `reportgen render` makes them."""
     progress.part("Encoding the data")
     saved = dict(stored(report))
     progress.part(_WRITING)
     yield from saved.items()
     progress.part("Drawing the pages")
-    for file in pages(report_in(saved.__getitem__)):
+    for file in pages(report_in(saved.__getitem__), press.drawn):
         progress.part(_WRITING)
         yield file
         progress.part("Drawing the pages")

@@ -3,6 +3,8 @@
 from itertools import chain
 from pathlib import Path
 
+from reportgen.figures.files import figures_of
+from reportgen.figures.press import Press
 from reportgen.render.pages import pages
 from reportgen.report.store import load_report, stored
 from reportgen.write import Written, write_site
@@ -16,4 +18,6 @@ def rerender(folder: Path, output: Path, *, force: bool = False) -> Written:
         OutputError: if `output` is refused or cannot be written.
     """
     report = load_report(folder, pictures=True)
-    return write_site(chain(stored(report), pages(report)), output, force=force)
+    with Press() as press:
+        press.order(figures_of(report))
+        return write_site(chain(stored(report), pages(report, press.drawn)), output, force=force)

@@ -133,7 +133,7 @@ function layerPage() {
   const state = { image: plates[0].dataset.image, unit: null };
   const rows = new Map($$("#activations tbody tr").map((row) => [row.cells[0].textContent, row]));
   // The page's table holds the first units, the data the others.
-  const numbers = (unit) => (rows.has(unit) ? [...rows.get(unit).cells].slice(1).map((item) => item.textContent) : data.rest[unit - data.shown]);
+  const numbers = (unit) => (rows.has(unit) ? [...rows.get(unit).cells].slice(1).map((item) => item.textContent) : data.rest[unit - data.shown].split("|"));
   const list = (values) => (Array.isArray(values) ? values : [values]);
   const lowest = Math.min(...[...atlases.values()].flatMap((atlas) => list(atlas.low)));
   const highest = Math.max(...[...atlases.values()].flatMap((atlas) => list(atlas.high)));

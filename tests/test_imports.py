@@ -30,7 +30,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
     "cli": EVERYTHING,
-    "rerender": frozenset({"reportgen.render", "reportgen.report", "reportgen.write"}),
+    "rerender": frozenset(
+        {"reportgen.figures", "reportgen.render", "reportgen.report", "reportgen.write"}
+    ),
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
@@ -49,7 +51,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "reportgen.errors", "reportgen.options"}
+        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
         | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(

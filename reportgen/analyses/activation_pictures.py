@@ -15,6 +15,9 @@ from reportgen.report.blocks import Atlas, Strip
 from reportgen.report.records import Image, Layer
 
 MOST_TILES = 1024
+MOST_NAMED = 32
+"Tiles of a picture that are listed, the most active first."
+
 STRONGEST = 12
 "Units named beside a strip."
 
@@ -115,7 +118,7 @@ def atlas(
         low=low,
         high=high,
         labels=() if count == len(picture.tiles) else tuple(str(unit) for unit in units),
-        order=tuple(int(index) for index in order),
+        order=tuple(int(index) for index in order[:MOST_NAMED]),
         signed=False,
         alt=(
             f"{counted(count, 'feature map')} of {layer.title} for {image.path}; the strongest is "

@@ -123,6 +123,7 @@ def _panel(
         "engine": result.run.used,
         "engine_asked": result.run.asked,
         "engine_reason": result.run.reason,
+        "engine_precision": result.run.precision,
         "engine_agreement": result.run.agreement,
         "engine_sample": result.run.sample,
     }

@@ -1,15 +1,40 @@
 """The figures for print that stand beside the pages, each as PDF, SVG and PNG."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
-from reportgen.figures.curves import curves_figure
-from reportgen.figures.heatmap import heatmap_figure
-from reportgen.report.blocks import Block, Curves, Heatmap
+from reportgen.report.blocks import Curves, Heatmap
 from reportgen.report.records import Image, Layer, Panel, Report
 
 FORMATS = ("pdf", "svg", "png")
+
+Drawn: TypeAlias = Mapping[str, bytes]
+"The files of one figure by format."
+
+
+@dataclass(frozen=True, eq=False)
+class Print:
+    """A figure for print that is still to be drawn; small enough to be sent to a process."""
+
+    stem: str
+    "Its place without the format; no other figure of a report has it."
+    block: Curves | Heatmap
+    clean: float | None = None
+    "Of the classic view of a heatmap: the clean score."
+    title: str = ""
+
+    def drawn(self) -> Drawn:
+        """Its files, drawn here and now."""
+        # matplotlib takes a second to import, which a process that draws nothing need not spend.
+        from reportgen.figures.curves import curves_figure
+        from reportgen.figures.heatmap import heatmap_figure
+
+        if isinstance(self.block, Curves):
+            return curves_figure(self.block, FORMATS)
+        return heatmap_figure(self.block, FORMATS, clean=self.clean, title=self.title)
 
 
 def figure_path(subject: str, section: str, block: str, form: str, *, shows: str = "") -> str:
@@ -17,8 +42,11 @@ def figure_path(subject: str, section: str, block: str, form: str, *, shows: str
 
     `shows` is `score` for the classic view of a heatmap, the score that is left, and empty else.
     """
-    stem = "-".join(filter(None, (subject, section, block, shows)))
-    return f"figures/{stem}.{form}"
+    return f"{_stem(subject, section, block, shows)}.{form}"
+
+
+def _stem(*parts: str) -> str:
+    return f"figures/{'-'.join(filter(None, parts))}"
 
 
 def has_score(block: Heatmap) -> bool:
@@ -26,33 +54,55 @@ def has_score(block: Heatmap) -> bool:
     return block.middles is None and block.maximum is not None
 
 
-def figure_files(report: Report) -> Iterator[tuple[str, bytes]]:
-    """Every heatmap and every set of curves of the report, as (path, content)."""
-    for subject, section, panel in _panels(report):
-        for name, block in panel.blocks.items():
-            for shows, files in _figures(block, panel):
-                for form, content in files.items():
-                    yield figure_path(subject, section, name, form, shows=shows), content
+def figure_files(
+    report: Report, drawn: Callable[[Print], Drawn] = Print.drawn
+) -> Iterator[tuple[str, bytes]]:
+    """Every heatmap and every set of curves of the report, as (path, content).
+
+    Args:
+        report: what the figures show.
+        drawn: gives the files of a figure, such as `Press.drawn`, which may have them already.
+    """
+    for item in figures_of(report):
+        for form, content in drawn(item).items():
+            yield f"{item.stem}.{form}", content
 
 
-def _panels(report: Report) -> Iterator[tuple[str, str, Panel]]:
-    """(slug of the subject, name of the section, panel); the network has no slug."""
+def figures_of(report: Report) -> Iterator[Print]:
+    """Every figure of a report, in the order of its sections, layers and images."""
     for section in report.sections:
         if section.panel:
-            yield "", section.name, section.panel
+            yield from prints("", section.name, section.panel)
     subjects: tuple[Layer | Image, ...] = (*report.layers, *report.images)
     for subject in subjects:
         for name, panel in subject.panels.items():
-            yield subject.slug, name, panel
+            yield from prints(subject.slug, name, panel)
 
 
-def _figures(block: Block, panel: Panel) -> Iterator[tuple[str, dict[str, bytes]]]:
-    if isinstance(block, Curves) and block.layers and block.curves:
-        yield "", curves_figure(block, FORMATS)
-    elif isinstance(block, Heatmap) and block.for_print:
-        yield "", heatmap_figure(block, FORMATS)
-        if has_score(block) and block.maximum is not None:
-            clean = panel.facts.get(f"baseline_{block.unit}")
-            score = float(clean) if isinstance(clean, float | np.floating) else block.maximum
-            title = f"{panel.facts.get('label', 'Target')}: {block.unit} with a part hidden"
-            yield "score", heatmap_figure(block, FORMATS, clean=score, title=title)
+def prints(subject: str, section: str, panel: Panel) -> Iterator[Print]:
+    """The figures of one panel.
+
+    Args:
+        subject: slug of the layer or image; empty for the network.
+        section: its name.
+        panel: what the section says of that subject.
+    """
+    for name, block in panel.blocks.items():
+        if isinstance(block, Curves) and block.layers and block.curves:
+            yield Print(_stem(subject, section, name), block)
+        elif isinstance(block, Heatmap) and block.for_print:
+            small = _without_picture(block)
+            yield Print(_stem(subject, section, name), small)
+            if has_score(block) and block.maximum is not None:
+                clean = panel.facts.get(f"baseline_{block.unit}")
+                score = float(clean) if isinstance(clean, float | np.floating) else block.maximum
+                title = f"{panel.facts.get('label', 'Target')}: {block.unit} with a part hidden"
+                yield Print(_stem(subject, section, name, "score"), small, score, title)
+
+
+def _without_picture(block: Heatmap) -> Heatmap:
+    """The map without the bytes of the picture it covers, of which a figure needs the size."""
+    if block.over is None:
+        return block
+    pixels = replace(block.over.pixels, content=b"")
+    return replace(block, over=replace(block.over, pixels=pixels))

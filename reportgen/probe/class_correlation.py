@@ -90,9 +90,8 @@ class _Margin:
         return result
 
 
-def image_means(values: torch.Tensor) -> FloatArray:
+def image_means(values: torch.Tensor) -> torch.Tensor:
     """The mean of each unit over the positions of each image: (b units ...) to (b units)."""
     # Half precision overflows in a sum.
     precise = values.to(torch.promote_types(values.dtype, torch.float32))
-    means: FloatArray = precise.flatten(2).mean(dim=2).cpu().numpy()
-    return means
+    return precise.flatten(2).mean(dim=2)

@@ -13,11 +13,10 @@ from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.pictures import picture
-from reportgen.probe.reduction import highest_of
+from reportgen.probe.reduction import highest_of, is_here
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
-from reportgen.report.arrays import FloatArray
 
 Pictures: TypeAlias = dict[int, dict[CallKey, MapPicture | VectorPicture]]
 
@@ -47,9 +46,9 @@ class Collector(Observer):
             averaged: calls of which each unit's mean over the positions of each image is kept.
         """
         self.statistics: dict[CallKey, LayerStatistics] = {}
-        self.pictures: Pictures = {index: {} for index in pictured.values()}
+        self._pictures: Pictures = {index: {} for index in pictured.values()}
         self.logits = torch.empty(0)
-        self.means: dict[CallKey, FloatArray] = {}
+        self.means: dict[CallKey, torch.Tensor] = {}
         "(images units) of the averaged calls."
         self._observed = observed
         self._images = images
@@ -58,6 +57,7 @@ class Collector(Observer):
         self.strongest = strongest
         self._first = first
         self._averaged = averaged
+        self._unpictured: list[tuple[int, CallKey, torch.Tensor]] = []
 
     def leave(self, key: CallKey, source: nn.Module | FunctionCall, output: torch.Tensor) -> None:
         """Takes what is wanted from an output, at once: the network may overwrite it later."""
@@ -82,6 +82,20 @@ class Collector(Observer):
         if key in self._averaged:
             self.means[key] = image_means(placed)
         for place, index in self._pictured.items():
-            self.pictures[index][key] = picture(
-                per_image[place], arranged, key, index, self._keep_arrays
-            )
+            activation = per_image[place]
+            if is_here(activation):
+                self._take_picture(index, key, activation)
+            else:
+                self._unpictured.append((index, key, activation.clone()))
+
+    @property
+    def pictures(self) -> Pictures:
+        """Of every call, by index of the image; made only now if the network would have waited."""
+        while self._unpictured:
+            self._take_picture(*self._unpictured.pop(0))
+        return self._pictures
+
+    def _take_picture(self, index: int, key: CallKey, activation: torch.Tensor) -> None:
+        self._pictures[index][key] = picture(
+            activation, self._observed[key], key, index, self._keep_arrays
+        )

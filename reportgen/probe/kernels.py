@@ -1,23 +1,21 @@
-"""Compiled code that reads every activation once, and runs in the threads that PyTorch has anyway.
+"""Compiled code that reads every activation once.
 
-All positions of a unit in an image are a row. Rows are copied into a block that stays in the fastest
-cache, with their range, counts and sum found on the way; a second sweep over the block gives the
-squares around its mean and the codes of the histogram, and a third counts the codes.
+All positions of a unit in an image are a row. Rows are copied into a block that stays in the
+fastest cache, with their range, counts and sum found on the way; a second sweep over the block
+gives the squares around its mean and the codes of the histogram, and a third counts the codes.
 `reportgen.probe.reduction` computes the same with PyTorch alone.
+
+A job is an array of integers: counters that threads share, sizes, and addresses. Each thread takes
+one unit after the other, so that no result depends on how many threads there are.
 """
 
-import ctypes
 import math
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 BLOCK = 4096
 "Values worked on at a time."
@@ -29,49 +27,7 @@ REORDERED = {"reassoc", "contract", "nsz"}
 "A sum may run in the lanes of a vector. Never `nnan` or `ninf`, for these values do occur."
 
 
-def summary(
-    values: torch.Tensor, columns: NDArray[np.float64], highest: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Fills in what `reduction.Part` holds of some values, in all threads that PyTorch uses.
-
-    Args:
-        values: (images units positions), float32 on the CPU, contiguous, none of the axes empty.
-        columns: (columns units)
-        highest: (images units)
-
-    Returns:
-        Values in each of 256 bins, and then the exponent of the bins' width; one row a thread.
-    """
-    bins = np.zeros((torch.get_num_threads(), 257), np.int64)
-    bins[:, 256] = -149
-    addresses = (array.ctypes.data for array in (highest, columns, bins))
-    _run(_SUMMARISE, np.array([0, 0, *values.shape, values.data_ptr(), *addresses]), len(bins))
-    return bins
-
-
-def enter_nine(
-    values: torch.Tensor,
-    highest: torch.Tensor,
-    first: int,
-    least: Sequence[NDArray[Any]],
-    nine: Sequence[NDArray[Any]],
-) -> None:
-    """Puts images into each unit's nine, and finds the first position of their highest values.
-
-    Args:
-        values: (images units positions), float32 on the CPU, neighbouring positions side by side.
-        highest: highest finite value of each, (images units), contiguous.
-        first: index of the first image.
-        least: value (units,) and image that an image has to come before to be looked at.
-        nine: value (units 9), larger ones first, image, and position; -1 where there is none.
-    """
-    addresses = (array.ctypes.data for array in (*least, *nine))
-    tensors = (highest.data_ptr(), values.data_ptr(), *values.stride()[:2])
-    job = np.array([0, *values.shape, first, *tensors, *addresses])
-    _run(_ENTER_NINE, job, torch.get_num_threads())
-
-
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _taken(context: Any, counters: Any, index: Any) -> Any:
     """Adds one to a counter that threads share; gives what it was before."""
 
@@ -82,7 +38,7 @@ def _taken(context: Any, counters: Any, index: Any) -> Any:
     return types.int64(types.CPointer(types.int64), types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _at(context: Any, address: Any) -> Any:
     """The pointer to an address."""
 
@@ -92,7 +48,7 @@ def _at(context: Any, address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _float32(context: Any, bits: Any) -> Any:
     """The number that has these bits."""
 
@@ -102,13 +58,13 @@ def _float32(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _value(key: Any) -> Any:
     """The number of a key, as float64; zero never has a sign."""
     return np.float64(_float32(key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF)))) + 0.0
 
 
-@njit(fastmath=REORDERED)  # type: ignore[untyped-decorator]
+@njit(fastmath=REORDERED)
 def _first_sweep(row: Any, block: Any) -> Any:
     """Copies a row into the block; gives the keys of its range, what is positive, zeros, sum."""
     bits = row.view(np.int32)
@@ -125,7 +81,7 @@ def _first_sweep(row: Any, block: Any) -> Any:
     return low, high, positive, zeros, total
 
 
-@njit(fastmath=REORDERED)  # type: ignore[untyped-decorator]
+@njit(fastmath=REORDERED)
 def _second_sweep(block: Any, mean: Any, scale: Any, codes: Any) -> Any:
     """Gives the squares around the mean; fills in each value's bin."""
     squares = 0.0
@@ -136,7 +92,7 @@ def _second_sweep(block: Any, mean: Any, scale: Any, codes: Any) -> Any:
     return squares
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _count_codes(codes: Any, size: Any, table: Any) -> None:
     """Counts the first `size` codes in four tables, for equal neighbours would wait in one."""
     words = codes.view(np.uint64)
@@ -155,7 +111,7 @@ def _count_codes(codes: Any, size: Any, table: Any) -> None:
         table[0, codes[i]] += one
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _widen(table: Any) -> None:
     """Merges neighbouring bins, which become twice as wide; zero stays an edge."""
     for k in range(4):
@@ -167,7 +123,7 @@ def _widen(table: Any) -> None:
         table[k, 192:] = 0
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _finite_part(row: Any, rest: Any) -> Any:
     """Copies what is finite to the front of `rest`; gives how many that are."""
     size = 0
@@ -242,9 +198,9 @@ def _summarise(job: Any) -> None:
     bins[256] = exponent
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _first_place(row: Any, wanted: Any) -> Any:
-    """First position of a value that the row holds."""
+    """First position of a value; the last position where the row does not hold it."""
     start = 0
     while start + 64 <= row.size:
         # Without a way out of the inner loop, it looks at many values at once.
@@ -254,7 +210,7 @@ def _first_place(row: Any, wanted: Any) -> Any:
         if hits:
             break
         start += 64
-    while row[start] != wanted:
+    while start + 1 < row.size and row[start] != wanted:
         start += 1
     return start
 
@@ -305,25 +261,9 @@ def _entry(function: Callable[[Any], None]) -> Any:
         return cfunc(signature)(function)
 
 
-def _openmp() -> ctypes.CDLL | None:
-    """The library whose threads PyTorch works with; None where it is not GNU's OpenMP."""
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        # Only what is loaded already: the threads of another one would fight with PyTorch's.
-        return ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-    except OSError:
-        return None
+summarise = _entry(_summarise)
+"Job: two counters, images, units, positions; values, highest, columns, bins of each thread."
 
-
-def _run(entry: Any, job: NDArray[np.int64], threads: int) -> None:
-    """Has a job done by as many threads as PyTorch uses, itself one of them."""
-    address, data = ctypes.c_void_p(entry.address), ctypes.c_void_p(job.ctypes.data)
-    if _OPENMP is None or threads == 1:
-        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(entry.address)(data)
-    else:
-        _OPENMP.GOMP_parallel(address, data, ctypes.c_uint(threads), ctypes.c_uint(0))
-
-
-_SUMMARISE, _ENTER_NINE = _entry(_summarise), _entry(_enter)
-_OPENMP = _openmp()
+enter = _entry(_enter)
+"""Job: a counter, images, units, positions, first image; highest, values, and the strides of an
+image and of a unit; least value and image; the values, images and positions of the nine."""

@@ -246,7 +246,7 @@ class Probe:
                     for index, found in collector.pictures.items():
                         pictures[index].update(found)
                     for key, means in collector.means.items():
-                        correlations[key].update(means, collector.logits.numpy())
+                        correlations[key].update(means.cpu().numpy(), collector.logits.numpy())
                     answers.add(collector.logits)
                     done += len(collector.logits)
                     if progress:

@@ -21,8 +21,8 @@ CHUNK = 1 << 20
 CHUNK_ON_A_GPU = 1 << 26
 "As above, elsewhere: few enough for the memory."
 
-COLUMNS = ("minimum", "maximum", "mean", "squares", "count", "positive", "zeros", "fired")
-COLUMNS += ("nonfinite",)
+COLUMNS = 9
+"Numbers of each unit: see `Part`."
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +30,8 @@ class Part:
     """What some images gave; on the device until it is asked for."""
 
     columns: torch.Tensor
-    """(columns units) float64, in the order of `COLUMNS`: range, mean and the sum of squares around
-    it, and numbers of values: finite, positive, zero; of images it fired on; of values not finite.
-    """
+    """(columns units) float64: minimum, maximum, mean, the sum of squares around it, and how many
+    values are finite, positive and zero, images it fired on, and values that are not finite."""
     bins: torch.Tensor
     "(n 257): values in each bin, and then the exponent of the bins' width; rows are added up."
     highest: torch.Tensor
@@ -49,35 +48,40 @@ def parts(values: torch.Tensor) -> list[Part]:
     if values.device.type == "mps":
         # It has no float64.
         values = values.cpu()
-    on_cpu = values.device.type == "cpu"
+    here = is_here(values)
     # More would not fit the counters of a bin.
-    if on_cpu and values.dtype == torch.float32 and values.numel() < 1 << 32 and kernels():
+    if here and values.dtype == torch.float32 and values.numel() < 1 << 32 and compiled():
         return [_compiled(values.contiguous())]
     images, units, positions = values.shape
-    step = max(1, (CHUNK if on_cpu else CHUNK_ON_A_GPU) // (units * positions))
+    step = max(1, (CHUNK if here else CHUNK_ON_A_GPU) // (units * positions))
     return [_eager(values[first : first + step]) for first in range(0, images, step)]
 
 
+def is_here(values: torch.Tensor) -> bool:
+    """Whether values can be read at once, without waiting for another device to compute them."""
+    return values.device.type == "cpu"
+
+
 @cache
-def kernels() -> ModuleType | None:
+def compiled() -> ModuleType | None:
     """The compiled code; None where there is no numba, or none that works here."""
     try:
-        from reportgen.probe import kernels as compiled
+        from reportgen.probe import compiled as found
     # What a compiler raises on a machine that it does not know is not foreseeable, and everything
     # can be done without it.
     except Exception as error:
         logging.getLogger(__name__).warning("Statistics are slower, for want of numba: %s", error)
         return None
-    return compiled
+    return found
 
 
 def _compiled(values: torch.Tensor) -> Part:
     """Reads float32 values on the CPU once."""
     images, units, _ = values.shape
-    columns, highest = np.empty((len(COLUMNS), units)), np.empty((images, units), np.float32)
-    compiled = kernels()
-    assert compiled is not None
-    bins = compiled.summary(values, columns, highest)
+    columns, highest = np.empty((COLUMNS, units)), np.empty((images, units), np.float32)
+    code = compiled()
+    assert code is not None
+    bins = code.summary(values, columns, highest)
     return Part(*(torch.from_numpy(array) for array in (columns, bins, highest)))
 
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from reportgen.probe.evidence import BinnedValues, LayerEvidence
-from reportgen.probe.reduction import LOWEST_EXPONENT, SIDE, Part, parts, widened
+from reportgen.probe.reduction import LOWEST_EXPONENT, SIDE, Part, is_here, parts, widened
 
 
 class LayerStatistics:
@@ -45,7 +45,7 @@ class LayerStatistics:
         self._positions = positions
         come = parts(values)
         self._waiting += come
-        if values.device.type == "cpu":
+        if is_here(values):
             self._settle()
         return torch.cat([part.highest for part in come])
 

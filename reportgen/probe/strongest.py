@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from reportgen.probe.evidence import Strongest
 from reportgen.probe.layout import Arrangement
-from reportgen.probe.reduction import kernels
+from reportgen.probe.reduction import compiled, is_here
 
 KEPT = 9
 "Images a unit."
@@ -49,12 +49,12 @@ class StrongestImages:
             first: index of the first image; the others follow.
         """
         is_plain = values.dtype == torch.float32 and values.stride(2) == 1
-        if values.device.type != "cpu":
+        if not is_here(values):
             # Not to wait for the device now, all are looked for.
             self._waiting.append((highest, _places(values), first))
-        elif is_plain and (compiled := kernels()):
+        elif is_plain and (code := compiled()):
             nine = (self._value, self._image, self._position)
-            compiled.enter_nine(values, highest, first, (self._least, self._least_image), nine)
+            code.enter_nine(values, highest, first, (self._least, self._least_image), nine)
         else:
             self._enter(highest.numpy(), _places(values).numpy(), first)
 

@@ -1,6 +1,6 @@
 """Asks `figures` for the drawings of a page and for the files that stand beside it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from reportgen.figures.colormaps import COLORMAPS
 from reportgen.figures.fading import fading_svg
-from reportgen.figures.files import FORMATS, figure_files, figure_path, has_score
+from reportgen.figures.files import FORMATS, Drawn, Print, figure_files, figure_path, has_score
 from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
 from reportgen.figures.svg import curves_svg, histogram_svg
 from reportgen.report.arrays import Array
@@ -145,8 +145,8 @@ def _dots(marks: Array) -> str:
     return "".join(f"M{x}.5 {y}.5h0" for y, x in np.argwhere(marks).tolist())
 
 
-def files(report: Report) -> Iterator[tuple[str, bytes]]:
-    """The pictures that pages lay over others, and the figures for print."""
+def files(report: Report, printed: Callable[[Print], Drawn]) -> Iterator[tuple[str, bytes]]:
+    """The pictures that pages lay over others, and the figures for print, which `printed` gives."""
     for image in report.images:
         for section, panel in image.panels.items():
             for name, block in panel.blocks.items():
@@ -156,7 +156,7 @@ def files(report: Report) -> Iterator[tuple[str, bytes]]:
                         yield f"{stem}-grid.png", grid_png(block)
                     if block.over is not None:
                         yield f"{stem}-overlay.png", overlay_png(block)
-    yield from figure_files(report)
+    yield from figure_files(report, printed)
 
 
 def _stem(subject: str, section: str, name: str) -> str:

@@ -5,9 +5,6 @@ It stands in a file of its own: a thousand tiles for ten images would double the
 
 import json
 import math
-from collections.abc import Iterable
-
-import numpy as np
 
 from reportgen.render.filters import cell
 from reportgen.render.site import Site
@@ -30,7 +27,7 @@ def layer_script(site: Site, layer: Layer) -> bytes:
         data["count"], data["shown"] = len(table.rows), table.shown
         # The page's own table holds the first rows.
         data["rest"] = [
-            [cell(value, column.unit) for value, column in zip(row[1:], columns, strict=True)]
+            "|".join(cell(value, c.unit) for value, c in zip(row[1:], columns, strict=True))
             for row in table.rows[table.shown :]
         ]
         images = panel.facts["images"]
@@ -39,20 +36,25 @@ def layer_script(site: Site, layer: Layer) -> bytes:
     if "kernels" in layer.panels:
         facts = layer.panels["kernels"].facts
         data["kernels"] = {"filters": facts["filter_rows"], "channels": facts["channel_columns"]}
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return f"window.layerData = {text};\n".encode()
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    # A file name that is not UTF-8 reaches us as lone surrogates.
+    return f"window.layerData = {text};\n".encode("utf-8", "backslashreplace")
 
 
 def _atlas(block: Atlas) -> dict[str, object]:
-    low, high = _numbers(block.low), _numbers(block.high)
-    ends = {"low": low[0], "high": high[0]} if _is_one_scale(block) else {"low": low, "high": high}
+    ends: dict[str, object] = {"low": _end(block.low), "high": _end(block.high)}
     return ends | ({"labels": block.labels} if block.labels else {})
 
 
-def _is_one_scale(block: Atlas) -> bool:
-    return bool(len(block.low) and np.ptp(block.low) == 0 and np.ptp(block.high) == 0)
+def _end(values: FloatArray) -> float | list[float | None] | None:
+    """One end of the scale of each tile; a single number where all have the same."""
+    numbers = [_short(value) for value in values.tolist()]
+    return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
-def _numbers(values: FloatArray | Iterable[float]) -> list[float | None]:
-    """Five significant digits: one more than a page shows."""
-    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+def _short(value: float) -> float | None:
+    """Five significant digits, one more than a page shows; no decimals where there are none."""
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.5g}")
+    return int(short) if short.is_integer() else short

@@ -1,19 +1,21 @@
 """A report to the files of its site: every page, the style and the script, the tables as CSV."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from jinja2 import Environment
 
+from reportgen.figures.files import Drawn, Print
 from reportgen.render import drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.layer_data import layer_script
-from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Site, csv_path
+from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Site
 from reportgen.render.tables import csv_files
 from reportgen.report.blocks import MapStrip
 from reportgen.report.records import Report, Section
+from reportgen.report.tables import table_path
 
 T = TypeVar("T")
 
@@ -29,10 +31,17 @@ class Page:
     context: Mapping[str, object] = field(default_factory=dict)
 
 
-def pages(report: Report) -> Iterator[tuple[str, bytes]]:
+def pages(
+    report: Report, printed: Callable[[Print], Drawn] = Print.drawn
+) -> Iterator[tuple[str, bytes]]:
     """Every file of the site but what the store writes, as (path, content).
 
-    A pure function of the report: the same report gives the same bytes.
+    A pure function of the report: the same report gives the same bytes. The figures for print come
+    last, so that the workers of a press have time for them.
+
+    Args:
+        report: what the site shows.
+        printed: gives the files of a figure for print; `Press.drawn` where there is a press.
     """
     site = Site(report)
     made = environment()
@@ -46,7 +55,7 @@ def pages(report: Report) -> Iterator[tuple[str, bytes]]:
     for layer in report.layers:
         yield f"data/{layer.slug}.js", layer_script(site, layer)
     yield from csv_files(report)
-    yield from drawings.files(report)
+    yield from drawings.files(report, printed)
 
 
 def _rendered(made: Environment, site: Site, page: Page) -> bytes:
@@ -55,7 +64,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "site": site,
         "page": page,
         "to": partial(site.href, page=page.path),
-        "csv": csv_path,
+        "csv": table_path,
         "layer": None,
         "colour_filters": drawings.colour_filters(),
         "colours": drawings.COLOURS,

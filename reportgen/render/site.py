@@ -10,6 +10,7 @@ from typing import TypeVar
 from reportgen.render.filters import anchor
 from reportgen.report.blocks import Atlas, Table
 from reportgen.report.records import Image, Layer, Panel, Parameter, Report, Section
+from reportgen.report.tables import table_path
 
 T = TypeVar("T")
 
@@ -187,7 +188,7 @@ class Site:
         for section, subject, panel in self._panels():
             for name, block in panel.blocks.items():
                 if isinstance(block, Table):
-                    yield csv_path(section, subject, name), block
+                    yield table_path(section, subject, name), block
 
     def atlases(self, layer: Layer) -> dict[str, Atlas]:
         """The atlases of a layer's page, by `section.block`."""
@@ -217,8 +218,3 @@ def chunks(path: str, items: Sequence[object], size: int) -> tuple[Chunk, ...]:
         Chunk(paths[n], n + 1, paths, start, items[start : start + size])
         for n, start in enumerate(starts)
     )
-
-
-def csv_path(section: str, subject: str, block: str) -> str:
-    """`data/activations.features.3.statistics.csv`."""
-    return "data/" + ".".join(filter(None, (section, subject, block))) + ".csv"

@@ -54,7 +54,11 @@ class Pixels:
         """The picture as WebP, about a tenth of its PNG: for photos that nobody measures."""
         buffer = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(values)).save(
-            buffer, "WEBP", quality=LOSSY_QUALITY, method=6
+            # Method 6 takes twice the time for a thousandth of the bytes.
+            buffer,
+            "WEBP",
+            quality=LOSSY_QUALITY,
+            method=4,
         )
         return Pixels._named(values, stem, buffer.getvalue(), "webp")
 

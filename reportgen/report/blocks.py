@@ -72,7 +72,7 @@ class Atlas:
     labels: tuple[str, ...]
     "One per tile, such as `12` or `3, 0`; empty where the index says it all."
     order: tuple[int, ...]
-    "Tiles from the most to the least active; empty where there is no such order."
+    "The most active tiles, the most active first; empty where there is no such order."
     signed: bool
     "True where zero is the middle of the scale, as for kernels."
     alt: str

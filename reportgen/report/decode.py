@@ -7,24 +7,28 @@ from typing import Any, TypeAlias, TypeVar, get_args
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 
+from reportgen.errors import OptionError
 from reportgen.report.arrays import Array, Pixels
-from reportgen.report.blocks import Block, Cell, Link
+from reportgen.report.blocks import Block, Cell, Link, Table
 from reportgen.report.encode import is_array
 from reportgen.report.records import Fact, Image, Layer, Panel, Report
+from reportgen.report.tables import rows_in
 
 ReadArray: TypeAlias = Callable[[str], Array]
 "Reference such as `arrays/occlusion.npz#chelsea.array` to array."
-ReadPicture: TypeAlias = Callable[[str], bytes]
-"Path such as `img/chelsea-1a2b3c4d.png` to its content."
+ReadFile: TypeAlias = Callable[[str], bytes]
+"Path such as `img/chelsea-1a2b3c4d.png` or `data/weights.table.csv` to its content."
 _KINDS: Mapping[str, type[Block]] = {kind.__name__.lower(): kind for kind in get_args(Block)}
 Subject = TypeVar("Subject", Image, Layer)
 
 
-def decoded(document: Any, read_array: ReadArray, read_picture: ReadPicture) -> Report:
+def decoded(
+    document: Any, read_array: ReadArray, read_picture: ReadFile, read_table: ReadFile
+) -> Report:
     """The report that `document` describes.
 
     Raises:
-        cattrs.BaseValidationError: if it is not a report.
+        cattrs.BaseValidationError: if it is not a report; an `OptionError` in it tells more.
     """
     converter = Converter()
     converter.register_structure_hook(str, _exactly(str))
@@ -38,6 +42,22 @@ def decoded(document: Any, read_array: ReadArray, read_picture: ReadPicture) -> 
     def picture(value: Any, hint: type[Pixels]) -> Pixels:
         found = pixels(value, hint)
         return replace(found, content=read_picture(found.path))
+
+    own_table = make_dict_structure_fn(Table, converter)
+
+    def table(value: Any, hint: type[Table]) -> Table:
+        kept = value["rows"]
+        if not isinstance(kept, dict):
+            return own_table(value, hint)
+        kinds = [_text(kind) for kind in kept["kinds"]]
+        hrefs = {text: _text(href) for text, href in kept["hrefs"].items()}
+        path = _text(kept["csv"])
+        content = read_table(path)
+        try:
+            rows = rows_in(content, kinds, hrefs)
+        except ValueError as error:
+            raise OptionError(f"{path} is damaged ({error}); build the report again") from None
+        return replace(own_table({**value, "rows": []}, hint), rows=rows)
 
     def panel(value: Any, _: type[Panel]) -> Panel:
         names = value["arrays"]
@@ -54,6 +74,7 @@ def decoded(document: Any, read_array: ReadArray, read_picture: ReadPicture) -> 
         )
 
     converter.register_structure_hook(Pixels, picture)
+    converter.register_structure_hook(Table, table)
     converter.register_structure_hook(Panel, panel)
     _register_subject(converter, Image)
     _register_subject(converter, Layer)

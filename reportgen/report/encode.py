@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_origin
 
 import numpy as np
@@ -10,8 +10,9 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from reportgen.report.arrays import Array, Pixels
-from reportgen.report.blocks import Block, Cell, Link
+from reportgen.report.blocks import Block, Cell, Link, Table
 from reportgen.report.records import Image, Layer, Panel, ReceptiveField, Report, Section
+from reportgen.report.tables import columns_of, table_csv, table_path
 
 
 def is_array(hint: Any) -> bool:
@@ -27,6 +28,8 @@ class Encoder:
         "Arrays by file (`arrays/occlusion.npz`) and name."
         self.pictures: dict[str, bytes] = {}
         "Files by path; those that a loaded report left on disk are missing."
+        self.tables: dict[str, bytes] = {}
+        "CSV by path: the rows of long tables."
         self._references: dict[int, str] = {}
         self._converter = self._make_converter()
         self.document: dict[str, Any] = self._converter.unstructure(report)
@@ -95,6 +98,12 @@ class Encoder:
         }
 
     def _block(self, block: Block, section: str, subject: str, name: str) -> dict[str, Any]:
+        columns = columns_of(block) if isinstance(block, Table) else None
+        if isinstance(block, Table) and columns:
+            path = table_path(section, subject, name)
+            self.tables[path] = table_csv(block)
+            short: dict[str, Any] = self._converter.unstructure(replace(block, rows=()))
+            return {"block": "table", **short, "rows": {"csv": path, **columns}}
         values: dict[str, Any] = self._converter.unstructure(block)
         for key, value in values.items():
             if isinstance(value, np.ndarray):

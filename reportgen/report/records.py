@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Histogram
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Place: TypeAlias = Literal["index", "page", "layer", "image"]

@@ -1,9 +1,10 @@
-"""A report to files and back: `report.json`, with `arrays/*.npz` and `img/*` beside it.
+"""A report to files and back: `report.json`, with arrays, long tables and pictures beside it.
 
 The layout is described key by key in `docs/report-schema.md`. What holds everywhere:
 
 - An array is a reference such as `"arrays/occlusion.npz#chelsea.array"`; one that is used twice
   is stored once.
+- A table of more than 32 rows is kept in its CSV, such as `data/weights.table.csv`.
 - Strict JSON: a number that is not finite is written as null. It is read back as NaN where a number
   must stand (`Parameter.mean`), as None elsewhere. Arrays keep such values.
 - The same report gives the same bytes: keys keep the order of the fields and of the panels' makers.
@@ -25,7 +26,7 @@ from cattrs import BaseValidationError, transform_error
 from reportgen.errors import OptionError
 from reportgen.report.archive import read_member, written_archive
 from reportgen.report.arrays import Array
-from reportgen.report.decode import ReadArray, ReadPicture, decoded
+from reportgen.report.decode import ReadArray, ReadFile, decoded
 from reportgen.report.encode import Encoder
 from reportgen.report.layout import json_text
 from reportgen.report.records import SCHEMA_VERSION, Report
@@ -43,9 +44,11 @@ _DAMAGED = (
 )
 _PICTURE = re.compile(r"img/\w[\w.-]*\.(?:png|webp)", re.ASCII)
 
+_TABLE = re.compile(r"data/\w[\w.-]*\.csv", re.ASCII)
+
 
 def stored(report: Report) -> Iterator[tuple[str, bytes]]:
-    """The files of `report` as (path, content): `report.json`, then the arrays, then the pictures.
+    """The files of `report` as (path, content): `report.json`, arrays, long tables, pictures.
 
     Raises:
         ValueError: if a fact, an array and a section clash in name.
@@ -55,6 +58,7 @@ def stored(report: Report) -> Iterator[tuple[str, bytes]]:
     yield FILE, f"{json_text(encoder.document)}\n".encode("utf-8", "backslashreplace")
     for path, arrays in encoder.archives.items():
         yield path, written_archive(arrays)
+    yield from encoder.tables.items()
     yield from encoder.pictures.items()
 
 
@@ -106,17 +110,21 @@ def report_in(content: Callable[[str], bytes], *, pictures: bool = False) -> Rep
         def read_picture(path: str) -> bytes:
             return content(path) if pictures else b""
 
-        return report_from(content(FILE), read_array, read_picture)
+        return report_from(content(FILE), read_array, content, read_picture)
 
 
 def report_from(
-    text: bytes, read_array: ReadArray, read_picture: ReadPicture = lambda path: b""
+    text: bytes,
+    read_array: ReadArray,
+    read_table: ReadFile,
+    read_picture: ReadFile = lambda path: b"",
 ) -> Report:
     """The report in the bytes of a `report.json`.
 
     Args:
         text: the file's content.
         read_array: gives the array for a reference; asked once for each.
+        read_table: gives the CSV of a long table.
         read_picture: gives the file for a path; empty where only the path is needed.
 
     Raises:
@@ -144,8 +152,13 @@ def report_from(
             raise _damaged(f"{path!r} is no path of a picture")
         return read_picture(path)
 
+    def table(path: str) -> bytes:
+        if not _TABLE.fullmatch(path):
+            raise _damaged(f"{path!r} is no path of a table")
+        return read_table(path)
+
     try:
-        return decoded(document, array, picture)
+        return decoded(document, array, picture, table)
     except BaseValidationError as errors:
         for leaf in _leaves(errors):
             if isinstance(leaf, OptionError):

@@ -78,7 +78,7 @@ def test_every_kind_of_block_is_in_the_sample(report):
 def test_the_keys_that_scripts_read_are_spelt_as_promised(report):
     values = document(report)
     image, layer, parameter = values["images"][0], values["layers"][0], values["parameters"][0]
-    assert values["schema_version"] == 1
+    assert values["schema_version"] == 2
     assert values["model"].keys() >= {"architecture", "parameters", "macs", "sha256"}
     assert image.keys() >= {"path", "true_class", "predictions", "occlusion"}
     assert image["predictions"][0].keys() >= {"index", "label", "probability"}
@@ -223,7 +223,7 @@ def test_a_key_of_a_later_reportgen_is_left_aside(report, folder):
 
 def test_another_schema_version_is_refused_by_name(folder):
     change(folder, lambda values: values.update(schema_version=7))
-    with pytest.raises(OptionError, match=r"schema version 7 and this reportgen reads 1"):
+    with pytest.raises(OptionError, match=r"schema version 7 and this reportgen reads 2"):
         load_report(folder)
 
 
@@ -279,7 +279,7 @@ def test_a_damaged_report_is_told_in_one_sentence(folder, edit, message):
         (b"\xff\xfe\x00", "damaged"),
         (b'{"schema_version": NaN}', "NaN is not JSON"),
         (b"[" * 100_000, "damaged"),
-        (b'{"schema_version": 1}', "damaged: required field missing"),
+        (b'{"schema_version": 2}', "damaged: required field missing"),
     ],
 )
 def test_what_is_no_report_is_told_in_one_sentence(tmp_path, content, message):
@@ -341,7 +341,7 @@ def test_a_report_can_be_read_from_bytes_alone(report):
         file, key = reference.split("#")
         return np.load(io.BytesIO(files[file]))[key]
 
-    assert_same_report(report, report_from(files["report.json"], read_array))
+    assert_same_report(report, report_from(files["report.json"], read_array, files.__getitem__))
     assert len(asked) == len(set(asked))
 
 

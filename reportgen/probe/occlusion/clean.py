@@ -44,7 +44,12 @@ class Clean:
         self._sums: dict[fx.Node, torch.Tensor] = {}
 
     def cut(
-        self, node: fx.Node, rows: Span, columns: Span, paddings: tuple[int, int] = (0, 0), value: float = 0.0
+        self,
+        node: fx.Node,
+        rows: Span,
+        columns: Span,
+        paddings: tuple[int, int] = (0, 0),
+        value: float = 0.0,
     ) -> torch.Tensor:
         """Windows of a map, (places c h w) in channels-last memory.
 
@@ -137,7 +142,8 @@ class Clean:
     def repeated(self, node: fx.Node, places: int) -> torch.Tensor:
         """The clean result for every place, without a copy of it."""
         value = self.results[node]
-        return value.expand(places, *value.shape[1:])
+        repeated: torch.Tensor = value.expand(places, *value.shape[1:])
+        return repeated
 
     def is_last(self, node: fx.Node) -> bool:
         """Whether a map has its channels last, (b h w c)."""

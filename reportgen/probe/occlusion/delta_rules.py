@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import fx
 
 from reportgen.probe.occlusion.clean import Clean
 from reportgen.probe.occlusion.delta_kernels import largest, rectified
+from reportgen.probe.occlusion.delta_steps import MEANS, MOVES, NOTHING, name_of, weight_of
+from reportgen.probe.occlusion.delta_windows import both_sides, fitted
 from reportgen.probe.occlusion.graph import Graph, Step
 from reportgen.probe.occlusion.kinds import (
     Concatenation,
@@ -26,15 +28,8 @@ from reportgen.probe.occlusion.kinds import (
     Pointwise,
     Pooling,
 )
-from reportgen.probe.occlusion.recognise import has_hooks
 from reportgen.probe.occlusion.rules import Plan
-from reportgen.probe.occlusion.windows import Span, Windows, cells_averaged, needed_span
-
-MOVES = {"flatten", "reshape", "view", "permute", "transpose", "squeeze", "unsqueeze", "contiguous"}
-"Operations that put values elsewhere and leave them as they are."
-NOTHING = {"dropout", "dropout2d", "stochastic_depth", "identity", "clone", "detach"}
-"Operations that do nothing in evaluation mode."
-MEANS = {"adaptive_avg_pool2d", "adaptiveavgpool2d"}
+from reportgen.probe.occlusion.windows import Windows, cells_averaged, needed_span
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +68,12 @@ class Rules:
             if (weight := weight_of(step)) is not None
         }
         self._maps: dict[fx.Node, torch.Tensor] = {}
-        rectifiers = {step.reads[0] for step in graph.steps if _name(step) == "relu"}
+        rectifiers = {step.reads[0] for step in graph.steps if name_of(step) == "relu"}
         self._summed_later = {
             read
             for step in graph.steps
             for read in step.ends
-            if read in rectifiers and _name(step) == "relu"
+            if read in rectifiers and name_of(step) == "relu"
         }
         self._fresh = {
             step.node
@@ -90,7 +85,8 @@ class Rules:
         """The result of a step: its difference, or true values where no rule is known."""
         if isinstance(step.kind, Measure):
             first = step.reads[0]
-            places = len(getattr(values[first], "values", values[first]))
+            given = values[first]
+            places = len(given.values if isinstance(given, Difference) else given)
             return step(ChainMap({first: self._clean.repeated(first, places)}, values))
         operands = [values[read] for read in step.reads]
         if all(isinstance(operand, Difference) for operand in operands):
@@ -109,7 +105,7 @@ class Rules:
         """None where there is no rule."""
         first, dtype = operands[0], self._dtypes[step.node]
         is_map = step.node in self._clean.sizes
-        name = _name(step)
+        name = name_of(step)
         match step.kind:
             case Convolution():
                 return Difference(self._convolved(step, first, windows), windows)
@@ -125,12 +121,12 @@ class Rules:
                     for read, one in zip(step.reads, operands, strict=True)
                 ]
                 # One result may be read twice.
-                order = [parts[step.reads.index(read)] for read in step.node.args[0]]
+                given = step.node.args[0]
+                assert isinstance(given, (list, tuple))
+                order = [parts[step.reads.index(read)] for read in given]
                 return Difference(torch.cat(order, 1), windows)
         if name == "relu" and is_map:
             return self._rectified(step, first)
-        if name in NOTHING:
-            return first
         if name == "linear" and step.node in self._weights and len(step.reads) == 1:
             return self._linear(step, first)
         if name == "add" and self._is_sum(step):
@@ -138,9 +134,9 @@ class Rules:
             if step.node in self._summed_later:
                 return Difference(parts[0], windows, parts[1])
             return Difference((parts[0] + parts[1]).to(dtype), windows)
-        if not is_map and name in MOVES or name in MEANS:
+        if name in MEANS or (not is_map and name in MOVES):
             return Difference(self._moved(step, first, values))
-        if name in MOVES and isinstance(step.kind, Pointwise):
+        if name in MOVES | NOTHING and isinstance(step.kind, Pointwise):
             return first
         if isinstance(step.kind, (Pointwise, Join)):
             return self._pointwise(step, operands, values, windows)
@@ -148,7 +144,9 @@ class Rules:
 
     def _is_sum(self, step: Step) -> bool:
         sizes = [self._clean.results[read].shape for read in step.reads]
-        return len(step.node.args) == 2 == len(sizes) and sizes[0] == sizes[1] and not step.node.kwargs
+        return (
+            len(step.node.args) == 2 == len(sizes) and sizes[0] == sizes[1] and not step.node.kwargs
+        )
 
     def true(self, node: fx.Node, value: Any) -> Any:
         """A result with its difference added, in the order of axes that the network has."""
@@ -182,10 +180,17 @@ class Rules:
             maps = self._in(step.reads[0], difference, None)
             padding = (down.padding, across.padding)
         else:
-            have = difference.windows or self._clean.everything(step.reads[0], len(difference.values))
+            have = difference.windows or self._clean.everything(
+                step.reads[0], len(difference.values)
+            )
             rows = needed_span(windows.rows, down), have.rows, windows.rows.size, down
-            columns = needed_span(windows.columns, across), have.columns, windows.columns.size, across
-            paddings = _padding(*rows), _padding(*columns)
+            columns = (
+                needed_span(windows.columns, across),
+                have.columns,
+                windows.columns.size,
+                across,
+            )
+            paddings = both_sides(*rows), both_sides(*columns)
             maps = self._in(step.reads[0], difference, difference.windows)
             if paddings[0] is None or paddings[1] is None:
                 maps, padding = fitted(maps, have, Windows(rows[0], columns[0])), (0, 0)
@@ -195,11 +200,11 @@ class Rules:
         return F.conv2d(maps, weight, None, strides, padding, dilations, kind.groups)
 
     def _linear(self, step: Step, difference: Difference) -> Difference:
-        weight = self._weights[step.node]
-        if step.node in self._clean.sizes:
-            maps = difference.values.permute(0, 2, 3, 1).to(weight.dtype)
+        read, weight = step.reads[0], self._weights[step.node]
+        if step.node in self._clean.sizes and self._clean.is_last(step.node):
+            maps = _last(difference.values).to(weight.dtype)
             return Difference(F.linear(maps, weight).permute(0, 3, 1, 2), difference.windows)
-        return Difference(F.linear(difference.values.to(weight.dtype), weight))
+        return Difference(F.linear(self._in(read, difference, None).to(weight.dtype), weight))
 
     def _rectified(self, step: Step, difference: Difference) -> Difference:
         read, dtype, before = step.reads[0], self._dtypes[step.node], difference.values
@@ -236,9 +241,7 @@ class Rules:
         maps = fitted(values, have, needed).float()
         if pooling.is_maximum:
             paddings = down.padding, across.padding
-            maps = maps + self._clean.cut(
-                read, needed.rows, needed.columns, paddings, -torch.inf
-            )
+            maps = maps + self._clean.cut(read, needed.rows, needed.columns, paddings, -torch.inf)
             after = F.max_pool2d(maps, kernel, stride, 0, (down.dilation, across.dilation))
             return (after - self._cut(step.node, want)).to(dtype)
         if pooling.divisor is not None:
@@ -304,69 +307,3 @@ class Rules:
 def _last(maps: torch.Tensor) -> torch.Tensor:
     """Maps (places c h w) as (places h w c)."""
     return maps.permute(0, 2, 3, 1)
-
-
-def weight_of(step: Step) -> torch.Tensor | None:
-    """The weights of a convolution or a linear layer."""
-    if isinstance(step.kind, Convolution):
-        return step.kind.weight
-    if type(step.function) is nn.Linear and not has_hooks(step.function):
-        return step.function.weight.detach()
-    return None
-
-
-def fitted(values: torch.Tensor, have: Windows, want: Windows) -> torch.Tensor:
-    """Differences (places c h w) in the windows `have`, cut to or filled up with zeros to `want`."""
-    if want.same_as(have):
-        return values
-    down = _offsets(have.rows, want.rows)
-    across = _offsets(have.columns, want.columns)
-    (height, width), (tall, broad) = values.shape[2:], want.size
-    is_uniform = bool((down == down[0]).all() and (across == across[0]).all())
-    if is_uniform:
-        top, left = int(down[0]), int(across[0])
-        inside = values[:, :, max(0, -top) : tall - top, max(0, -left) : broad - left]
-        if inside.shape[2:] == (tall, broad):
-            return inside
-    shape = (len(values), tall, broad, values.shape[1])
-    result = values.new_zeros(shape).permute(0, 3, 1, 2)
-    offsets = [(slice(None), int(down[0]), int(across[0]))] if is_uniform else [
-        (slice(i, i + 1), top, left)
-        for i, (top, left) in enumerate(zip(down.tolist(), across.tolist(), strict=True))
-    ]
-    for some, top, left in offsets:
-        rows, columns = slice(max(0, top), top + height), slice(max(0, left), left + width)
-        part = values[some, :, max(0, -top) : tall - top, max(0, -left) : broad - left]
-        # Windows without a cell in common leave nothing to copy.
-        if part.numel() and top + height > 0 and left + width > 0:
-            result[some, :, rows, columns] = part
-    return result
-
-
-def _offsets(have: Span, want: Span) -> np.ndarray:
-    return have.starts - want.starts
-
-
-def _padding(needed: Span, have: Span, size: int, reach: Any) -> int | None:
-    """Zeros on both sides that give a convolution its output of that size; None if there are none."""
-    front = have.starts - needed.starts
-    if (front != front[0]).any() or front[0] < 0:
-        return None
-    both = int(front[0])
-    return both if (have.size + 2 * both - reach.span) // reach.stride + 1 == size else None
-
-
-def _name(step: Step) -> str:
-    """What PyTorch calls the operation, in small letters; empty for what is not PyTorch's own."""
-    node = step.node
-    if node.op == "call_method":
-        return str(node.target)
-    if node.op == "call_module":
-        kind = type(step.function)
-        is_known = kind.__module__.startswith(("torch.nn.", "torchvision.ops")) and not has_hooks(
-            step.function
-        )
-        return kind.__name__.lower() if is_known else ""
-    origin = (getattr(node.target, "__module__", None) or "torch").partition(".")[0]
-    is_known = origin in ("torch", "torchvision", "_operator")
-    return str(getattr(node.target, "__name__", "")) if is_known else ""

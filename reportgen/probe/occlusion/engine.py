@@ -1,27 +1,28 @@
 """Chooses how the scores of an image with hidden places are computed, and says what was done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reportgen.errors import ResourceError
 from reportgen.options import Engine
 from reportgen.probe.occlusion.delta import delta_scores
 from reportgen.probe.occlusion.exact import exact_scores
 from reportgen.probe.occlusion.graph import Untraceable
 from reportgen.probe.occlusion.plain import plain_scores
 from reportgen.probe.probe import Probe, Progress
-from reportgen.probe.ranks import rank_correlation
+from reportgen.probe.ranks import estimated_correlation
 from reportgen.report.arrays import FloatArray
 
-SAMPLE = 24
-"Positions on which a fast map is compared with the exact one: at fewer, one swap would fail it."
-STRONGEST = 8
+SAMPLE = 16
+"Positions at which a fast map is compared with the exact one."
+STRONGEST = 4
 "Of these, the positions at which the fast map is highest; the others are spread over the image."
 LEAST_AGREEMENT = 0.999
-"Spearman's rank correlation below which a fast map is thrown away."
+"Estimated rank correlation with the exact map, below which a fast one is thrown away."
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,12 @@ class Run:
 
     asked: Engine
     used: Engine
+    precision: str
+    "Number format of the network: `float32`."
     reason: str = ""
     "One sentence: why another engine was used than was asked for. Empty where none was."
     agreement: float | None = None
-    "Of a fast map: Spearman's rank correlation with the exact one on the sample."
+    "Of a fast map: rank correlation with the exact one; see `estimated_correlation`."
     sample: int = 0
     "Positions in that sample; 0 where there is none."
 
@@ -50,8 +53,9 @@ def hidden_scores(
 ) -> tuple[torch.Tensor, Run]:
     """Scores (places classes), float32 on the CPU, with each place hidden; and how they were made.
 
-    `exact` falls back to `plain` where the network cannot be followed, `fast` to `exact` where the
-    device has no bfloat16, where there are few places, or where its map puts them in another order.
+    `exact` falls back to `plain` where the network cannot be run step by step or what its steps
+    give does not fit the memory, `fast` to `exact` where the device has no bfloat16, where there
+    are few places, or where its map puts them in another order.
 
     Args:
         probe: runs the network.
@@ -67,30 +71,38 @@ def hidden_scores(
         ResourceError: if one image alone does not fit the memory.
     """
     given = (probe, image, filling, window)
+    with probe.lent(torch.empty(0)) as (_, moved):
+        run = Run(engine, engine, str(moved.dtype).removeprefix("torch."))
     if engine == "plain":
-        return plain_scores(*given, places, progress), Run(engine, "plain")
-    reason = ""
+        return plain_scores(*given, places, progress), run
     try:
         if engine == "fast":
             reason = _obstacle(probe.device, len(places))
             if not reason:
-                scores = delta_scores(*given, places, progress)
-                sample = sampled(places, -scores[:, target].double().numpy())
+                fast = delta_scores(*given, places, progress)
+                sample = sampled(places, -fast[:, target].numpy())
                 exact = exact_scores(*given, [places[index] for index in sample])
-                agreement = _agreement(probe, scores[sample], exact, target)
+                agreement = _agreement(probe, fast, sample, exact, target)
                 if agreement is not None and agreement >= LEAST_AGREEMENT:
-                    return scores, Run(engine, "fast", "", agreement, len(sample))
-                reason = (
-                    f"On {len(sample)} positions the rank correlation of the fast map with the "
-                    f"exact one was {agreement:.4f}, below {LEAST_AGREEMENT}."
-                    if agreement is not None
-                    else f"On {len(sample)} positions the map is flat or not finite, so that a "
-                    "fast one cannot be checked."
-                )
-        return exact_scores(*given, places, progress), Run(engine, "exact", reason)
+                    return fast, replace(run, agreement=agreement, sample=len(sample))
+                reason = _complaint(agreement)
+            run = replace(run, used="exact", reason=reason)
+        return exact_scores(*given, places, progress), run
     except Untraceable as error:
-        reason = f"The network could not be traced: {error}."
-        return plain_scores(*given, places, progress), Run(engine, "plain", reason)
+        reason = str(error)
+    except ResourceError:
+        reason = "The memory does not hold what this network gives for an image, step by step."
+    return plain_scores(*given, places, progress), replace(run, used="plain", reason=reason)
+
+
+def _complaint(agreement: float | None) -> str:
+    """One sentence: why a fast map is thrown away."""
+    if agreement is None:
+        return "The fast map is flat or not finite, so that it could not be checked."
+    return (
+        f"The rank correlation of the fast map with the exact one, estimated on {SAMPLE} positions, "
+        f"was {agreement:.4f}, below {LEAST_AGREEMENT}."
+    )
 
 
 def _obstacle(device: torch.device, places: int) -> str:
@@ -134,22 +146,29 @@ def sampled(places: Sequence[tuple[int, int]], strength: FloatArray) -> NDArray[
     return np.array(sorted(found))
 
 
-def _agreement(probe: Probe, fast: torch.Tensor, exact: torch.Tensor, target: int) -> float | None:
-    """Rank correlation in probability or in score, whichever is lower; None where undefined.
+def _agreement(
+    probe: Probe,
+    fast: torch.Tensor,
+    sample: NDArray[np.int64],
+    exact: torch.Tensor,
+    target: int,
+) -> float | None:
+    """Estimated rank correlation in probability or score, the lower of both; None if undefined.
 
     Args:
         probe: of the network.
-        fast: scores (sample classes).
-        exact: the same.
+        fast: scores (places classes).
+        sample: indices of some places.
+        exact: scores (sample classes).
         target: index of the class.
     """
     if not bool(torch.isfinite(fast).all() and torch.isfinite(exact).all()):
         return None
+    pairs = (
+        (fast.double().numpy(), exact.double().numpy()),
+        (probe.probabilities(fast), probe.probabilities(exact)),
+    )
     found = [
-        rank_correlation(*(values[:, target] for values in pair))
-        for pair in (
-            (fast.double().numpy(), exact.double().numpy()),
-            (probe.probabilities(fast), probe.probabilities(exact)),
-        )
+        estimated_correlation(whole[:, target], sample, known[:, target]) for whole, known in pairs
     ]
     return None if None in found else min(value for value in found if value is not None)

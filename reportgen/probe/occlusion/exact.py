@@ -1,14 +1,16 @@
 """Exact incremental occlusion: only what a hidden place changes is computed [nakandala2019]."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence, Sized
+from typing import TypeAlias, TypeVar
 
+import numpy as np
 import torch
 
 from reportgen.errors import ResourceError
 from reportgen.probe.answers import logits_in
 from reportgen.probe.occlusion.clean import Clean, Patch
 from reportgen.probe.occlusion.graph import Graph, Untraceable, Values
+from reportgen.probe.occlusion.grouping import grouped
 from reportgen.probe.occlusion.plain import plain_scores
 from reportgen.probe.occlusion.prepared import agree, clean_run
 from reportgen.probe.occlusion.rules import Plan, macs_of, patch_of, planned, whole_of
@@ -18,12 +20,12 @@ from reportgen.probe.probe import Probe, Progress
 Places: TypeAlias = Sequence[tuple[int, int]]
 "First row and column of each window."
 
+Items = TypeVar("Items", Places, torch.Tensor)
+
 CHUNK = 4
 "Places at a time, as a multiple of the images at a time: most of a place is never computed."
-TAIL = 4
-"Places at a time for the last layers, as a multiple of those before."
-SMALL = 2**15
-"Values a place, up to which results are collected for the last layers."
+FEW = (2**18, 2**15)
+"Values a place, up to which results are collected, to run the layers after them in larger batches."
 LEAST = 1.05
 "How many times fewer multiplications there must be, for windows to be worth it."
 
@@ -33,10 +35,14 @@ def exact_scores(
     image: torch.Tensor,
     filling: torch.Tensor,
     window: tuple[int, int],
-    places: Sequence[tuple[int, int]],
+    places: Places,
     progress: Progress | None = None,
+    clean: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Scores (places classes), float32 on the CPU, with each place hidden: those of `plain_scores`.
+
+    Where windows would save too few multiplications, the whole network is run, but step by step:
+    with its norms folded into its convolutions, and its channels last.
 
     Args:
         probe: runs the network.
@@ -45,20 +51,22 @@ def exact_scores(
         window: height and width in pixels.
         places: first row and column of each window.
         progress: told of the places done.
+        clean: the network's own scores (1 classes) of the image; computed where they are None.
 
     Raises:
         Untraceable: if the network cannot be run step by step.
         ResourceError: if one place alone does not fit the memory.
     """
     with probe.borrow():
-        known, graph, clean = clean_run(probe, image)
+        known, graph, results = clean_run(probe, image, clean)
         with probe.lent(filling) as (_, moved):
-            scores = _Hidden(probe, graph, clean, moved, window).scores(places, progress)
+            hidden = _Hidden(probe, graph, results, moved, window)
+        scores = hidden.scores(places, progress)
         if not known.is_checked:
             # Once per network: steps that agree for a clean image might not for a hidden place.
             middle = len(places) // 2
             expected = plain_scores(probe, image, filling, window, [places[middle]])
-            if not agree(scores[[middle]].to(clean.scores.dtype), expected):
+            if not agree(scores[[middle]], expected, results.scores.dtype):
                 raise Untraceable("Step by step, a hidden place gets other scores than as a whole.")
             known.is_checked = True
         return scores
@@ -81,6 +89,7 @@ class _Hidden:
         self._clean = clean
         self._filling = filling
         self._window = window
+        self._size = clean.sizes[graph.image]
 
     def scores(self, places: Places, progress: Progress | None) -> torch.Tensor:
         """Scores (places classes), float32 on the CPU.
@@ -89,95 +98,136 @@ class _Hidden:
             ResourceError: if one place alone does not fit the memory.
         """
         most = CHUNK * self._probe.batch_size
-        # As even as can be: a small last part would cost as much as a larger one.
-        size = -(-len(places) // -(-len(places) // most))
-        plans = [self._plan(places[i : i + size]) for i in range(0, len(places), size)]
-        cut = self._cut(plans)
-        collected: list[torch.Tensor] = []
-        start = 0
-        while start < len(places):
-            some = places[start : start + size]
-            result = self._fitting(lambda some=some: self._until(cut, some), len(some))
-            if result is None:
-                size = len(some) // 2
-                continue
-            collected.append(result)
-            start += len(some)
+        batches = grouped(places, self._size, self._window, most)
+        plans = [self._plan([places[i] for i in batch]) for batch in batches]
+        if not self._is_worth_it(plans, batches):
+            return self._plainly(places, progress)
+        early, late = self._cuts(plans)
+        parts: list[torch.Tensor] = []
+        for batch in batches:
+            some = [places[i] for i in batch]
+            parts += self._in_parts(some, most, lambda few: self._windowed(few, early))
             if progress:
-                progress(start, len(places))
-        late = torch.cat(collected)
-        del collected
-        scores = []
-        start, size = 0, TAIL * most
-        while start < len(late):
-            part = late[start : start + size]
-            result = self._fitting(lambda part=part: self._after(cut, part), len(part))
-            if result is None:
-                size = len(part) // 2
-                continue
-            scores.append(result)
-            start += len(part)
-        return torch.cat(scores)
+                progress(sum(len(part) for part in parts), len(places))
+        parts = self._in_parts(torch.cat(parts), most, lambda few: self._whole(few, early, late))
+        parts = self._in_parts(torch.cat(parts), 4 * most, lambda few: self._whole(few, late))
+        return torch.cat(parts)[np.argsort(np.concatenate(batches))]
 
-    def _fitting(self, run: Callable[[], torch.Tensor], places: int) -> torch.Tensor | None:
-        """What `run` gives; None where the memory is too small, but there are fewer places to try."""
-        try:
-            with self._probe.lent(torch.empty(places)):
-                return run()
-        except ResourceError:
-            if places == 1:
-                raise
-        # Outside of the handler: there the error still holds the tensors of its frames.
-        torch.cuda.empty_cache()
-        return None
+    def _is_worth_it(self, plans: Sequence[Plan], batches: Sequence[Sized]) -> bool:
+        """Whether windows save enough multiplications."""
+        graph, sizes = self._graph, self._clean.sizes
+        windowed = sum(
+            len(batch) * macs_of(graph, sizes, plan)
+            for plan, batch in zip(plans, batches, strict=True)
+        )
+        whole = sum(map(len, batches)) * macs_of(graph, sizes, {})
+        return whole >= LEAST * windowed
+
+    def _plainly(self, places: Places, progress: Progress | None) -> torch.Tensor:
+        """Scores (places classes) by all steps for the whole image."""
+        parts: list[torch.Tensor] = []
+
+        def run(some: Places) -> torch.Tensor:
+            images = self._start(some, self._clean.everything(self._graph.image, len(some)))
+            return logits_in(self._graph.run(images), len(some))
+
+        size = self._probe.batch_size
+        for start in range(0, len(places), size):
+            parts += self._in_parts(places[start : start + size], size, run)
+            if progress:
+                progress(sum(map(len, parts)), len(places))
+        return torch.cat(parts)
+
+    def _in_parts(
+        self, items: Items, most: int, run: Callable[[Items], torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """What `run` gives for some places at a time; for half as many when memory runs out."""
+        parts: list[torch.Tensor] = []
+        start = 0
+        while start < len(items):
+            some = items[start : start + most]
+            try:
+                with self._probe.lent(torch.empty(len(some))):
+                    parts.append(run(some))
+            except ResourceError:
+                if len(some) == 1:
+                    raise
+                most = len(some) // 2
+            else:
+                start += len(some)
+                continue
+            # Outside of the handler: there the error still holds the tensors of its frames.
+            torch.cuda.empty_cache()
+        return parts
 
     def _plan(self, places: Places) -> Plan:
-        height, width = self._clean.sizes[self._graph.image]
+        height, width = self._size
         rows = hidden_span([row for row, _ in places], self._window[0], height)
         columns = hidden_span([column for _, column in places], self._window[1], width)
         return planned(self._graph, self._clean.sizes, Windows(rows, columns))
 
-    def _cut(self, plans: Sequence[Plan]) -> int:
-        """The number of steps after which one small result is all that later steps need."""
+    def _cuts(self, plans: Sequence[Plan]) -> tuple[int, int]:
+        """Numbers of steps after which one result of few values is all that later steps need.
+
+        Returns:
+            The first with no more than each of `FEW` values a place; else the number of all steps.
+        """
+        found: dict[int, int] = {}
         alive = {self._graph.image}
         for done, step in enumerate(self._graph.steps, 1):
             alive = (alive | {step.node}) - set(step.ends)
             result = self._clean.results[step.node]
-            if (
-                alive == {step.node}
-                and isinstance(result, torch.Tensor)
-                and len(result) == 1
-                and result.numel() <= SMALL
-                and not any(step.node in plan for plan in plans)
-            ):
-                return done
-        return len(self._graph.steps)
+            is_one = alive == {step.node} and isinstance(result, torch.Tensor) and len(result) == 1
+            if is_one and not any(step.node in plan for plan in plans):
+                for few in FEW:
+                    if result.numel() <= few:
+                        found.setdefault(few, done)
+        early, late = (found.get(few, len(self._graph.steps)) for few in FEW)
+        return early, late
 
-    def _until(self, cut: int, places: Places) -> torch.Tensor:
-        """What the first steps give: the one result that later steps need, or the scores."""
+    def _windowed(self, places: Places, end: int) -> torch.Tensor:
+        """What the steps up to `end` give: the one result that later steps need, or the scores."""
         graph, clean = self._graph, self._clean
         plan = self._plan(places)
-        values: Values = {**graph.constants, graph.image: self._start(places, plan)}
-        for step in graph.steps[:cut]:
+        windows = plan.get(graph.image) or clean.everything(graph.image, len(places))
+        inside = self._start(places, windows)
+        start = Patch(inside, windows) if graph.image in plan else inside
+        values: Values = {**graph.constants, graph.image: start}
+        for step in graph.steps[:end]:
             if step.node in plan:
                 values[step.node] = patch_of(step, plan[step.node], values, clean)
             else:
                 values[step.node] = whole_of(step, values, clean, len(places))
             for node in step.ends:
                 del values[node]
-        if cut < len(graph.steps):
-            result: torch.Tensor = values[graph.steps[cut - 1].node]
-            return result
         for node, value in values.items():
             if isinstance(value, Patch):
                 values[node] = clean.whole(node, value)
-        return graph.scores(values, len(places))
+        return self._result(values, end, len(places))
 
-    def _start(self, places: Places, plan: Plan) -> Patch | torch.Tensor:
-        """The image with its places hidden: their windows, or all of it."""
-        node, clean = self._graph.image, self._clean
-        windows = plan.get(node) or clean.everything(node, len(places))
-        inside = clean.cut(node, windows.rows, windows.columns)
+    def _whole(self, before: torch.Tensor, start: int, end: int | None = None) -> torch.Tensor:
+        """What the steps from `start` to `end` give, from the one result before them."""
+        graph = self._graph
+        end = len(graph.steps) if end is None else end
+        if start == end:
+            return before
+        values: Values = {**graph.constants, graph.steps[start - 1].node: before}
+        for step in graph.steps[start:end]:
+            values[step.node] = step(values, may_overwrite=True)
+            for node in step.ends:
+                del values[node]
+        return self._result(values, end, len(before))
+
+    def _result(self, values: Values, end: int, places: int) -> torch.Tensor:
+        steps = self._graph.steps
+        if end < len(steps):
+            result: torch.Tensor = values[steps[end - 1].node]
+            return result
+        return logits_in(self._graph.scores(values, places), places)
+
+    def _start(self, places: Places, windows: Windows) -> torch.Tensor:
+        """Windows of the image, in which its places are hidden."""
+        inside = self._clean.cut(self._graph.image, windows.rows, windows.columns)
         first = zip(windows.rows.starts.tolist(), windows.columns.starts.tolist(), strict=True)
         for shown, (top, left), (row, column) in zip(inside, first, places, strict=True):
             hidden = self._filling[
@@ -185,16 +235,4 @@ class _Hidden:
             ]
             down, across = row - top, column - left
             shown[:, down : down + hidden.shape[1], across : across + hidden.shape[2]] = hidden
-        return Patch(inside, windows) if node in plan else inside
-
-    def _after(self, cut: int, late: torch.Tensor) -> torch.Tensor:
-        """Scores, from what the first steps gave."""
-        graph = self._graph
-        if cut == len(graph.steps):
-            return logits_in(late, len(late))
-        values: Values = {**graph.constants, graph.steps[cut - 1].node: late}
-        for step in graph.steps[cut:]:
-            values[step.node] = step(values, may_overwrite=True)
-            for node in step.ends:
-                del values[node]
-        return logits_in(graph.scores(values, len(late)), len(late))
+        return inside

@@ -194,6 +194,6 @@ def _overwriting(
     """The function that a node calls, writing into what it reads; None where there is none."""
     if isinstance(function, nn.Module) and hasattr(function, "inplace"):
         writing = copy(function)
-        writing.inplace = True
+        writing.inplace = True  # type: ignore[assignment]
         return writing
     return torch.relu_ if name_of(node) == "relu" else None

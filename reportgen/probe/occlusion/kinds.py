@@ -1,7 +1,7 @@
 """What kinds of operations a network is made of, as far as the place of a cell matters."""
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -46,9 +46,7 @@ class Convolution:
     def laid_out(self) -> "Convolution":
         """The same with its weights in the order in which channels-last maps are read."""
         weight = self.weight.detach().contiguous(memory_format=torch.channels_last)
-        return replace(
-            self, weight=weight, bias=None if self.bias is None else self.bias.detach()
-        )
+        return replace(self, weight=weight, bias=None if self.bias is None else self.bias.detach())
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,3 +98,51 @@ class Whole:
 
 
 Kind: TypeAlias = Convolution | Pooling | Pointwise | Join | Concatenation | Mean | Measure | Whole
+
+
+def convolution(
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    **_: Any,
+) -> Convolution | None:
+    """A convolution from the arguments of `conv2d`; None where it pads one side more."""
+    kernel, dilations = (weight.shape[2], weight.shape[3]), _pair(dilation)
+    if padding == "same":
+        beyond = [dilations[i] * (kernel[i] - 1) for i in (0, 1)]
+        if any(cells % 2 for cells in beyond):
+            return None
+        padding = (beyond[0] // 2, beyond[1] // 2)
+    reaches = _reaches(kernel, stride, 0 if padding == "valid" else padding, dilations)
+    return Convolution(weight, bias, reaches, groups)
+
+
+def pooling(
+    is_maximum: bool,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    **_: Any,
+) -> Pooling:
+    """A pooling from the arguments of `max_pool2d` or `avg_pool2d`."""
+    stride = kernel_size if stride in (None, (), []) else stride
+    reaches = _reaches(kernel_size, stride, padding, dilation)
+    return Pooling(reaches, is_maximum, count_include_pad, divisor_override)
+
+
+def _reaches(kernel: Any, stride: Any, padding: Any, dilation: Any) -> Reaches:
+    settings = [_pair(value) for value in (kernel, stride, padding, dilation)]
+    down, across = (Reach(*(pair[axis] for pair in settings)) for axis in (0, 1))
+    return down, across
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Down and across, given as one number, as a sequence of one or of two."""
+    first, second = (value, value) if isinstance(value, int) else (*value, *value)[:2]
+    return int(first), int(second)

@@ -15,7 +15,7 @@ from reportgen.probe.occlusion.graph import Graph, Untraceable, graph_of
 from reportgen.probe.probe import Probe
 
 State: TypeAlias = tuple[tuple[int, int], ...]
-"Which tensors and modules a network has, and how often each tensor was written to."
+"Which tensors and modules a network has, how often a tensor was written to, and how many hooks."
 
 
 @dataclass(eq=False)
@@ -48,8 +48,15 @@ def prepared(probe: Probe) -> Prepared:
         return known
 
 
-def clean_run(probe: Probe, image: torch.Tensor) -> tuple[Prepared, Graph, Clean]:
-    """All that the network's steps give for a clean image (c h w).
+def clean_run(
+    probe: Probe, image: torch.Tensor, expected: torch.Tensor | None = None
+) -> tuple[Prepared, Graph, Clean]:
+    """All that the network's steps give for a clean image (c h w), and that they are its own.
+
+    Args:
+        probe: runs the network.
+        image: normalised, (c h w).
+        expected: the network's own scores (1 classes) of it; computed where they are None.
 
     Raises:
         Untraceable: if the network cannot be run step by step, or its steps give other scores than
@@ -57,13 +64,14 @@ def clean_run(probe: Probe, image: torch.Tensor) -> tuple[Prepared, Graph, Clean
         ResourceError: if the image does not fit the memory.
     """
     with probe.borrow():
-        expected = probe.logits(image[None])
+        if expected is None:
+            expected = probe.logits(image[None])
         found = _steps_of(probe, image)
-        if not agree(found[2].scores, expected):
+        if not agree(logits_in(found[2].scores, 1), expected, found[2].scores.dtype):
             # Weights can be written to behind the back of PyTorch's count, by way of `.data`.
             _known.pop(probe)
             found = _steps_of(probe, image)
-        if not agree(found[2].scores, expected):
+        if not agree(logits_in(found[2].scores, 1), expected, found[2].scores.dtype):
             raise Untraceable("Step by step, the network gives other scores than as a whole.")
         return found
 
@@ -84,27 +92,32 @@ def _steps_of(probe: Probe, image: torch.Tensor) -> tuple[Prepared, Graph, Clean
             ) from error
 
 
-def agree(ours: torch.Tensor, expected: torch.Tensor) -> bool:
+def agree(ours: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:
     """Whether scores (b classes) are the same but for rounding.
 
     Rounding may take half of the digits that the network computes with; another function than the
     network's own is far off. What is not finite must be so in both.
 
     Args:
-        ours: as the steps gave them, in the precision of the network.
-        expected: of the network itself.
+        ours: float32 on the CPU.
+        expected: likewise, of the network itself.
+        dtype: in which the network computes.
     """
-    precision = max(torch.finfo(ours.dtype).eps, torch.finfo(expected.dtype).eps)
-    found = logits_in(ours, len(expected))
-    if found.shape != expected.shape or not torch.equal(found.isfinite(), expected.isfinite()):
+    precision = max(torch.finfo(dtype).eps, torch.finfo(expected.dtype).eps)
+    is_known = expected.isfinite()
+    if ours.shape != expected.shape or not torch.equal(ours.isfinite(), is_known):
         return False
-    found, known = found[found.isfinite()], expected[expected.isfinite()]
-    largest = float(known.abs().max()) if known.numel() else 0.0
-    return bool(((found - known).abs() <= precision**0.5 * largest).all())
+    largest = float(expected[is_known].abs().max()) if is_known.any() else 0.0
+    errors = (ours[is_known] - expected[is_known]).abs()
+    return bool((errors <= precision**0.5 * largest).all())
 
 
 def _state_of(module: nn.Module) -> State:
     tensors = [*module.parameters(), *module.buffers()]
     # A tensor made in inference mode is not counted, and can be written to there only.
     counts = [(id(t), -1 if t.is_inference() else t._version) for t in tensors]
-    return (*((id(part), 0) for part in module.modules()), *counts)
+    hooks = [
+        (id(part), len(part._forward_hooks) + len(part._forward_pre_hooks))
+        for part in module.modules()
+    ]
+    return (*hooks, *counts)

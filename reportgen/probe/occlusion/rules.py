@@ -33,8 +33,8 @@ from reportgen.probe.occlusion.windows import (
     union_span,
 )
 
-MOST = 0.9
-"Share of a map from which on the whole of it is computed."
+MOST = 0.75
+"Share of a map from which on the whole of it is computed: cutting windows out has a price too."
 
 Plan: TypeAlias = Mapping[fx.Node, Windows]
 "Where each result may differ from the clean one; nodes that are missing are computed whole."

@@ -129,4 +129,5 @@ def cells_averaged(
     ends = np.minimum(starts + reach.kernel, length + reach.padding)
     if not counts_padding:
         starts, ends = np.maximum(starts, 0), np.minimum(ends, length)
-    return ends - starts
+    counts: NDArray[np.int64] = ends - starts
+    return counts

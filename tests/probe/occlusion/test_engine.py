@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from reportgen.errors import ResourceError
 from reportgen.probe.occlusion import engine
 from reportgen.probe.occlusion.engine import (
     LEAST_AGREEMENT,
@@ -88,7 +89,7 @@ def test_what_is_asked_for_is_used(image: torch.Tensor, used: list[str], asked: 
     assert torch.allclose(scores, literal(image), atol=1e-5)
     assert used == [asked]
     assert (run.asked, run.used, run.reason, run.sample) == (asked, asked, "", 0)
-    assert run.agreement is None
+    assert (run.agreement, run.precision) == (None, "float32")
 
 
 def test_a_fast_map_is_kept_with_its_rank_correlation(
@@ -162,14 +163,27 @@ def test_a_network_that_cannot_be_traced_is_run_in_full(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     def unknown(*_: Any) -> torch.Tensor:
-        raise Untraceable("its control flow depends on the image")
+        raise Untraceable("It cannot be followed.")
 
     for name in ("exact_scores", "delta_scores"):
         monkeypatch.setattr(engine, name, unknown)
     scores, run = hidden(image, asked)
     assert torch.allclose(scores, literal(image), atol=1e-5)
     assert (run.asked, run.used) == (asked, "plain")
-    assert run.reason == ("The network could not be traced: its control flow depends on the image.")
+    assert run.reason == "It cannot be followed."
+
+
+def test_where_the_steps_do_not_fit_the_memory_the_network_is_run_in_full(
+    image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: Any) -> torch.Tensor:
+        raise ResourceError("too large")
+
+    monkeypatch.setattr(engine, "exact_scores", too_large)
+    scores, run = hidden(image, "exact")
+    assert torch.allclose(scores, literal(image), atol=1e-5)
+    assert run.used == "plain"
+    assert run.reason.startswith("The memory does not hold")
 
 
 def test_a_processor_is_asked_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

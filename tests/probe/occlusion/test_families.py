@@ -19,7 +19,7 @@ from reportgen.probe.probe import Probe
 
 CLASSES, TARGET = 7, 3
 EFFECT = 2.0
-"The largest change of a score, in nats: clean, all classes are equally probable."
+"The largest change of a score, in nats: the clean ones lie from -1 to 1."
 
 FAMILIES: dict[str, tuple[Callable[..., nn.Module], tuple[int, int], dict[str, Any]]] = {
     "alexnet": (nets.alexnet, (97, 130), {}),
@@ -62,9 +62,10 @@ class Spread(nn.Module):
         super().__init__()
         self.net, self.scale = net, scale
         self.register_buffer("clean", clean)
+        self.register_buffer("wanted", torch.linspace(-1, 1, clean.shape[1], dtype=clean.dtype))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (self.net(x) - self.clean) * self.scale
+        return (self.net(x) - self.clean) * self.scale + self.wanted
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> torch.Tensor:
@@ -113,7 +114,8 @@ def stretched(
     raw = plain_scores(probe, image, torch.zeros_like(image), window, places)
     scale = EFFECT / float((raw - clean).abs().max())
     dtype = next(net.parameters()).dtype
-    return Spread(net, clean.to(dtype), scale), (raw - clean) * scale
+    spread = Spread(net, clean.to(dtype), scale)
+    return spread, (raw - clean) * scale + spread.wanted.float()
 
 
 def run(
@@ -282,7 +284,7 @@ def test_in_place_and_reused_layers_in_a_tuple() -> None:
 def test_a_network_that_cannot_be_traced_is_run_in_full_and_says_so(asked: Engine) -> None:
     how = check_small(small(Undecided), picture((33, 47)), asked)
     assert (how.asked, how.used) == (asked, "plain")
-    assert how.reason.startswith("The network could not be traced: ")
+    assert how.reason.startswith("The network cannot be followed step by step (")
     assert how.reason.endswith(".") and "\n" not in how.reason
 
 

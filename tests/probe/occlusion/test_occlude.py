@@ -172,6 +172,7 @@ def test_batch_sizes_agree_and_progress_is_told() -> None:
         (4, 4),
         0,
         progress=lambda done, n: told.append((done, n)),
+        engine="plain",
     )
     assert told == [(16, 35), (32, 35), (35, 35)]
 

@@ -1,0 +1,87 @@
+"""Runs compiled code over activations, in the threads that PyTorch has anyway."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reportgen.probe import kernels
+
+
+def summary(
+    values: torch.Tensor, columns: NDArray[np.float64], highest: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Fills in what `reduction.Part` holds of some values, in all threads that PyTorch uses.
+
+    Args:
+        values: (images units positions), float32 on the CPU, contiguous, none of the axes empty.
+        columns: (columns units)
+        highest: (images units)
+
+    Returns:
+        Values in each of 256 bins, and then the exponent of the bins' width; one row a thread.
+    """
+    bins = np.zeros((torch.get_num_threads(), 257), np.int64)
+    bins[:, 256] = -149
+    addresses = (array.ctypes.data for array in (highest, columns, bins))
+    _run(
+        kernels.summarise, np.array([0, 0, *values.shape, values.data_ptr(), *addresses]), len(bins)
+    )
+    return bins
+
+
+def enter_nine(
+    values: torch.Tensor,
+    highest: torch.Tensor,
+    first: int,
+    least: Sequence[NDArray[Any]],
+    nine: Sequence[NDArray[Any]],
+) -> None:
+    """Puts images into each unit's nine, and finds the first position of their highest values.
+
+    Args:
+        values: (images units positions), float32 on the CPU, neighbouring positions side by side.
+        highest: highest finite value of each, (images units), contiguous.
+        first: index of the first image.
+        least: value (units,) and image that an image has to come before to be looked at.
+        nine: value (units 9), larger ones first, image, and position; -1 where there is none.
+    """
+    addresses = (array.ctypes.data for array in (*least, *nine))
+    tensors = (highest.data_ptr(), values.data_ptr(), *values.stride()[:2])
+    job = np.array([0, *values.shape, first, *tensors, *addresses])
+    _run(kernels.enter, job, torch.get_num_threads())
+
+
+@cache
+def _openmp() -> ctypes.CDLL | None:
+    """The library whose threads PyTorch works with; None where it is not GNU's OpenMP."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        # Only what is loaded already: the threads of another one would fight with PyTorch's.
+        return ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+    except OSError:
+        return None
+
+
+@cache
+def _single(address: int) -> Any:
+    """The function at an address, which Python lets other threads run beside."""
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+
+
+def _run(entry: Any, job: NDArray[np.int64], threads: int) -> None:
+    """Has a job done in as many threads as PyTorch uses; in one where those cannot be had."""
+    data = ctypes.c_void_p(job.ctypes.data)
+    openmp = _openmp()
+    if openmp is None or threads == 1:
+        _single(entry.address)(data)
+    else:
+        work = ctypes.c_void_p(entry.address)
+        openmp.GOMP_parallel(work, data, ctypes.c_uint(threads), ctypes.c_uint(0))

@@ -1,0 +1,300 @@
+"""What the compiled code finds, against PyTorch's own functions; and that no GPU is waited for."""
+
+import math
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from reportgen.probe import collector, reduction, statistics, strongest
+from reportgen.probe.evidence import Evidence
+from reportgen.probe.probe import Probe
+from reportgen.probe.statistics import LayerStatistics
+from reportgen.probe.strongest import StrongestImages
+from tests.probe.nets import Residual, batches_of, photos, seeded
+from tests.probe.transformers import SIZE, Vit, loud
+
+EXACT = ("minimum", "maximum", "positive", "zeros", "fired", "nonfinite", "images", "positions")
+NINE = ("image", "row", "column", "value")
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(math.prod(shape)))
+
+
+def holed() -> torch.Tensor:
+    values = noise(7, 5, 300)
+    values[:, 1] = math.nan
+    values[2, 0] = math.inf
+    values[3, 2, ::3] = -math.inf
+    values[4, 3, :299] = math.nan
+    values[5, 4, 0], values[5, 4, 299] = math.nan, math.inf
+    return values
+
+
+def mixed() -> torch.Tensor:
+    """What makes bins widen again and again, in units that other threads may take."""
+    scales = torch.tensor([1e-40, 3e-5, 1.0, 130.0, 1e9, 3e38])
+    return noise(5, 6, 64).clamp(-1, 1) * scales[:, None]
+
+
+VALUES = {
+    "one": torch.full((1, 1, 1), -2.5),
+    "short rows": noise(16, 33, 49),
+    "rows that just fit": noise(3, 2, 4096),
+    "rows of several blocks": noise(2, 3, 3 * 4096 + 257),
+    "more images than fit a block": noise(200, 3, 49),
+    "rectified": noise(9, 4, 210).relu(),
+    "constant": torch.full((4, 3, 77), 1e-3),
+    "nothing but zeros of both signs": noise(3, 2, 50).sign().mul(0.0),
+    "holes": holed(),
+    "infinities that cancel": torch.tensor([[[math.inf, -math.inf, 1.0, -2.0]]]),
+    "many scales": mixed(),
+    "the largest numbers": noise(3, 4, 65).sign() * torch.finfo(torch.float32).max,
+    "denormal": noise(3, 4, 65) * 2.0**-140,
+    "powers of two": noise(3, 4, 65).sign() * 2.0 ** torch.arange(-30, 35),
+    "a mean far above the spread": noise(6, 3, 1000) * 1e-3 + 1000.0,
+    "one value far from the others": torch.cat([torch.full((1, 1, 1), 1e7), noise(1, 1, 9999)], 2),
+}
+
+
+def parts(values: torch.Tensor, with_numba: bool, patch: pytest.MonkeyPatch) -> LayerStatistics:
+    if not with_numba:
+        patch.setattr(reduction, "compiled", lambda: None)
+    total = LayerStatistics(values.shape[1])
+    highest = total.update(values)
+    literal = torch.where(torch.isfinite(values), values, -torch.inf).amax(2)
+    assert torch.equal(highest, literal.to(highest))
+    patch.undo()
+    return total
+
+
+@pytest.fixture(autouse=True)
+def numba_works_here() -> None:
+    """The tests below would otherwise compare PyTorch with itself."""
+    assert reduction.compiled()
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+@pytest.mark.parametrize("threads", [1, 3])
+def test_compiled_code_agrees_with_pytorch(
+    values: torch.Tensor, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with threads_of_torch(threads):
+        ours = parts(values, True, monkeypatch).evidence()
+    theirs = parts(values, False, monkeypatch).evidence()
+    for name in EXACT:
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), name)
+    assert ours.histogram.exponent == theirs.histogram.exponent
+    np.testing.assert_array_equal(ours.histogram.counts, theirs.histogram.counts)
+    assert ours.histogram.counts.sum() == torch.isfinite(values).sum()
+    size = values.double().abs().nan_to_num(0.0, 0.0, 0.0).amax()
+    np.testing.assert_allclose(ours.mean, theirs.mean, rtol=1e-12, atol=1e-15 * float(size))
+    np.testing.assert_allclose(ours.variance, theirs.variance, rtol=1e-12)
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["short rows", "rows of several blocks", "many scales", "holes"])
+def test_no_bit_depends_on_the_number_of_threads(name: str) -> None:
+    found = []
+    for threads in (1, 2, 5):
+        with threads_of_torch(threads):
+            total, nine = LayerStatistics(VALUES[name].shape[1]), nine_of(VALUES[name], 3)
+            total.update(VALUES[name])
+        evidence = total.evidence()
+        moments = (evidence.mean.tobytes(), evidence.variance.tobytes())
+        bins = (evidence.histogram.exponent, evidence.histogram.counts.tobytes())
+        found.append((*moments, *bins, *(getattr(nine, part).tobytes() for part in NINE)))
+    assert found[0] == found[1] == found[2]
+
+
+def nine_of(values: torch.Tensor, size: int) -> Any:
+    total = StrongestImages(values.shape[1], 1)
+    for first in range(0, len(values), size):
+        batch = values[first : first + size]
+        further = total.further()
+        further.update(batch, LayerStatistics(values.shape[1]).update(batch), first)
+        total.merge(further)
+    return total.evidence()
+
+
+@pytest.mark.parametrize("name", ["more images than fit a block", "rectified", "holes", "constant"])
+def test_the_nine_are_those_that_numpy_finds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = nine_of(VALUES[name], 4)
+    monkeypatch.setattr(strongest, "compiled", lambda: None)
+    theirs = nine_of(VALUES[name], 4)
+    for part in NINE:
+        np.testing.assert_array_equal(getattr(ours, part), getattr(theirs, part))
+
+
+def test_strides_of_any_kind_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = noise(40, 6, 5).permute(2, 1, 0)
+    assert not values.is_contiguous()
+    ours, theirs = parts(values, True, monkeypatch), parts(values, False, monkeypatch)
+    np.testing.assert_array_equal(ours.evidence().maximum, theirs.evidence().maximum)
+    np.testing.assert_array_equal(
+        ours.evidence().histogram.counts, theirs.evidence().histogram.counts
+    )
+    narrowed = noise(5, 6, 40).narrow(2, 3, 30)
+    assert narrowed.stride(2) == 1
+    for part in NINE:
+        np.testing.assert_array_equal(
+            getattr(nine_of(narrowed, 2), part), getattr(nine_of(narrowed.clone(), 2), part)
+        )
+
+
+class Waits(TorchFunctionMode):
+    """Notes every function that would make the processor wait for a GPU."""
+
+    NAMES = ("item", "cpu", "numpy", "tolist", "__array__", "nonzero", "unique", "masked_select")
+    NAMES += ("__bool__", "__int__", "__float__", "__index__", "bincount", "equal", "allclose")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        leaves = name == "to" and any(str(value) == "cpu" for value in (*args, *kwargs.values()))
+        by_mask = name in ("__getitem__", "__setitem__") and any(
+            isinstance(index, torch.Tensor) and index.dtype == torch.bool
+            for index in (args[1] if isinstance(args[1], tuple) else (args[1],))
+        )
+        if name in self.NAMES or leaves or by_mask:
+            self.seen.append(name)
+        return func(*args, **kwargs)
+
+
+def collected(net: nn.Module, images: torch.Tensor, patch: pytest.MonkeyPatch, apart: bool) -> Any:
+    """Evidence, and what would have waited inside of the hooks."""
+    if apart:
+        for module in (reduction, statistics, strongest, collector):
+            patch.setattr(module, "is_here", lambda values: False)
+    waits = Waits()
+    leave = collector.Collector.leave
+
+    def watched(*args: Any) -> None:
+        with waits:
+            leave(*args)
+
+    patch.setattr(collector.Collector, "leave", watched)
+    chosen = {
+        "correlated": lambda calls, classes, observed: [c for c in calls if c.key in observed]
+    }
+    evidence = Probe(net, "cpu", 3).collect(batches_of(images), len(images), [1, 4], **chosen)
+    patch.undo()
+    return evidence, waits.seen
+
+
+def check_same(ours: Evidence, theirs: Evidence) -> None:
+    assert ours.layers.keys() == theirs.layers.keys()
+    for key, layer in ours.layers.items():
+        other = theirs.layers[key]
+        for name in EXACT:
+            np.testing.assert_array_equal(getattr(layer, name), getattr(other, name))
+        np.testing.assert_array_equal(layer.histogram.counts, other.histogram.counts)
+        np.testing.assert_allclose(layer.variance, other.variance, rtol=1e-12)
+    assert ours.strongest.keys() == theirs.strongest.keys()
+    for key, nine in ours.strongest.items():
+        for part in NINE:
+            np.testing.assert_array_equal(getattr(nine, part), getattr(theirs.strongest[key], part))
+    for key, table in ours.class_correlations.items():
+        np.testing.assert_array_equal(table, theirs.class_correlations[key])
+    for index, found in ours.pictures.items():
+        assert found.keys() == theirs.pictures[index].keys()
+        for key, picture in found.items():
+            for name, value in vars(picture).items():
+                if isinstance(value, np.ndarray):
+                    np.testing.assert_array_equal(value, getattr(theirs.pictures[index][key], name))
+
+
+@pytest.mark.parametrize("kind", ["residual", "tokens"])
+def test_no_gpu_is_waited_for_inside_the_hooks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of values that are said to lie on a GPU: the same results, and nothing that would wait."""
+    if kind == "residual":
+        net, images = seeded(lambda: Residual(True, True)).float(), photos(7).float()
+    else:
+        net = loud(lambda: Vit("fused", 2, 1, "mean")).float()
+        images = noise(7, 3, *SIZE)
+    theirs, waits = collected(net, images, monkeypatch, apart=False)
+    assert waits, "the test would not see what waits"
+    ours, waits = collected(net, images, monkeypatch, apart=True)
+    assert waits == []
+    check_same(ours, theirs)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_memory_does_not_grow_with_the_images(apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (reduction, statistics, strongest):
+        monkeypatch.setattr(module, "is_here", lambda values: not apart)
+    values = noise(600, 400, 6)
+    sizes = []
+    for count in (30, 30, 600):
+        tracemalloc.start()
+        total, nine = LayerStatistics(400), StrongestImages(400, 3)
+        for first in range(0, count, 10):
+            part, further = LayerStatistics(400), nine.further()
+            batch = values[first : first + 10]
+            further.update(batch, part.update(batch), first)
+            total.merge(part)
+            nine.merge(further)
+        sizes.append(tracemalloc.get_traced_memory())
+        tracemalloc.stop()
+    # The first round fills caches that Python keeps. One batch's numbers alone are 60 kB.
+    _, (kept, peak), (kept_of_many, peak_of_many) = sizes
+    assert kept_of_many - kept < 60_000
+    assert peak_of_many - peak < 60_000
+
+
+@pytest.mark.parametrize("missing", ["import", "compiler"])
+def test_without_numba_the_numbers_are_the_same(missing: str, tmp_path: Path) -> None:
+    stub = {"import": "raise ImportError('none here')", "compiler": "def njit(f): return f"}
+    (tmp_path / "numba.py").write_text(stub[missing])
+    script = (
+        "import torch; from reportgen.probe.statistics import LayerStatistics as S\n"
+        "s = S(2); s.update(torch.arange(12.0).reshape(2, 2, 3)); e = s.evidence()\n"
+        "print(e.mean.tolist(), e.maximum.tolist(), e.histogram.exponent)"
+    )
+    root = Path(reduction.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": f"{tmp_path}:{root}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[4.0, 7.0] [8.0, 11.0] -3"
+    assert "for want of numba" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_to_does_not_stop_it(tmp_path: Path) -> None:
+    """As where a package is installed by another user and there is no home."""
+    script = (
+        "import numba.core.caching as c\n"
+        "def none(*_): return None\n"
+        "for locator in c.CacheImpl._locator_classes: locator.from_function = none\n"
+        "from reportgen.probe import reduction; assert reduction.compiled()"
+    )
+    root = Path(reduction.__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": str(root)}, check=True, timeout=300
+    )
