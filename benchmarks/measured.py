@@ -1,4 +1,4 @@
-"""Builds a report in this process and notes where its time went and what it asked of the network."""
+"""Builds a report in this process, and notes its time and what it asked of the network."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def report_options(folder: Path, model: Path, images: list[torch.Tensor]) -> Opt
 
 
 class Passes:
-    """What was asked of a network outside of the occlusion engine, in calls by size of the batch."""
+    """What was asked of a network outside of the occlusion engine: calls by size of the batch."""
 
     def __init__(self) -> None:
         self.forward: Counter[Size] = Counter()
