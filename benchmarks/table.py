@@ -155,14 +155,16 @@ def run(rows: Rows) -> None:
         torch.set_num_threads(1)
     print(HEADER, flush=True)
     said = []
-    for row in rows(given.quick):
-        if isinstance(row, str):
-            said.append(row)
-        else:
-            print(row.markdown(), flush=True)
-    for text in said:
-        print(f"\n{text}", flush=True)
-    print(f"\n_{_circumstances(torch.get_num_threads(), before)}_", flush=True)
+    try:
+        for row in rows(given.quick):
+            if isinstance(row, str):
+                said.append(row)
+            else:
+                print(row.markdown(), flush=True)
+    finally:
+        said.append(f"_{_circumstances(torch.get_num_threads(), before)}_")
+        for text in said:
+            print(f"\n{text}", flush=True)
 
 
 def machine() -> str:
