@@ -67,8 +67,7 @@ class Rules:
         """The result of a step: its difference, or true values where no rule is known."""
         if isinstance(step.kind, Measure):
             first = step.reads[0]
-            given = values[first]
-            places = len(given.values if isinstance(given, Difference) else given)
+            places = len(values[first])
             return step(ChainMap({first: self._clean.repeated(first, places)}, values))
         operands = [values[read] for read in step.reads]
         if all(isinstance(operand, Difference) for operand in operands):
@@ -174,22 +173,19 @@ class Rules:
             maps = self._in(step.reads[0], difference, None)
             padding = (down.padding, across.padding)
         else:
-            have = difference.windows or self._clean.everything(
-                step.reads[0], len(difference.values)
-            )
-            rows = needed_span(windows.rows, down), have.rows, windows.rows.size, down
-            columns = (
-                needed_span(windows.columns, across),
-                have.columns,
-                windows.columns.size,
-                across,
-            )
-            paddings = both_sides(*rows), both_sides(*columns)
+            have = difference.windows or self._clean.everything(step.reads[0], len(difference))
             maps = self._in(step.reads[0], difference, difference.windows)
-            if paddings[0] is None or paddings[1] is None:
-                maps, padding = fitted(maps, have, Windows(rows[0], columns[0])), (0, 0)
-            else:
-                padding = (paddings[0], paddings[1])
+            sides = [
+                both_sides(windows.rows, have.rows, down),
+                both_sides(windows.columns, have.columns, across),
+            ]
+            padding = (sides[0] or 0, sides[1] or 0)
+            if None in sides:
+                rows, columns = (
+                    needed_span(windows.rows, down),
+                    needed_span(windows.columns, across),
+                )
+                maps, padding = fitted(maps, have, Windows(rows, columns)), (0, 0)
         maps = maps.to(weight.dtype)
         return F.conv2d(maps, weight, None, strides, padding, dilations, kind.groups)
 
@@ -218,7 +214,7 @@ class Rules:
     def _pooled(self, step: Step, difference: Difference, windows: Windows | None) -> torch.Tensor:
         pooling, read = step.kind, step.reads[0]
         assert isinstance(pooling, Pooling)
-        places = len(difference.values)
+        places = len(difference)
         values = self._in(read, difference, difference.windows)
         have = difference.windows or self._clean.everything(read, places)
         want = windows or self._clean.everything(step.node, places)
