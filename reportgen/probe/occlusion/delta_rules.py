@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import fx
 
 from reportgen.probe.occlusion.clean import Clean
-from reportgen.probe.occlusion.delta_kernels import largest, rectified
 from reportgen.probe.occlusion.delta_steps import MEANS, MOVES, NOTHING, name_of, weight_of
 from reportgen.probe.occlusion.delta_windows import Difference, both_sides, fitted
 from reportgen.probe.occlusion.graph import Graph, Step
@@ -45,6 +44,10 @@ class Rules:
             dtype: of the differences.
             wide: steps whose differences stay in float32 all the same.
         """
+        # Half a second, for numba, that only a fast map is to cost.
+        from reportgen.probe.occlusion import delta_kernels
+
+        self._kernels = delta_kernels
         self._clean = clean
         self._dtypes = {
             step.node: torch.float32 if step.node in wide else dtype for step in graph.steps
@@ -55,13 +58,8 @@ class Rules:
             if (weight := weight_of(step)) is not None
         }
         self._maps: dict[fx.Node, torch.Tensor] = {}
-        rectifiers = {step.reads[0] for step in graph.steps if name_of(step) == "relu"}
-        self._summed_later = {
-            read
-            for step in graph.steps
-            for read in step.ends
-            if read in rectifiers and name_of(step) == "relu"
-        }
+        rectifiers = [step for step in graph.steps if name_of(step) == "relu"]
+        self._summed_later = {step.reads[0] for step in rectifiers if step.reads[0] in step.ends}
 
     def result(self, step: Step, values: MutableMapping[fx.Node, Any], plan: Plan) -> Any:
         """The result of a step: its difference, or true values where no rule is known."""
@@ -208,7 +206,7 @@ class Rules:
         d = _last(before.to(dtype)).contiguous()
         into = d if is_free else torch.empty_like(d)
         addend = None if difference.addend is None else _last(difference.addend.to(dtype))
-        rectified(d, addend, self._whole_map(read), windows, into)
+        self._kernels.rectified(d, addend, self._whole_map(read), windows, into)
         return Difference(into.permute(0, 3, 1, 2), difference.windows)
 
     def _pooled(self, step: Step, difference: Difference, windows: Windows | None) -> torch.Tensor:
@@ -224,7 +222,7 @@ class Rules:
         if pooling.is_maximum and values.device.type == "cpu":
             into = torch.empty(places, *want.size, values.shape[1], dtype=dtype)
             both = self._whole_map(read), self._whole_map(step.node)
-            largest(_last(values), have, pooling.reaches, both, want, into)
+            self._kernels.largest(_last(values), have, pooling.reaches, both, want, into)
             return into.permute(0, 3, 1, 2)
         needed = Windows(needed_span(want.rows, down), needed_span(want.columns, across))
         maps = fitted(values, have, needed).float()
