@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import fx
 
 from reportgen.probe.occlusion.clean import Clean
-from reportgen.probe.occlusion.delta_steps import MEANS, MOVES, NOTHING, name_of, weight_of
+from reportgen.probe.occlusion.delta_steps import MEANS, MOVES, NOTHING, name_of, weights_of
 from reportgen.probe.occlusion.delta_windows import Difference, both_sides, fitted
 from reportgen.probe.occlusion.graph import Graph, Step
 from reportgen.probe.occlusion.kinds import (
@@ -52,11 +52,7 @@ class Rules:
         self._dtypes = {
             step.node: torch.float32 if step.node in wide else dtype for step in graph.steps
         }
-        self._weights = {
-            step.node: weight.to(self._dtypes[step.node])
-            for step in graph.steps
-            if (weight := weight_of(step)) is not None
-        }
+        self._weights = weights_of(graph, self._dtypes)
         self._maps: dict[fx.Node, torch.Tensor] = {}
         rectifiers = [step for step in graph.steps if name_of(step) == "relu"]
         self._summed_later = {step.reads[0] for step in rectifiers if step.reads[0] in step.ends}
