@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import fx
 
 from reportgen.probe.occlusion.clean import Clean
-from reportgen.probe.occlusion.delta_kernels import largest, rectified
-from reportgen.probe.occlusion.delta_steps import MEANS, MOVES, NOTHING, name_of, weight_of
+from reportgen.probe.occlusion.delta_steps import MEANS, MOVES, NOTHING, name_of, weights_of
 from reportgen.probe.occlusion.delta_windows import Difference, both_sides, fitted
 from reportgen.probe.occlusion.graph import Graph, Step
 from reportgen.probe.occlusion.kinds import (
@@ -45,30 +44,24 @@ class Rules:
             dtype: of the differences.
             wide: steps whose differences stay in float32 all the same.
         """
+        # Half a second, for numba, that only a fast map is to cost.
+        from reportgen.probe.occlusion import delta_kernels
+
+        self._kernels = delta_kernels
         self._clean = clean
         self._dtypes = {
             step.node: torch.float32 if step.node in wide else dtype for step in graph.steps
         }
-        self._weights = {
-            step.node: weight.to(self._dtypes[step.node])
-            for step in graph.steps
-            if (weight := weight_of(step)) is not None
-        }
+        self._weights = weights_of(graph, self._dtypes)
         self._maps: dict[fx.Node, torch.Tensor] = {}
-        rectifiers = {step.reads[0] for step in graph.steps if name_of(step) == "relu"}
-        self._summed_later = {
-            read
-            for step in graph.steps
-            for read in step.ends
-            if read in rectifiers and name_of(step) == "relu"
-        }
+        rectifiers = [step for step in graph.steps if name_of(step) == "relu"]
+        self._summed_later = {step.reads[0] for step in rectifiers if step.reads[0] in step.ends}
 
     def result(self, step: Step, values: MutableMapping[fx.Node, Any], plan: Plan) -> Any:
         """The result of a step: its difference, or true values where no rule is known."""
         if isinstance(step.kind, Measure):
             first = step.reads[0]
-            given = values[first]
-            places = len(given.values if isinstance(given, Difference) else given)
+            places = len(values[first])
             return step(ChainMap({first: self._clean.repeated(first, places)}, values))
         operands = [values[read] for read in step.reads]
         if all(isinstance(operand, Difference) for operand in operands):
@@ -174,22 +167,19 @@ class Rules:
             maps = self._in(step.reads[0], difference, None)
             padding = (down.padding, across.padding)
         else:
-            have = difference.windows or self._clean.everything(
-                step.reads[0], len(difference.values)
-            )
-            rows = needed_span(windows.rows, down), have.rows, windows.rows.size, down
-            columns = (
-                needed_span(windows.columns, across),
-                have.columns,
-                windows.columns.size,
-                across,
-            )
-            paddings = both_sides(*rows), both_sides(*columns)
+            have = difference.windows or self._clean.everything(step.reads[0], len(difference))
             maps = self._in(step.reads[0], difference, difference.windows)
-            if paddings[0] is None or paddings[1] is None:
-                maps, padding = fitted(maps, have, Windows(rows[0], columns[0])), (0, 0)
-            else:
-                padding = (paddings[0], paddings[1])
+            sides = [
+                both_sides(windows.rows, have.rows, down),
+                both_sides(windows.columns, have.columns, across),
+            ]
+            padding = (sides[0] or 0, sides[1] or 0)
+            if None in sides:
+                rows, columns = (
+                    needed_span(windows.rows, down),
+                    needed_span(windows.columns, across),
+                )
+                maps, padding = fitted(maps, have, Windows(rows, columns)), (0, 0)
         maps = maps.to(weight.dtype)
         return F.conv2d(maps, weight, None, strides, padding, dilations, kind.groups)
 
@@ -212,13 +202,13 @@ class Rules:
         d = _last(before.to(dtype)).contiguous()
         into = d if is_free else torch.empty_like(d)
         addend = None if difference.addend is None else _last(difference.addend.to(dtype))
-        rectified(d, addend, self._whole_map(read), windows, into)
+        self._kernels.rectified(d, addend, self._whole_map(read), windows, into)
         return Difference(into.permute(0, 3, 1, 2), difference.windows)
 
     def _pooled(self, step: Step, difference: Difference, windows: Windows | None) -> torch.Tensor:
         pooling, read = step.kind, step.reads[0]
         assert isinstance(pooling, Pooling)
-        places = len(difference.values)
+        places = len(difference)
         values = self._in(read, difference, difference.windows)
         have = difference.windows or self._clean.everything(read, places)
         want = windows or self._clean.everything(step.node, places)
@@ -228,7 +218,7 @@ class Rules:
         if pooling.is_maximum and values.device.type == "cpu":
             into = torch.empty(places, *want.size, values.shape[1], dtype=dtype)
             both = self._whole_map(read), self._whole_map(step.node)
-            largest(_last(values), have, pooling.reaches, both, want, into)
+            self._kernels.largest(_last(values), have, pooling.reaches, both, want, into)
             return into.permute(0, 3, 1, 2)
         needed = Windows(needed_span(want.rows, down), needed_span(want.columns, across))
         maps = fitted(values, have, needed).float()

@@ -1,5 +1,8 @@
 """Tells which steps of a network treat a difference as they would a value, and how exactly."""
 
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import fx, nn
 
@@ -27,6 +30,23 @@ def name_of(step: Step) -> str:
     origin = (getattr(node.target, "__module__", None) or "torch").partition(".")[0]
     is_own = origin in ("torch", "torchvision", "_operator")
     return str(getattr(node.target, "__name__", "")) if is_own else ""
+
+
+_cast: WeakKeyDictionary[Graph, dict[tuple[fx.Node, torch.dtype], torch.Tensor]]
+_cast = WeakKeyDictionary()
+"Weights of networks in other precisions, kept for the next image."
+
+
+def weights_of(graph: Graph, dtypes: Mapping[fx.Node, torch.dtype]) -> dict[fx.Node, torch.Tensor]:
+    """The weights of all convolutions and linear layers, each in its own precision."""
+    cast, found = _cast.setdefault(graph, {}), {}
+    for step in graph.steps:
+        weight, key = weight_of(step), (step.node, dtypes[step.node])
+        if weight is not None:
+            if key not in cast:
+                cast[key] = weight.to(key[1])
+            found[step.node] = cast[key]
+    return found
 
 
 def weight_of(step: Step) -> torch.Tensor | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from reportgen.probe.occlusion.windows import Reach, Span, Windows
+from reportgen.probe.occlusion.windows import Reach, Span, Windows, needed_span
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +19,10 @@ class Difference:
     "Still to be added: the rectifier that reads the sum does it on the way."
     is_own: bool = False
     "Whether no other result lies in the same memory."
+
+    def __len__(self) -> int:
+        """The number of places."""
+        return len(self.values)
 
 
 def fitted(values: torch.Tensor, have: Windows, want: Windows) -> torch.Tensor:
@@ -52,17 +56,17 @@ def _common(offset: int, known: int, wanted: int) -> tuple[slice, slice]:
     return slice(low, high), slice(low - offset, high - offset)
 
 
-def both_sides(needed: Span, have: Span, size: int, reach: Reach) -> int | None:
+def both_sides(after: Span, have: Span, reach: Reach) -> int | None:
     """Zeros on each side that give a convolution its output; None where they would differ.
 
     Args:
-        needed: input cells that the output reads.
+        after: output cells.
         have: input cells that are known.
-        size: output cells.
         reach: of the convolution.
     """
-    front = have.starts - needed.starts
+    front = have.starts - needed_span(after, reach).starts
     if (front != front[0]).any() or front[0] < 0:
         return None
     both = int(front[0])
-    return both if (have.size + 2 * both - reach.span) // reach.stride + 1 == size else None
+    size = (have.size + 2 * both - reach.span) // reach.stride + 1
+    return both if size == after.size else None

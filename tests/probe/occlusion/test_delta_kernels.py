@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from reportgen.probe.occlusion.delta_kernels import largest, rectified
 from reportgen.probe.occlusion.delta_windows import both_sides, fitted
-from reportgen.probe.occlusion.windows import Reach, Span, Windows, changed_span, needed_span
+from reportgen.probe.occlusion.windows import Reach, Span, Windows, changed_span
 
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -117,9 +117,7 @@ def test_the_difference_of_the_largest_cells(
         windows([(5, 5), (0, 0), (3, 3)], 2, 2),
     ],
 )
-@pytest.mark.parametrize(
-    "starts", [[(1, 2)] * 3, [(0, 1), (2, 2), (5, 6)]]
-)
+@pytest.mark.parametrize("starts", [[(1, 2)] * 3, [(0, 1), (2, 2), (5, 6)]])
 def test_differences_in_other_windows(starts: list[tuple[int, int]], wanted: Windows) -> None:
     inside, known = random(3, 2, 3, 3), windows(starts, 3, 3)
     # Wide margins, so that windows may stick out.
@@ -138,7 +136,7 @@ def test_padding_that_a_convolution_adds_itself(reach: Reach, starts: list[int])
     have = Span(np.array(starts), 3)
     length = (12 + 2 * reach.padding - reach.span) // reach.stride + 1
     after = changed_span(have, reach, length)
-    sides = both_sides(needed_span(after, reach), have, after.size, reach)
+    sides = both_sides(after, have, reach)
     weight = random(1, 1, reach.kernel, seed=3)
     line = torch.zeros(2, 1, 12)
     for one, start in zip(line, starts, strict=True):
