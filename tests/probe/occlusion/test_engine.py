@@ -102,9 +102,7 @@ def test_a_fast_map_is_kept_with_its_rank_correlation(
     scores, run = hidden(image, "fast")
     assert torch.equal(scores, fast)
     assert (run.used, run.reason, run.sample) == ("fast", "", SAMPLE)
-    assert run.agreement == pytest.approx(
-        1 - 6 * max(moves) ** 2 / SAMPLE / (len(PLACES) ** 2 - 1)
-    )
+    assert run.agreement == pytest.approx(1 - 6 * max(moves) ** 2 / SAMPLE / (len(PLACES) ** 2 - 1))
     assert used == ["exact"], "on the sample"
 
 
