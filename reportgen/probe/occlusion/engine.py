@@ -101,7 +101,7 @@ def _complaint(agreement: float | None) -> str:
         return "The fast map is flat or not finite, so that it could not be checked."
     return (
         "The rank correlation of the fast map with the exact one, estimated on "
-        f"{SAMPLE} positions, was {agreement:.4f}, below {LEAST_AGREEMENT}."
+        f"{SAMPLE} positions, was {agreement:.5f}, below {LEAST_AGREEMENT}."
     )
 
 

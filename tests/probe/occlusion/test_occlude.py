@@ -9,7 +9,7 @@ from captum.attr import Occlusion
 from torch import nn
 
 from reportgen.errors import OptionError
-from reportgen.options import Fill
+from reportgen.options import Engine, Fill
 from reportgen.probe.occlusion.occlude import OcclusionResult, occlusion
 from reportgen.probe.occlusion.places import BLUR_SIGMA, fill_image, positions
 from reportgen.probe.probe import Probe
@@ -209,6 +209,45 @@ def test_blur_is_a_gaussian_mean_of_the_neighbours() -> None:
         )
     flat = torch.full((3, 30, 20), 0.7)
     assert torch.allclose(fill_image(flat, "blur", MEAN), flat)
+
+
+@pytest.mark.parametrize("engine", ["exact", "plain"])
+def test_a_place_that_hides_nothing_changes_nothing(engine: Engine) -> None:
+    """To the last digit, although the parts of an image are not summed up as the whole is."""
+    pixels = picture().float()
+    pixels[:, :, :16] = 0
+    probe = Probe(network().float(), "cpu", 6)
+    filling = fill_image(pixels, "black", MEAN)
+    result = occlusion(probe, pixels, normalise, filling, (5, 4), (5, 4), 2, engine=engine)
+    for drop in (result.probability_drop, result.logit_drop):
+        assert (drop[:, :4] == 0).all()
+        assert (drop[:, 4:] != 0).all()
+    assert (result.answers[:, :4] == result.answers[0, 0]).all()
+
+
+def test_what_rounding_could_make_is_no_drop() -> None:
+    class Deaf(nn.Module):
+        """Its first two scores move by some units in the last place at most."""
+
+        def __init__(self, classes: int) -> None:
+            super().__init__()
+            self.classes = classes
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            heard = x.mean((1, 2, 3))
+            return torch.stack([4 + 2e-6 * heard, 4 - 2e-6 * heard, 0.9 * heard], 1)[
+                :, : self.classes
+            ]
+
+    pixels = picture().float()
+    filling = fill_image(pixels, "black", MEAN)
+    for classes, is_heard in ((2, False), (3, True)):
+        result = occlusion(
+            Probe(Deaf(classes), "cpu"), pixels, normalise, filling, (8, 8), (8, 8), 0
+        )
+        assert not result.logit_drop.any()
+        # The probability of a class changes with the scores of the others.
+        assert result.probability_drop.any() == is_heard
 
 
 def test_a_network_that_answers_nan_has_no_map() -> None:
