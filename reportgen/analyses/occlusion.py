@@ -24,6 +24,9 @@ from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo
 from reportgen.report.records import Fact, Image, Panel
 
+ROUNDING = 1e-6
+"Share of the clean probability up to which a drop may be rounding."
+
 
 def run(study: Study) -> Outcome:
     """One panel per pictured image with a finite answer."""
@@ -215,7 +218,17 @@ def coarse_map(
     result = occlusion(
         probe, pixels, study.images.normalise, filling, window, window, target, engine=engine
     )
-    return over_pixels(result.probability_drop, (prepared.height, prepared.width), window, window)
+    drops = above_rounding(result.probability_drop, result.baseline_probability)
+    return over_pixels(drops, (prepared.height, prepared.width), window, window)
+
+
+def above_rounding(drops: FloatArray, clean: float) -> FloatArray:
+    """Drops, with those that are a millionth of the clean probability, or less, set to zero.
+
+    Where a forgotten network answers the same whatever is hidden, rounding alone is left, and a
+    rank correlation would read an order into it.
+    """
+    return np.where(np.abs(drops) > ROUNDING * clean, drops, 0.0)
 
 
 def over_pixels(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reportgen.analyses.occlusion import run, window_and_stride
+from reportgen.analyses.occlusion import METHODS, run, window_and_stride
 from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.study import Study
 from reportgen.analyses.targets import target_index
@@ -182,3 +182,12 @@ def test_progress_counts_every_position_of_every_image() -> None:
     total = 2 * panels["photo0"].facts["positions"]
     assert told[-1] == (total, total)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+@pytest.mark.parametrize(("gain", "is_read"), [(1e-3, True), (4e-5, False)])
+def test_a_method_map_reads_no_order_into_rounding(gain: float, is_read: bool) -> None:
+    study = study_with(Patch(slice(2, 9), slice(3, 12), gain))
+    image = study.images.normalise(study.images.pixels(0))
+    values = METHODS[0].map_of(study, study.probe, image, 0)
+    assert values is not None and values.shape == SIZE
+    assert bool(values.any()) is is_read
