@@ -54,6 +54,7 @@ def test_render_does_not_import_torch(tmp_path: Path) -> None:
         (("build",), 2, "Missing argument"),
         (("bild",), 2, "No such command"),
         (("build", "nowhere.pth", "photos", "--mean", "dark"), 2, "--mean takes numbers"),
+        (("build", "m.pth", "a", "--occlusion-engine", "quick"), 2, "'exact', 'fast', 'plain'"),
         (("build", "nowhere.pth", SAMPLES / "photos"), 4, "nowhere.pth"),
         (("build", SAMPLES / "train.py", SAMPLES / "photos"), 4, "train.py"),
         (("build", SAMPLES / "squeezenet1_1.pth", "nowhere"), 2, "nowhere"),
@@ -155,6 +156,7 @@ def test_the_printed_command_can_be_pasted_into_a_shell(
     words = ["build", "m.pth", "a b", "--arch-args", '{"num_classes": 5}']
     words += ["--layers", "conv*", "--layers", "relu#2", "--mean", "0.1", "0.2", "--save-arrays"]
     words += ["--occlusion-window", "4", "6", "--target", "it's", "--crop-pct", "0.9"]
+    words += ["--occlusion-engine", "fast"]
     words += ["--sections", "answers,gradcam", "--sections", "kernels", "--exclude", "kernels"]
     words += ["--visualise", "0", "--visualise-also", "conv1:3", "--visualise-also", "class:it's"]
     run(capsys, *words)
