@@ -3,8 +3,8 @@
     python -m benchmarks.strongest [--quick] [--cpu]
 
 Both are timed in one process: the time spent in `StrongestImages` while images are collected, and
-the same images through the network with nothing watching. The more images, the fewer enter a
-unit's nine.
+the same images through the network with nothing watching, as in `benchmarks.statistics`. The more
+images, the fewer enter a unit's nine.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from torchvision.models import resnet50, squeezenet1_1
 
 from benchmarks.statistics import BATCH, IMAGES, collect, photos, plainly, timed
 from benchmarks.table import Row, ratio_of, run, seconds
+from reportgen.allocator import keep_freed_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.strongest import StrongestImages
 
@@ -23,6 +24,7 @@ BAR = 0.15
 
 def rows(quick: bool) -> Iterator[Row | str]:
     """Yields one row a network."""
+    keep_freed_memory()
     images = photos(2 * BATCH if quick else IMAGES)
     for make in (squeezenet1_1,) if quick else (squeezenet1_1, resnet50):
         probe = Probe(make(weights=None).eval(), "cpu", BATCH)

@@ -44,7 +44,9 @@ class Everything(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "build", [Residual, lambda: Residual(True, True), Functional, Everything], ids=str
+    "build",
+    [Residual, lambda: Residual(True, True), Functional, Everything],
+    ids=["residual", "in place, reused", "functional", "everything"],
 )
 def test_steps_give_what_the_network_gives(build: type[nn.Module]) -> None:
     net, images = seeded(build), photos(3)
