@@ -11,13 +11,14 @@ from functools import partial
 
 import torch
 
+from reportgen.errors import first_line
 from reportgen.probe.answers import logits_in
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.occlusion.clean import Clean
 from reportgen.probe.occlusion.delta_rules import Rules
 from reportgen.probe.occlusion.delta_steps import wide_steps
 from reportgen.probe.occlusion.delta_windows import Difference
-from reportgen.probe.occlusion.graph import Graph, Values
+from reportgen.probe.occlusion.graph import Graph, Untraceable, Values
 from reportgen.probe.occlusion.grouping import grouped
 from reportgen.probe.occlusion.kinds import Convolution
 from reportgen.probe.occlusion.prepared import clean_run
@@ -43,6 +44,7 @@ def delta_scores(
     places: Sequence[tuple[int, int]],
     progress: Progress | None = None,
     dtype: torch.dtype = torch.bfloat16,
+    clean: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Scores (places classes), float32 on the CPU, with each place hidden, to a rounding error.
 
@@ -54,16 +56,17 @@ def delta_scores(
         places: first row and column of each window.
         progress: told of the places done.
         dtype: of the differences, behind the first layers.
+        clean: the network's own scores (1 classes) of the image; computed where they are None.
 
     Raises:
         Untraceable: if the network cannot be run step by step.
         ResourceError: if the places of one group do not fit the memory.
     """
     with probe.borrow():
-        _, graph, clean = clean_run(probe, image)
+        _, graph, results = clean_run(probe, image, clean)
         with probe.lent(image) as (_, moved), probe.lent(filling) as (_, hiding):
-            engine = DeltaEngine(graph, clean, moved, hiding, window, dtype)
-            scores = torch.empty(len(places), clean.scores.shape[1])
+            engine = DeltaEngine(graph, results, moved, hiding, window, dtype)
+            scores = torch.empty(len(places), results.scores.shape[1])
             done = 0
             for indices, some in engine.scores(places):
                 scores[indices] = some
@@ -125,8 +128,13 @@ class DeltaEngine:
                         middle = len(part) // 2
                         for half in (part[:middle], part[middle:]):
                             running[self._start(pool, places, half)] = half
-                    else:
+                    elif is_out_of_memory(error):
                         raise error
+                    else:
+                        # What works for values may fail for differences of them, in any way.
+                        raise Untraceable(
+                            f"No differences go through the network ({first_line(error)})."
+                        ) from error
 
     def _start(
         self, pool: Executor, places: Sequence[tuple[int, int]], part: Sequence[int]

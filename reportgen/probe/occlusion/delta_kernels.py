@@ -168,7 +168,9 @@ def _largest(d: Any, have: Any, reach: Any, y: Any, y_out: Any, want: Any, out: 
                         if 0 <= r < tall and 0 <= s < broad:
                             one = d[b, r, s]
                             for c in range(channels):
-                                best[c] = max(best[c], clean[c] + _load(one[c]))
+                                true = clean[c] + _load(one[c])
+                                # What is not a number is the largest, as in PyTorch.
+                                best[c] = true if true > best[c] or true != true else best[c]
                         else:
                             for c in range(channels):
                                 best[c] = max(best[c], clean[c])

@@ -50,6 +50,7 @@ def hidden_scores(
     target: int,
     engine: Engine = "exact",
     progress: Progress | None = None,
+    clean: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, Run]:
     """Scores (places classes), float32 on the CPU, with each place hidden; and how they were made.
 
@@ -66,6 +67,7 @@ def hidden_scores(
         target: index of the class whose fast scores are checked.
         engine: that is asked for.
         progress: told of the places done; from the first again after a fallback.
+        clean: the network's own scores (1 classes) of the image; computed where they are None.
 
     Raises:
         ResourceError: if one image alone does not fit the memory.
@@ -79,15 +81,15 @@ def hidden_scores(
         if engine == "fast":
             reason = _obstacle(probe.device, len(places))
             if not reason:
-                fast = delta_scores(*given, places, progress)
+                fast = delta_scores(*given, places, progress, clean=clean)
                 sample = sampled(places, -fast[:, target].numpy())
-                exact = exact_scores(*given, [places[index] for index in sample])
+                exact = exact_scores(*given, [places[index] for index in sample], clean=clean)
                 agreement = _agreement(probe, fast, sample, exact, target)
                 if agreement is not None and agreement >= LEAST_AGREEMENT:
                     return fast, replace(run, agreement=agreement, sample=len(sample))
                 reason = _complaint(agreement)
             run = replace(run, used="exact", reason=reason)
-        return exact_scores(*given, places, progress), run
+        return exact_scores(*given, places, progress, clean=clean), run
     except Untraceable as error:
         reason = str(error)
     except ResourceError:

@@ -148,6 +148,9 @@ def _listed(
         if node.op in ("placeholder", "output"):
             continue
         function = _function(node, root, modules)
+        if node in norms:
+            # For a convolution that no window is known of; another has the norm in its weights.
+            function = _normed(function, *norms[node])
         reads = tuple(read for read in node.all_input_nodes if read is image or read in steps)
         if not reads:
             arguments, keywords = map_arg((node.args, node.kwargs), constants.__getitem__)
@@ -178,6 +181,15 @@ def _function(
         case "call_method":
             return lambda tensor, *rest, **named: getattr(tensor, target)(*rest, **named)
     return lambda: operator.attrgetter(target)(root)
+
+
+def _normed(
+    function: Callable[..., Any], scale: torch.Tensor, shift: torch.Tensor
+) -> Callable[..., Any]:
+    """A function whose maps are multiplied by `scale` and moved by `shift`, (outputs,) each."""
+    return lambda *given, **named: (
+        function(*given, **named) * scale[:, None, None] + shift[:, None, None]
+    )
 
 
 def _is_new(step: Step | None) -> bool:

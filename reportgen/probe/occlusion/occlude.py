@@ -84,7 +84,9 @@ def occlusion(
         if not 0 <= target < clean.shape[1]:
             raise OptionError(f"Target {target}: the network has {clean.shape[1]} classes.")
         hidden = normalise(filling[None])[0]
-        logits, run = hidden_scores(probe, image, hidden, window, places, target, engine, progress)
+        logits, run = hidden_scores(
+            probe, image, hidden, window, places, target, engine, progress, clean
+        )
     grid = (len(rows), len(columns))
     clean_chance, chances = probe.probabilities(clean), probe.probabilities(logits)
     answers = torch.where(torch.isfinite(logits).all(1), logits.argmax(1), -1)

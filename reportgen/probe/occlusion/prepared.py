@@ -67,11 +67,14 @@ def clean_run(
         if expected is None:
             expected = probe.logits(image[None])
         found = _steps_of(probe, image)
-        if not agree(logits_in(found[2].scores, 1), expected, found[2].scores.dtype):
-            # Weights can be written to behind the back of PyTorch's count, by way of `.data`.
-            _known.pop(probe)
-            found = _steps_of(probe, image)
-        if not agree(logits_in(found[2].scores, 1), expected, found[2].scores.dtype):
+        if agree(logits_in(found[2].scores, 1), expected, found[2].scores.dtype):
+            return found
+        # Weights can be written to behind the back of PyTorch's count, by way of `.data`.
+        _known.pop(probe)
+        found = _steps_of(probe, image)
+        # The scores of one image may be near zero by chance: those of its negative are their size.
+        size = float(probe.logits(-image[None]).nan_to_num(0, 0, 0).abs().max())
+        if not agree(logits_in(found[2].scores, 1), expected, found[2].scores.dtype, size):
             raise Untraceable("Step by step, the network gives other scores than as a whole.")
         return found
 
@@ -92,7 +95,9 @@ def _steps_of(probe: Probe, image: torch.Tensor) -> tuple[Prepared, Graph, Clean
             ) from error
 
 
-def agree(ours: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:
+def agree(
+    ours: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype, size: float = 0.0
+) -> bool:
     """Whether scores (b classes) are the same but for rounding.
 
     Rounding may take half of the digits that the network computes with; another function than the
@@ -102,6 +107,7 @@ def agree(ours: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> boo
         ours: float32 on the CPU.
         expected: likewise, of the network itself.
         dtype: in which the network computes.
+        size: of the scores of other images; these may be near zero by chance.
     """
     precision = max(torch.finfo(dtype).eps, torch.finfo(expected.dtype).eps)
     is_known = expected.isfinite()
@@ -109,7 +115,7 @@ def agree(ours: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> boo
         return False
     largest = float(expected[is_known].abs().max()) if is_known.any() else 0.0
     errors = (ours[is_known] - expected[is_known]).abs()
-    return bool((errors <= precision**0.5 * largest).all())
+    return bool((errors <= precision**0.5 * max(largest, size)).all())
 
 
 def _state_of(module: nn.Module) -> State:

@@ -155,7 +155,8 @@ class Recogniser:
         return _kind_of_function(name, given)
 
     def _join(self, node: fx.Node, reads: Sequence[fx.Node], is_last: bool) -> Kind:
-        others = [argument for argument in node.args if argument not in reads]
+        given = (*node.args, *node.kwargs.values())
+        others = [argument for argument in given if argument not in reads]
         if not all(self._is_same_everywhere(other, is_last) for other in others):
             return Whole()
         return Pointwise() if len(reads) == 1 else Join()

@@ -9,6 +9,7 @@ from torch import nn
 
 from reportgen.errors import ResourceError
 from reportgen.probe.occlusion.delta import DeltaEngine, delta_scores
+from reportgen.probe.occlusion.graph import Untraceable
 from reportgen.probe.occlusion.plain import plain_scores
 from reportgen.probe.probe import Probe
 from tests.probe.nets import seeded
@@ -243,3 +244,14 @@ def test_leaves_the_network_as_it_was() -> None:
     assert all(part.training for part in network.modules())
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_a_rule_that_fails_is_no_end_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> torch.Tensor:
+        raise RuntimeError("odd shapes.\nat a line")
+
+    monkeypatch.setattr(DeltaEngine, "_scores", failing)
+    threads = torch.get_num_threads()
+    with pytest.raises(Untraceable, match=r"^No differences go through .* \(odd shapes\)\.$"):
+        delta_scores(probe_of(Residual), image(0), image(1), (5, 5), [(0, 0), (9, 9)])
+    assert torch.get_num_threads() == threads

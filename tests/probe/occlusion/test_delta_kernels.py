@@ -108,6 +108,17 @@ def test_the_difference_of_the_largest_cells(
     assert torch.equal(found, meant.to(dtype).float())
 
 
+def test_the_largest_of_what_is_not_a_number_is_none() -> None:
+    """Wherever it stands among the cells of a window."""
+    y, have, into = torch.ones(1, 3, 1), windows([(0, 0)], 1, 3), torch.empty(1, 1, 1, 1)
+    for place in range(3):
+        d = torch.zeros(1, 1, 3, 1)
+        d[0, 0, place] = torch.nan
+        clean = y, torch.ones(1, 1, 1)
+        largest(d, have, (Reach(1), Reach(3)), clean, windows([(0, 0)], 1, 1), into)
+        assert into.isnan().all()
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -46,7 +46,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     seen: list[str] = []
 
     def as_plain(name: str) -> Callable[..., torch.Tensor]:
-        def scores(*given: Any) -> torch.Tensor:
+        def scores(*given: Any, clean: Any = None) -> torch.Tensor:
             seen.append(name)
             return plain_scores(*given)
 
@@ -98,7 +98,7 @@ def test_a_fast_map_is_kept_with_its_rank_correlation(
         ranks = [(others < float(one[order[0], TARGET])).sum() for one in (values, known)]
         moves.append(int(ranks[0] - ranks[1]))
     assert moves[0] == 1
-    monkeypatch.setattr(engine, "delta_scores", lambda *_: fast)
+    monkeypatch.setattr(engine, "delta_scores", lambda *_, **__: fast)
     scores, run = hidden(image, "fast")
     assert torch.equal(scores, fast)
     assert (run.used, run.reason, run.sample) == ("fast", "", SAMPLE)
@@ -110,7 +110,7 @@ def test_a_fast_map_in_another_order_is_thrown_away(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = torch.randn(len(PLACES), 3, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(engine, "delta_scores", lambda *_: literal(image) + noise)
+    monkeypatch.setattr(engine, "delta_scores", lambda *_, **__: literal(image) + noise)
     scores, run = hidden(image, "fast")
     assert torch.equal(scores, hidden(image, "exact")[0])
     assert (run.asked, run.used, run.agreement, run.sample) == ("fast", "exact", None, 0)
@@ -152,7 +152,7 @@ def test_without_bfloat16_the_map_is_exact(
 def test_a_network_that_cannot_be_traced_is_run_in_full(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    def unknown(*_: Any) -> torch.Tensor:
+    def unknown(*_: Any, **__: Any) -> torch.Tensor:
         raise Untraceable("It cannot be followed.")
 
     for name in ("exact_scores", "delta_scores"):
@@ -166,7 +166,7 @@ def test_a_network_that_cannot_be_traced_is_run_in_full(
 def test_where_the_steps_do_not_fit_the_memory_the_network_is_run_in_full(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_large(*_: Any) -> torch.Tensor:
+    def too_large(*_: Any, **__: Any) -> torch.Tensor:
         raise ResourceError("too large")
 
     monkeypatch.setattr(engine, "exact_scores", too_large)

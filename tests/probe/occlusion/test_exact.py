@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -443,6 +444,68 @@ def test_steps_that_are_not_the_network_are_refused() -> None:
         exact_scores(Probe(Forgetful(), "cpu"), image, filling, (4, 5), PLACES)
     with pytest.raises(Untraceable, match="a hidden place gets other scores than as a whole"):
         exact_scores(Probe(Startled(), "cpu"), image, filling + 200, (4, 5), PLACES)
+
+
+def test_a_failure_at_hidden_places_is_no_end_of_the_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forward(_: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[2:] != SIZE:
+            raise RuntimeError("a part.\nat a line")
+        return x
+
+    monkeypatch.setattr(nn.ELU, "forward", forward)
+    net = seeded(headed(conv(3, 4, 3, padding=1), nn.ELU))
+    with pytest.raises(Untraceable, match=r"does not run step by step \(a part\)\.$"):
+        both(net, (4, 5), PLACES)
+
+
+def test_a_constant_map_that_is_given_by_name_is_not_cut() -> None:
+    net = seeded(headed(lambda: Weighted(lambda x, w: torch.add(x, other=w), 1, 3, *SIZE)))
+    found, expected = both(net, (4, 5), PLACES)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_score_may_be_near_zero() -> None:
+    """Rounding is then not small beside it."""
+    image, filling = photos(1)[0].float(), photos(2)[1].float()
+
+    class Balanced(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = seeded(Residual).float()
+            with torch.no_grad():
+                self.clean = self.network(image[None])[:, :1] + 1e-6
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.network(x)[:, :1] - self.clean
+
+    probe = Probe(Balanced().eval(), "cpu", 4)
+    assert float(probe.logits(image[None]).abs()) < 1e-5
+    found = exact_scores(probe, image, filling, (4, 5), PLACES)
+    expected = plain_scores(probe, image, filling, (4, 5), PLACES)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("few", [(2**18, 2**15), (2**18, 2)])
+def test_results_of_few_places_are_collected(
+    monkeypatch: pytest.MonkeyPatch, few: tuple[int, int]
+) -> None:
+    """So that the memory does not grow with their number."""
+    sizes: list[int] = []
+    finished = exact._Hidden._finished
+
+    def counted(*given: Any) -> list[torch.Tensor]:
+        sizes.append(sum(map(len, given[1])))
+        return finished(*given)
+
+    monkeypatch.setattr(exact, "FEW", few)
+    monkeypatch.setattr(exact, "COLLECTED", 1)
+    monkeypatch.setattr(exact._Hidden, "_finished", counted)
+    found, expected = both(seeded(Residual), (4, 5), PLACES, batch_size=1)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    assert len(sizes) > 1
+    assert sum(sizes) == len(PLACES)
 
 
 def test_norms_without_weights() -> None:

@@ -1,6 +1,7 @@
 """The steps of a network against the network itself."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from reportgen.probe.borrow import borrowed
+from reportgen.probe.occlusion.clean import Clean
 from reportgen.probe.occlusion.graph import Graph, Untraceable, graph_of
 from reportgen.probe.occlusion.kinds import Convolution, Pointwise, Whole
 from tests.probe.nets import Functional, Residual, photos, seeded
@@ -86,6 +88,38 @@ def test_a_norm_is_not_folded_where_others_read_the_convolution() -> None:
 
     net, images = seeded(Both), photos(2)
     torch.testing.assert_close(steps_of(net).run(images), net(images), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"padding_mode": "reflect", "padding": 1}, {"padding": "same"}]
+)
+def test_a_norm_behind_a_convolution_without_windows_stays(setting: dict[str, Any]) -> None:
+    """Of an even kernel, `same` pads one side more."""
+    net = seeded(
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 4, **setting), nn.BatchNorm2d(4), nn.Flatten())
+    )
+    images = photos(2)
+    assert kinds_of(net)[0] is Whole
+    torch.testing.assert_close(steps_of(net).run(images), net(images), rtol=1e-10, atol=1e-10)
+
+
+def test_what_is_told_by_place_to_write_in_place_does_not() -> None:
+    class Positional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x)
+            y = F.relu(x, True)
+            return (x - 3 * F.leaky_relu(y - 1, 0.1, True)).mean((2, 3))
+
+    net, images = seeded(Positional), photos(2)
+    graph = steps_of(net)
+    torch.testing.assert_close(graph.run(images), net(images), rtol=1e-10, atol=1e-10)
+    with borrowed(net):
+        clean = Clean(graph, images[0])
+    assert (clean.results[graph.steps[0].node] < 0).any()
 
 
 def test_a_module_with_a_hook_is_called_as_it_is() -> None:

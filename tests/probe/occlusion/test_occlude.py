@@ -177,6 +177,19 @@ def test_batch_sizes_agree_and_progress_is_told() -> None:
     assert told == [(16, 35), (32, 35), (35, 35)]
 
 
+def test_the_clean_image_is_run_once_as_a_whole() -> None:
+    net, pixels = network(), picture()
+    seen: list[int] = []
+    probe, filling = Probe(net, "cpu", 6), fill_image(pixels, "gray", MEAN)
+    net.register_forward_pre_hook(lambda *_: seen.append(1))
+    occlusion(probe, pixels, normalise, filling, (8, 8), (4, 4), 2)
+    # Not the first time, when it is traced and a hidden place is checked.
+    seen.clear()
+    result = occlusion(probe, pixels, normalise, filling, (8, 8), (4, 4), 2)
+    assert result.run.used == "exact"
+    assert seen == [1]
+
+
 def test_the_image_is_left_alone() -> None:
     pixels = picture()
     before = pixels.clone()
