@@ -1,6 +1,8 @@
 """What the compiled code finds, against PyTorch's own functions; and that no GPU is waited for."""
 
+import ctypes
 import math
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -15,7 +17,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from reportgen.probe import collector, reduction, statistics, strongest
+from reportgen.probe import collector, compiled, reduction, statistics, strongest
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe
 from reportgen.probe.statistics import LayerStatistics
@@ -124,6 +126,15 @@ def test_no_bit_depends_on_the_number_of_threads(name: str) -> None:
         bins = (evidence.histogram.exponent, evidence.histogram.counts.tobytes())
         found.append((*moments, *bins, *(getattr(nine, part).tobytes() for part in NINE)))
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="one thread elsewhere")
+def test_the_threads_are_those_of_pytorch() -> None:
+    assert compiled._openmp()
+    library = ctypes.CDLL("libtorch_cpu.so", mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+    for count in (1, 3):
+        with threads_of_torch(count):
+            assert library.omp_get_max_threads() == count
 
 
 def nine_of(values: torch.Tensor, size: int) -> Any:
