@@ -4,6 +4,7 @@ Compiled code that was kept on disk is compiled anew when its own file changes, 
 does: a change here needs one in `kernels.py` and `nine.py`.
 """
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def entry(function: Callable[[Any], None]) -> Any:
         # Where nobody knows of a home, numba would make a folder called `~`.
         Path.home()
         return cfunc(signature, cache=True)(function)
-    except (RuntimeError, OSError):
-        # There is no folder to keep it in, or the disk is full.
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError):
+        # There is no folder to keep it in, the disk is full, or what was kept is cut off: numba
+        # does not wait until it is on the disk.
         return cfunc(signature)(function)

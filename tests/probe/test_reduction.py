@@ -305,8 +305,11 @@ def test_without_numba_the_numbers_are_the_same(missing: str, tmp_path: Path) ->
         "def none(*_): return None\n"
         "for locator in c.CacheImpl._locator_classes: locator.from_function = none",
         "import pwd\ndef unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown",
+        "import numba.core.caching as c\n"
+        "def cut_off(self): raise EOFError\n"
+        "c.IndexDataCacheFile._load_index = cut_off",
     ],
-    ids=["nothing can be written", "no home"],
+    ids=["nothing can be written", "no home", "what was kept is cut off"],
 )
 def test_it_compiles_where_nothing_can_be_kept(obstacle: str, tmp_path: Path) -> None:
     script = (
