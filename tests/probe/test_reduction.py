@@ -316,7 +316,8 @@ def test_it_compiles_where_nothing_can_be_kept(obstacle: str, tmp_path: Path) ->
         "import sys; from reportgen.probe import probe, reduction\n"
         "assert 'numba' not in sys.modules, 'imported before a network runs'\n"
         f"{obstacle}\n"
-        "assert reduction.compiled()"
+        "assert reduction.compiled()\n"
+        "from reportgen.probe.occlusion import delta_kernels"
     )
     root = Path(reduction.__file__).parents[2]
     environment = {"PYTHONPATH": str(root)}
