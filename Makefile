@@ -27,7 +27,7 @@ types: $(VENV)/.test ## mypy, strict
 unit: $(VENV)/.test browser-ready ## The tests, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-bench: $(VENV)/.bench ## What everything costs, to benchmarks/RESULTS.md (TOPIC=whole: one table)
+bench: $(VENV)/.test ## What everything costs, to benchmarks/RESULTS.md (TOPIC=whole: one table)
 	$(BIN)/python -m benchmarks $(TOPIC)
 
 # The browser tests skip themselves, with a reason, where there is no Chromium and no way to get it.
@@ -42,10 +42,6 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.test
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@
 
 clean: ## Remove the environment and everything built

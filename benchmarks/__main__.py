@@ -34,8 +34,9 @@ TOPICS = {
 HEAD = """# Benchmarks
 
 `make bench` measures this (`make bench TOPIC=occlusion` one table of it). Each ratio is taken
-inside one process, with both sides in turns: the median, and the range of the rounds. A bar of
-`<=` is a cost in units of what stands under "against", one of `>=` how many times less ours takes.
+inside one process, with both sides in turns: the median, and the range of the rounds; commands and
+their memory are measured in new processes. A bar of `<=` is a cost in units of what stands under
+"against", one of `>=` how many times less ours takes.
 """
 
 

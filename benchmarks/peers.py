@@ -63,7 +63,7 @@ def scripted(net: nn.Module, images: list[torch.Tensor]) -> Scripted:
         hook.remove()
     return Scripted(
         forward=taken,
-        occlusion=len(images) * POSITIONS * _occlusion_seconds(net, images[0]),
+        occlusion=len(images) * (POSITIONS + 1) * _occlusion_seconds(net, images[0]),
         cams=_cam_seconds(net, images),
         subplots=len(images) * _subplot_seconds(list(maps.values())),
         histograms=_histogram_seconds(net),
@@ -71,7 +71,10 @@ def scripted(net: nn.Module, images: list[torch.Tensor]) -> Scripted:
 
 
 def _occlusion_seconds(net: nn.Module, image: torch.Tensor) -> float:
-    """Of one position, with the best of `BATCHES`; measured on the positions of a wide stride."""
+    """Of one position, with the best of `BATCHES`; measured on the positions of a wide stride.
+
+    The clean image goes through the network once for each map, and counts as a position.
+    """
     wide = 2 * STRIDE
     positions = ((224 - WINDOW) // wide + 1) ** 2
     occlusion = Occlusion(net)
@@ -87,7 +90,7 @@ def _occlusion_seconds(net: nn.Module, image: torch.Tensor) -> float:
                 perturbations_per_eval=batch,
             )
 
-    return min(seconds(lambda batch=batch: attribute(batch)) for batch in BATCHES) / positions
+    return min(seconds(lambda batch=batch: attribute(batch)) for batch in BATCHES) / (positions + 1)
 
 
 def _cam_seconds(net: nn.Module, images: list[torch.Tensor]) -> float:

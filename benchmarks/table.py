@@ -9,12 +9,13 @@ import argparse
 import os
 import platform
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from reportgen.profile import now
 
 VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "numba", "matplotlib", "captum", "torchcam")
 
@@ -94,8 +95,9 @@ Rows: TypeAlias = Callable[[bool], Iterator[Row | str]]
 
 
 def clock() -> float:
-    """Seconds: on the wall, or of this process's processor time under `--cpu`."""
-    return time.process_time() if _is_cpu_time() else time.perf_counter()
+    """Seconds: on the wall, or of processor time under `--cpu`, workers that ended included."""
+    read = now()
+    return read.processor if _is_cpu_time() else read.wall
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -37,9 +37,8 @@ _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.-]+(/[\w.-]+)*", re.ASCII)
 _EXCHANGE = 2
 "RENAME_EXCHANGE of Linux's renameat2."
 
-
 _WAITING = 8
-"Files that are waited for at a time until they are on the disk: a sixth of the time of one by one."
+"Files that are waited for at a time until they are on the disk."
 
 
 @dataclass(frozen=True)

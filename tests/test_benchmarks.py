@@ -5,6 +5,7 @@ import pytest
 from benchmarks import __main__ as runner
 from benchmarks import table
 from benchmarks.table import Ratio, Row, compared, ratio_of
+from reportgen.profile import Times
 
 
 def test_a_ratio_is_taken_in_each_round_and_turned_round_where_ours_should_be_less() -> None:
@@ -33,6 +34,14 @@ def test_both_sides_take_turns_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) 
     found = compared(lambda: work("a", 3), lambda: work("b", 2), rounds=3)
     assert turns == "ab" + "ab" + "ba" + "ab"
     assert found == Ratio(1.5, 1.5, 1.5, 3, 3.0, 2.0)
+
+
+def test_processor_time_is_that_of_workers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "now", lambda: Times(wall=2.0, processor=3.0))
+    monkeypatch.delenv("BENCH_CPU", raising=False)
+    assert table.clock() == 2.0
+    monkeypatch.setenv("BENCH_CPU", "1")
+    assert table.clock() == 3.0
 
 
 @pytest.mark.parametrize(

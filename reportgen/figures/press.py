@@ -21,6 +21,9 @@ from reportgen.figures.files import Drawn, Print
 
 MOST_WORKERS = 3
 "Each takes about 150 MB, and a report has tens of figures, not thousands."
+_PATIENCE = 60.0
+"""Seconds that a worker has for a figure that is waited for, which takes it about one: a build does
+not hang when a worker does."""
 _CALMER = 5
 "How much a worker stands back for the network."
 _START = (
@@ -64,7 +67,7 @@ class Press:
         if self._threads:
             self._threads.shutdown(cancel_futures=True)
         for worker in self._workers.values():
-            with suppress(BrokenPipeError), worker:  # closes its pipes
+            with suppress(OSError), worker:  # closes its pipes, which may be broken
                 pass
 
     def order(self, prints: Iterable[Print]) -> None:
@@ -79,8 +82,8 @@ class Press:
         if order is None or order.cancel():
             return item.drawn()
         try:
-            return order.result()
-        except _LostError:
+            return order.result(_PATIENCE)
+        except (_LostError, TimeoutError):
             return item.drawn()
 
     def _drawn_by_worker(self, item: Print) -> Drawn:

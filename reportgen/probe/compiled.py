@@ -82,14 +82,15 @@ def painted(
 
 
 @cache
-def _openmp() -> ctypes.CDLL | None:
-    """The library whose threads PyTorch works with; None where it is not GNU's OpenMP."""
+def _openmp() -> Any:
+    """`GOMP_parallel` of the library whose threads PyTorch works with; None where there is none."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        # Only what is loaded already: the threads of another one would fight with PyTorch's.
-        return ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-    except OSError:
+        # Looked up among what PyTorch itself needs, whatever that library is called: the threads of
+        # another one, which other packages bring along, would fight with PyTorch's.
+        return ctypes.CDLL("libtorch_cpu.so", mode=os.RTLD_NOLOAD | os.RTLD_NOW).GOMP_parallel
+    except (OSError, AttributeError):
         return None
 
 
@@ -102,9 +103,9 @@ def _single(address: int) -> Any:
 def _run(entry: Any, job: NDArray[np.int64], threads: int) -> None:
     """Has a job done in as many threads as PyTorch uses; in one where those cannot be had."""
     data = ctypes.c_void_p(job.ctypes.data)
-    openmp = _openmp()
-    if openmp is None or threads == 1:
+    parallel = _openmp()
+    if parallel is None or threads == 1:
         _single(entry.address)(data)
     else:
         work = ctypes.c_void_p(entry.address)
-        openmp.GOMP_parallel(work, data, ctypes.c_uint(threads), ctypes.c_uint(0))
+        parallel(work, data, ctypes.c_uint(threads), ctypes.c_uint(0))

@@ -4,11 +4,13 @@ Compiled code that was kept on disk is compiled anew when its own file changes, 
 does: a change here needs one in `kernels.py` and `nine.py`.
 """
 
+import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from numba import cfunc, types
+from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
 
@@ -45,11 +47,20 @@ def float32(context: Any, bits: Any) -> Any:
 
 def entry(function: Callable[[Any], None]) -> Any:
     """A function that C can call, compiled now or loaded from where numba kept it."""
-    signature = types.void(types.CPointer(types.int64))
+    return _kept(partial(cfunc, types.void(types.CPointer(types.int64))), function)
+
+
+def compiled_function(function: Callable[..., None]) -> Any:
+    """A function that is compiled when it is first called; Python's other threads run beside it."""
+    return _kept(partial(njit, nogil=True), function)
+
+
+def _kept(compiler: Callable[..., Any], function: Callable[..., None]) -> Any:
     try:
         # Where nobody knows of a home, numba would make a folder called `~`.
         Path.home()
-        return cfunc(signature, cache=True)(function)
-    except (RuntimeError, OSError):
-        # There is no folder to keep it in, or the disk is full.
-        return cfunc(signature)(function)
+        return compiler(cache=True)(function)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError):
+        # There is no folder to keep it in, the disk is full, or what was kept is cut off: numba
+        # does not wait until it is on the disk.
+        return compiler()(function)

@@ -50,8 +50,9 @@ def parts(values: torch.Tensor) -> list[Part]:
         values = values.cpu()
     here = is_here(values)
     # More would not fit the counters of a bin.
-    if here and values.dtype == torch.float32 and values.numel() < 1 << 32 and compiled():
-        return [_compiled(values.contiguous())]
+    is_plain = here and values.dtype == torch.float32 and values.numel() < 1 << 32
+    if is_plain and (code := compiled()):
+        return [_compiled(code, values.contiguous())]
     images, units, positions = values.shape
     step = max(1, (CHUNK if here else CHUNK_ON_A_GPU) // (units * positions))
     return [_eager(values[first : first + step]) for first in range(0, images, step)]
@@ -75,12 +76,10 @@ def compiled() -> ModuleType | None:
     return found
 
 
-def _compiled(values: torch.Tensor) -> Part:
+def _compiled(code: ModuleType, values: torch.Tensor) -> Part:
     """Reads float32 values on the CPU once."""
     images, units, _ = values.shape
     columns, highest = np.empty((COLUMNS, units)), np.empty((images, units), np.float32)
-    code = compiled()
-    assert code is not None
     bins = code.summary(values, columns, highest)
     return Part(*(torch.from_numpy(array) for array in (columns, bins, highest)))
 

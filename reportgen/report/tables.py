@@ -78,7 +78,8 @@ def _kind(cells: tuple[Cell, ...], hrefs: Mapping[str, str]) -> str | None:
     if not types <= {str, Link}:
         return None
     words = [cell.text if isinstance(cell, Link) else str(cell) for cell in present]
-    if any(word.startswith("'") or not _is_unicode(word) for word in words):
+    # An apostrophe would be taken for ours, and a lone carriage return for the end of a row.
+    if any(word.startswith("'") or "\r" in word or not _is_unicode(word) for word in words):
         return None
     if Link not in types:
         return "text" if len(present) == len(cells) else None
@@ -111,8 +112,8 @@ def rows_in(content: bytes, kinds: Sequence[str], hrefs: Mapping[str, str]) -> t
     }
     lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
     columns = [readers.get(kind) for kind in kinds]
-    next(lines, None)
     try:
+        next(lines, None)
         return tuple(
             tuple(
                 _text(word) if read is None else read(word) if word else None

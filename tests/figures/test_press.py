@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from reportgen.figures import press as press_module
 from reportgen.figures.files import Print, figure_files, figures_of
 from reportgen.figures.press import Press
 from tests.figures.test_curves import curves
@@ -72,6 +73,18 @@ def test_a_worker_that_dies_is_made_up_for(expected):
         press.order([OTHER])
         press._orders[OTHER.stem].exception()
         assert press.drawn(OTHER) == expected[OTHER.stem]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_worker_that_hangs_is_not_waited_for_long(monkeypatch, expected):
+    monkeypatch.setattr(press_module, "_PATIENCE", 0.1)
+    with Press(1) as press:
+        press.order([FIRST])
+        (worker,) = started(press)
+        worker.send_signal(signal.SIGSTOP)
+        assert press.drawn(FIRST) == expected[FIRST.stem]
+        assert worker.poll() is None
+    assert worker.poll() is not None
 
 
 def test_where_no_process_can_be_started_figures_are_drawn_here(monkeypatch, expected):

@@ -1,6 +1,8 @@
 """What the compiled code finds, against PyTorch's own functions; and that no GPU is waited for."""
 
+import ctypes
 import math
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -15,7 +17,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from reportgen.probe import collector, reduction, statistics, strongest
+from reportgen.probe import collector, compiled, reduction, statistics, strongest
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe
 from reportgen.probe.statistics import LayerStatistics
@@ -124,6 +126,15 @@ def test_no_bit_depends_on_the_number_of_threads(name: str) -> None:
         bins = (evidence.histogram.exponent, evidence.histogram.counts.tobytes())
         found.append((*moments, *bins, *(getattr(nine, part).tobytes() for part in NINE)))
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="one thread elsewhere")
+def test_the_threads_are_those_of_pytorch() -> None:
+    assert compiled._openmp()
+    library = ctypes.CDLL("libtorch_cpu.so", mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+    for count in (1, 3):
+        with threads_of_torch(count):
+            assert library.omp_get_max_threads() == count
 
 
 def nine_of(values: torch.Tensor, size: int) -> Any:
@@ -294,15 +305,19 @@ def test_without_numba_the_numbers_are_the_same(missing: str, tmp_path: Path) ->
         "def none(*_): return None\n"
         "for locator in c.CacheImpl._locator_classes: locator.from_function = none",
         "import pwd\ndef unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown",
+        "import numba.core.caching as c\n"
+        "def cut_off(self): raise EOFError\n"
+        "c.IndexDataCacheFile._load_index = cut_off",
     ],
-    ids=["nothing can be written", "no home"],
+    ids=["nothing can be written", "no home", "what was kept is cut off"],
 )
 def test_it_compiles_where_nothing_can_be_kept(obstacle: str, tmp_path: Path) -> None:
     script = (
         "import sys; from reportgen.probe import probe, reduction\n"
         "assert 'numba' not in sys.modules, 'imported before a network runs'\n"
         f"{obstacle}\n"
-        "assert reduction.compiled()"
+        "assert reduction.compiled()\n"
+        "from reportgen.probe.occlusion import delta_kernels"
     )
     root = Path(reduction.__file__).parents[2]
     environment = {"PYTHONPATH": str(root)}

@@ -67,6 +67,7 @@ def test_any_other_program_reads_the_same_numbers():
         ["a", 1],
         ["'=quoted"],
         ["lone \udcff"],
+        ["two\rlines"],
         [math.nan, 1.0],
         [math.inf],
         [np.float32(1.5)],
@@ -76,7 +77,7 @@ def test_any_other_program_reads_the_same_numbers():
         [Link("", "a.html")],
         [Link("lone \udcff", "a.html")],
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_what_csv_cannot_tell_stays_in_the_report(cells):
     assert columns_of(table([0], cells)) is None

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numba.extending import overload
 
+from reportgen.probe.intrinsics import compiled_function
 from reportgen.probe.occlusion.kinds import Reaches
 from reportgen.probe.occlusion.windows import Windows
 
@@ -118,7 +118,7 @@ def _store_overload(array: Any, index: Any, number: Any) -> Any:
 ZERO = np.float32(0)
 
 
-@njit(nogil=True, cache=True)
+@compiled_function
 def _rectify(d: Any, y: Any, rows: Any, columns: Any, out: Any) -> None:
     places, height, width, channels = d.shape
     for b in range(places):
@@ -130,7 +130,7 @@ def _rectify(d: Any, y: Any, rows: Any, columns: Any, out: Any) -> None:
                     _store(into, c, max(_load(one[c]) + min(v, ZERO), -max(v, ZERO)))
 
 
-@njit(nogil=True, cache=True)
+@compiled_function
 def _rectify_sum(d: Any, e: Any, y: Any, rows: Any, columns: Any, out: Any) -> None:
     places, height, width, channels = d.shape
     for b in range(places):
@@ -144,7 +144,7 @@ def _rectify_sum(d: Any, e: Any, y: Any, rows: Any, columns: Any, out: Any) -> N
                     _store(into, c, max(total + min(v, ZERO), -max(v, ZERO)))
 
 
-@njit(nogil=True, cache=True)
+@compiled_function
 def _largest(d: Any, have: Any, reach: Any, y: Any, y_out: Any, want: Any, out: Any) -> None:
     places, height, width, channels = out.shape
     tall, broad = d.shape[1], d.shape[2]
