@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from reportgen.probe import kernels
-from reportgen.probe.nine import enter
+from reportgen.probe.nine import enter, merge
 
 
 def summary(
@@ -57,6 +57,17 @@ def enter_nine(
     tensors = (highest.data_ptr(), values.data_ptr(), *values.stride()[:2])
     job = np.array([0, *values.shape, first, *tensors, *addresses])
     _run(enter, job, torch.get_num_threads())
+
+
+def merge_nine(nine: Sequence[NDArray[Any]], more: Sequence[NDArray[Any]]) -> None:
+    """Puts the images of one unit's nine into another nine, for every unit.
+
+    Args:
+        nine: value (units 9), larger ones first, image, and position; -1 where there is none.
+        more: the same of other images.
+    """
+    addresses = (array.ctypes.data for array in (*nine, *more))
+    _run(merge, np.array([0, len(nine[0]), *addresses]), 1)
 
 
 def painted(

@@ -25,6 +25,26 @@ def _first_place(row: Any, wanted: Any) -> Any:
     return start
 
 
+@njit
+def _insert(kept: Any, value: Any, image: Any, place: Any) -> None:
+    """Puts an image among the nine of a unit, if it is one of them.
+
+    Args:
+        kept: values, images and positions, (9,) each.
+        value: its highest.
+        image: of equal values the lower first.
+        place: where it stands.
+    """
+    values, images, places = kept
+    k = 9
+    while k and (value > values[k - 1] or (value == values[k - 1] and image < images[k - 1])):
+        k -= 1
+    for i in range(8, k, -1):
+        values[i], images[i], places[i] = values[i - 1], images[i - 1], places[i - 1]
+    if k < 9:
+        values[k], images[k], places[k] = value, image, place
+
+
 def _enter(job: Any) -> None:
     """One thread's share of `enter_nine`: one unit after the other, until none is left."""
     images, units, positions, first = job[1], job[2], job[3], job[4]
@@ -43,17 +63,8 @@ def _enter(job: Any) -> None:
             is_late = value == least[unit] and image >= least_image[unit]
             if value == -np.inf or value < least[unit] or is_late:
                 continue
-            k = 9
-            while k and (
-                value > values[unit, k - 1]
-                or (value == values[unit, k - 1] and image < chosen[unit, k - 1])
-            ):
-                k -= 1
-            for i in range(8, k, -1):
-                values[unit, i] = values[unit, i - 1]
-                chosen[unit, i], places[unit, i] = chosen[unit, i - 1], places[unit, i - 1]
-            if k < 9:
-                values[unit, k], chosen[unit, k], places[unit, k] = value, image, -1
+            kept = values[unit], chosen[unit], places[unit]
+            _insert(kept, value, image, np.int64(-1))
         for k in range(9):
             n = chosen[unit, k] - first
             if places[unit, k] < 0 and 0 <= n < images:
@@ -61,6 +72,28 @@ def _enter(job: Any) -> None:
                 places[unit, k] = _first_place(row, np.float32(values[unit, k]))
 
 
+def _merge(job: Any) -> None:
+    """One thread's share of `merge_nine`: one unit after the other, until none is left."""
+    units = job[1]
+    values = carray(at(job[2]), (units, 9), np.float64)
+    images = carray(at(job[3]), (units, 9), np.int64)
+    places = carray(at(job[4]), (units, 9), np.int64)
+    more_values = carray(at(job[5]), (units, 9), np.float64)
+    more_images = carray(at(job[6]), (units, 9), np.int64)
+    more_places = carray(at(job[7]), (units, 9), np.int64)
+    while True:
+        unit = taken(job, 0)
+        if unit >= units:
+            break
+        kept = values[unit], images[unit], places[unit]
+        for k in range(9):
+            if more_images[unit, k] >= 0:
+                _insert(kept, more_values[unit, k], more_images[unit, k], more_places[unit, k])
+
+
 enter = entry(_enter)
 """Job: a counter, images, units, positions, first image; highest, values, and the strides of an
 image and of a unit; least value and image; the values, images and positions of the nine."""
+
+merge = entry(_merge)
+"Job: a counter, units; values, images and positions of the nine, and of those that come."
