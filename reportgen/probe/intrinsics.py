@@ -4,7 +4,6 @@ Compiled code that was kept on disk is compiled anew when its own file changes, 
 does: a change here needs one in `kernels.py` and `nine.py`.
 """
 
-import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -60,7 +59,8 @@ def _kept(compiler: Callable[..., Any], function: Callable[..., None]) -> Any:
         # Where nobody knows of a home, numba would make a folder called `~`.
         Path.home()
         return compiler(cache=True)(function)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError):
-        # There is no folder to keep it in, the disk is full, or what was kept is cut off: numba
-        # does not wait until it is on the disk.
+    except Exception:
+        # There is no folder to keep it in, the disk is full, or what was kept is cut off (numba does
+        # not wait until it is on the disk) and fails in any way. An error in the function itself
+        # comes again below.
         return compiler()(function)
