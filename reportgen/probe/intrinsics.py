@@ -60,7 +60,6 @@ def _kept(compiler: Callable[..., Any], function: Callable[..., None]) -> Any:
         Path.home()
         return compiler(cache=True)(function)
     except Exception:
-        # There is no folder to keep it in, the disk is full, or what was kept is cut off, for numba
-        # does not wait until it is on the disk, and fails in any way. What is wrong with the function
-        # itself fails again below.
+        # No folder to keep it in, a full disk, or something kept that is cut off, for numba does not
+        # wait for the disk: that fails in any way. A fault of the function itself fails again below.
         return compiler()(function)
