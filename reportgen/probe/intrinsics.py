@@ -60,6 +60,6 @@ def _kept(compiler: Callable[..., Any], function: Callable[..., None]) -> Any:
         Path.home()
         return compiler(cache=True)(function)
     except Exception:
-        # No folder to keep it in, a full disk, or something kept that is cut off, for numba does not
-        # wait for the disk: that fails in any way. A fault of the function itself fails again below.
+        # No folder to keep it in, a full disk, or something kept that is cut off (numba does not
+        # wait for the disk) fail in any way. A fault of the function itself fails again below.
         return compiler()(function)
