@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,10 @@ def write_site(
         OutputError: if the folder is refused or writing fails.
         ValueError: if a path is unsafe or names two different files.
     """
-    target = check_output(output, inputs, force=force)
+    parent = output.resolve().parent
+    # Not while another run puts its report there.
+    with _locked(parent) if os.access(parent, os.R_OK) else nullcontext():
+        target = check_output(output, inputs, force=force)
     known: dict[str, tuple[str, str]] = {}
     size = 0
     with _parents(target, output), _staging(target, output) as staging:
