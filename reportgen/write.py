@@ -77,7 +77,7 @@ def write_site(
     """
     parent = output.resolve().parent
     # Not while another run puts its report there.
-    with _locked(parent) if os.access(parent, os.R_OK) else nullcontext():
+    with told(output), _locked(parent) if os.access(parent, os.R_OK) else nullcontext():
         target = check_output(output, inputs, force=force)
     known: dict[str, tuple[str, str]] = {}
     size = 0
