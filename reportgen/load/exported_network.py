@@ -1,0 +1,148 @@
+"""The network in a `.pt2` file, made from its program alone: no code is run, no pickle is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from reportgen.errors import ModelError
+from reportgen.load.architectures import differences, shapes_of
+from reportgen.load.exported import Exported
+from reportgen.load.fitting import listed, pour
+from reportgen.load.program import Operation, Program, Weight, read_program
+from reportgen.load.program_batch import FREE, sized
+from reportgen.load.program_net import network_of
+from reportgen.load.salvage import SavedModule
+
+# What says whether a function runs as in training, and how it runs in evaluation.
+_MODES: Mapping[str, tuple[str, bool | float]] = {
+    "batch_norm": ("training", False),
+    "dropout": ("train", False),
+    "feature_dropout": ("train", False),
+    "scaled_dot_product_attention": ("dropout_p", 0.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedNetwork:
+    """A network with its weights, in evaluation mode, and what its program says of it."""
+
+    module: nn.Module
+    name: str
+    "Of its class, without the folder."
+    channels: int
+    size: tuple[int, int] | None
+    "(height, width) that it was exported for; None where any will do."
+    notes: tuple[str, ...]
+
+
+def exported_network(
+    exported: Exported, tensors: Mapping[str, Tensor], file: str
+) -> ExportedNetwork:
+    """The network that a program describes.
+
+    Args:
+        exported: the program, as it lies in the file.
+        tensors: its parameters and buffers by path.
+        file: its name, for messages.
+
+    Raises:
+        ModelError: if it cannot be read, calls what is not listed, or does not fit its weights.
+    """
+    program = _program(exported, file)
+    held = {**exported.constants, **tensors}
+    missing = [path for path in (*program.weights, *program.constants) if path not in held]
+    if missing:
+        raise ModelError(f"{file} holds a program without its weights: {listed(missing)}.")
+    constants = {path: held[path] for path in program.constants}
+    notes = []
+    operations = tuple(map(_in_evaluation, program.operations))
+    if operations != program.operations:
+        notes.append("The program was exported in training mode; it is run in evaluation mode.")
+    freed = sized(replace(program, operations=operations), held, file)
+    try:
+        module = network_of(program, freed.operations, _shapes(held), constants)
+    except KeyError as error:
+        raise ModelError(f"{file} holds a weight of a name that cannot be: {error}.") from error
+    weights = {path: tensors[path] for path in program.weights if path in tensors}
+    misfits = list(differences(shapes_of(module.state_dict()), shapes_of(weights)))
+    if misfits:
+        raise ModelError(f"{file} holds a program that its weights do not fit: {listed(misfits)}.")
+    pour(module, weights, file)
+    if freed.is_guess and not _keeps_images_apart(module, program.example_shape[1:]):
+        raise ModelError(
+            f"{file} was exported for batches of {program.example_shape[0]} and cannot be freed "
+            f"from that; {FREE}"
+        )
+    batch, channels, height, width = program.image_shape
+    if batch is not None:
+        notes.append(f"The program was exported for batches of {batch}; it takes any here.")
+    return ExportedNetwork(
+        module=module,
+        name=_short(program.type) or "exported program",
+        channels=channels or program.example_shape[1],
+        size=(height, width) if height and width else None,
+        notes=tuple(notes),
+    )
+
+
+def _keeps_images_apart(module: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether three images of noise give in one batch what each gives alone.
+
+    Args:
+        module: in evaluation mode.
+        shape: of an image, (c h w).
+    """
+    images = torch.rand((3, *shape), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        together = module(images.clone())
+        alone = [module(image[None].clone()) for image in images]
+    pairs = zip(_tensors(together), zip(*map(_tensors, alone), strict=True), strict=True)
+    return all(torch.allclose(a, torch.cat(b), rtol=1e-3, atol=1e-4) for a, b in pairs)
+
+
+def _tensors(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return output if isinstance(output, tuple) else (output,)
+
+
+def saved_modules(exported: Exported, file: str) -> dict[str, SavedModule]:
+    """What a program says of the modules that it was exported from, by their paths.
+
+    Raises:
+        ModelError: if it cannot be read.
+    """
+    program = _program(exported, file)
+    kinds = {frame.path: frame.type for o in program.operations for frame in o.frames}
+    above = {path.rpartition(".")[0] for path in kinds}
+    modules = {
+        path: SavedModule(kind, {}, is_leaf=path not in above, has_hooks=False)
+        for path, kind in kinds.items()
+    }
+    return {"": SavedModule(program.type, {}, is_leaf=False, has_hooks=False), **modules}
+
+
+def _program(exported: Exported, file: str) -> Program:
+    if not exported.program:
+        raise ModelError(f"{file} does not hold exactly one program beside its weights.")
+    return read_program(exported.program, file)
+
+
+def _in_evaluation(operation: Operation) -> Operation:
+    """An operation as it is done in evaluation mode."""
+    name, value = _MODES.get(operation.target.partition(".")[0].rstrip("_"), ("", False))
+    # A norm that keeps no statistics takes those of the batch in evaluation mode too.
+    keeps_none = "running_mean" in operation.arguments and not isinstance(
+        operation.arguments["running_mean"], Weight
+    )
+    if not operation.arguments.get(name) or keeps_none:
+        return operation
+    return replace(operation, arguments={**operation.arguments, name: value})
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {path: tuple(tensor.shape) for path, tensor in tensors.items()}
+
+
+def _short(kind: str) -> str:
+    return kind.rsplit(".", 1)[-1]
