@@ -1,14 +1,18 @@
 """The plan of a pruning as plain data: what goes, what goes with it, what it saves, what stays."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import nn
 
+from reportgen.probe.evidence import Evidence
+from reportgen.probe.probe import Probe
 from reportgen.probe.pruning.channels import Alone, Mixing
-from reportgen.probe.pruning.decide import Channel, Decision, Kind
+from reportgen.probe.pruning.decide import KINDS, Channel, Decision, Kind, decided
+from reportgen.probe.pruning.follow import followed
 from reportgen.report.pruned import Width
 
 
@@ -24,8 +28,8 @@ class Going:
     "For a duplicate: the unit of the same layer that takes its place."
     is_always: bool
     "Whether it is idle for every image, by its weights alone, and not on the images seen only."
-    partners: tuple[str, ...]
-    "Units of other layers that are joined with it, such as `layer1.0.conv2 / 5`."
+    partners: tuple[tuple[str, int], ...]
+    "Units of other layers that are joined with it, such as those of a residual sum."
     entries: tuple[str, ...]
     "Norms, depthwise convolutions and PReLUs that lose the weights of this channel."
     readers: tuple[str, ...]
@@ -85,6 +89,26 @@ class Kept:
     "Units that stay, in order."
     columns: list[int] | None
     "Inputs that stay; None where all do."
+
+
+def planned(
+    probe: Probe, image: torch.Tensor, seen: Evidence, kinds: Collection[str] = KINDS
+) -> tuple[Decision, Plan]:
+    """What can be taken out of a probe's network, and what that amounts to.
+
+    Args:
+        probe: holds the network; it follows one image, and nothing more is run.
+        image: normalised, (c h w).
+        seen: what the network gave for all images.
+        kinds: of `KINDS`, those that may go.
+
+    Raises:
+        ResourceError: if the image does not fit the memory.
+        Untraceable: if the network cannot be followed; in one sentence.
+    """
+    with probe.lent(image) as (module, moved):
+        decision = decided(followed(module, moved), seen, kinds)
+        return decision, plan_of(decision, module, seen.macs)
 
 
 def kept(decision: Decision) -> Iterator[Kept]:
@@ -222,7 +246,7 @@ def _going(decision: Decision, channel: Channel, root: int) -> Going:
         kind=verdict.kind,
         twin=twin,
         is_always=verdict.is_always,
-        partners=tuple(f"{mixing.path} / {row}" for mixing, row in channel.rows[1:]),
+        partners=tuple((mixing.path, row) for mixing, row in channel.rows[1:]),
         entries=tuple(alone.path for alone, _ in channel.entries),
         readers=tuple(mixing.path for mixing in channel.columns),
     )

@@ -72,9 +72,13 @@ def proof(
             apart[(before == after) | (before.isnan() & after.isnan())] = 0
             largest = max(largest, float(apart.nan_to_num(torch.inf).max()))
             for said, logits in zip(answers, (before, after), strict=True):
-                # A single score is that of one class against the rest.
-                single = logits.shape[1] == 1
-                said += (logits[:, 0] > 0).int().tolist() if single else logits.argmax(1).tolist()
+                if logits.shape[1] == 1:
+                    # That of one class against the rest.
+                    said += (
+                        (logits[:, 0] > (0.5 if whole.gives_probabilities else 0)).int().tolist()
+                    )
+                else:
+                    said += logits.argmax(1).tolist()
             if progress:
                 progress(len(answers[0]), len(truth))
     pairs = list(zip(*answers, strict=True))

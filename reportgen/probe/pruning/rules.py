@@ -257,7 +257,7 @@ def _apply(found: Followed, node: fx.Node, name: str, track: Track, *, is_module
         case "view" | "reshape":
             sizes = args[0] if args and isinstance(args[0], (tuple, list)) else args
             is_free = len(sizes) == 2 and isinstance(sizes[0], fx.Node) and sizes[1] == -1
-            return is_free and track.axis == 1 and _spread(found, node, track)
+            return bool(is_free) and track.axis == 1 and _spread(found, node, track)
         case "mean" | "squeeze" | "unsqueeze" | "amax" | "sum":
             dims = argument(args, kwargs, 0, "dim", None)
             dims = dims if isinstance(dims, (tuple, list)) else (dims,)
