@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -100,6 +100,19 @@ def write_site(
             _exchange(staging, target)
             _sync(target.parent)
     return Written(output, len(known), size)
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files of one folder, none of which takes its place before all are complete."""
+    first = next(iter(files))
+    folder = first.resolve().parent
+    with told(first), tempfile.TemporaryDirectory(prefix=_prefix(first), dir=folder) as staging:
+        for path, content in files.items():
+            _write(Path(staging), path.name, content)
+        _settle([Path(staging, path.name) for path in files])
+        for path in files:
+            Path(staging, path.name).replace(folder / path.name)
+        _sync(folder)
 
 
 def _is_new(name: str, digest: str, known: dict[str, tuple[str, str]]) -> bool:

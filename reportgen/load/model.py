@@ -5,8 +5,10 @@ import io
 import math
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -41,6 +43,8 @@ class LoadedModel:
     "(height, width) where the network fixes it; None where any will do."
     notes: tuple[str, ...]
     "What was undone or assumed on the way, one sentence each."
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    "Of the constructor, as far as they are not its defaults: plain JSON values."
 
 
 def load_model(
@@ -90,6 +94,7 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         in_channels=channels,
         input_size=size,
         notes=tuple(map(_printable, (*checkpoint.notes, *network.notes, *notes))),
+        arguments=network.arguments,
     )
 
 

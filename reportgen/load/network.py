@@ -50,6 +50,8 @@ class Network:
     source: str
     publication: Publication | None
     notes: tuple[str, ...]
+    arguments: Mapping[str, Any]
+    "Of the constructor."
 
 
 def network_for(request: Request) -> Network:
@@ -123,7 +125,7 @@ def _of_torchvision(request: Request, name: str) -> Network:
         return _torchvision_module(name, arguments)
 
     network = _built(request, make, "num_classes")
-    return Network(network.module, name, network.source, None, network.notes)
+    return Network(network.module, name, network.source, None, network.notes, network.arguments)
 
 
 def _with_weights(
@@ -180,7 +182,7 @@ def _with_weights(
             "weights, stands in for it."
         )
     source = _BY_FLAG if request.arch else _BY_SHAPES
-    return Network(module, name, source, publication, tuple(said))
+    return Network(module, name, source, publication, tuple(said), arguments)
 
 
 def _torchvision_module(name: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -242,7 +244,8 @@ def _built(request: Request, make: Callable[..., nn.Module], count: str) -> Netw
         classes = class_count(module, tensors)
         if classes is not None:
             said = [f"{count} = {classes} was read from the file."]
-            module = construct(make, {**arguments, count: classes}, request.arch)
+            arguments[count] = classes
+            module = construct(make, arguments, request.arch)
             fitted = fit(module, tensors)
     who = type(module).__name__
     if isinstance(fitted, list):
@@ -258,4 +261,4 @@ def _built(request: Request, make: Callable[..., nn.Module], count: str) -> Netw
     saved = request.checkpoint.class_name
     if saved and saved.rsplit(".", 1)[-1] != who:
         said.append(f"The file names the class {saved}; {request.arch} stands in for it.")
-    return Network(module, who, _BY_FLAG, None, (*notes, *said))
+    return Network(module, who, _BY_FLAG, None, (*notes, *said), arguments)

@@ -1,0 +1,152 @@
+"""A pruning in words: what can go, what it saves, what stays and why, and what the proof found."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from reportgen.analyses.deadness import firing_bound
+from reportgen.analyses.findings import counted, percent, these
+from reportgen.probe.pruning.plan import Plan
+from reportgen.probe.pruning.proof import Flip, Proof
+
+LISTED_UNITS = 12
+"Unit numbers written out in a line."
+LISTED_FLIPS = 10
+
+
+def plan_lines(plan: Plan, images: int) -> Iterator[str]:
+    """The plan as a table, and what has to stay.
+
+    Args:
+        plan: what can go.
+        images: that it was seen on.
+    """
+    if plan.going:
+        yield headline(plan)
+        seen_only = sum(not unit.is_always for unit in plan.going)
+        if seen_only:
+            yield (
+                f"{counted(seen_only, 'unit')} of them did nothing on {these(images)}: each may "
+                f"still fire on up to {percent(firing_bound(images))} of others (3/N, at 95 %)."
+            )
+        yield ""
+        yield from _aligned([HEADINGS, *table(plan), _total(plan)])
+    stays = list(staying(plan))
+    if stays:
+        yield ""
+        yield "Idle, but they have to stay:"
+        yield from _aligned([("Layer", "Units", "Kind", "Because"), *stays])
+
+
+def headline(plan: Plan) -> str:
+    """What can go and what it saves, in one sentence."""
+    parameters, macs = (
+        1 - after / max(before, 1) for before, after in (plan.parameters, plan.macs)
+    )
+    size = _bytes(plan.bytes[0] - plan.bytes[1])
+    return (
+        f"{counted(len(plan.going), 'unit')} can go: {percent(parameters)} of the parameters, "
+        f"{percent(macs)} of the multiplications, {size}."
+    )
+
+
+HEADINGS = ("Layer", "Units", "Inputs", "What goes", "Parameters", "MACs", "Bytes")
+
+
+def table(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """One row per layer that gets smaller."""
+    kinds = kinds_by_layer(plan)
+    for layer in plan.layers:
+        yield (
+            layer.layer,
+            _change(layer.units),
+            _change(layer.inputs) if layer.inputs[0] else "",
+            ", ".join(f"{count} {kind}" for kind, count in kinds.get(layer.layer, {}).items()),
+            *(_less(pair) for pair in (layer.parameters, layer.macs, layer.bytes)),
+        )
+
+
+def kinds_by_layer(plan: Plan) -> Mapping[str, Counter[str]]:
+    """How many units of each kind go from each layer that makes them."""
+    found: dict[str, Counter[str]] = {}
+    for unit in plan.going:
+        for layer, _ in ((unit.layer, unit.unit), *unit.partners):
+            found.setdefault(layer, Counter())[unit.kind] += 1
+    return found
+
+
+def _total(plan: Plan) -> tuple[str, ...]:
+    sums = (_less(pair) for pair in (plan.parameters, plan.macs, plan.bytes))
+    return ("In all", "", "", counted(len(plan.going), "unit"), *sums)
+
+
+def staying(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
+    """Layer, units, kind and reason of what has to stay, together where these are the same."""
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for unit in plan.staying:
+        groups.setdefault((unit.layer, unit.kind, unit.reason), []).append(unit.unit)
+    for (layer, kind, reason), units in groups.items():
+        yield layer, unit_list(units), kind, reason
+
+
+def unit_list(units: Sequence[int]) -> str:
+    """`3, 7, 12 and 40 more`."""
+    shown = ", ".join(map(str, units[:LISTED_UNITS]))
+    rest = len(units) - LISTED_UNITS
+    return f"{shown} and {rest:,} more" if rest > 0 else shown
+
+
+def proof_lines(proof: Proof, labels: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """What came of running both networks.
+
+    Args:
+        proof: the comparison.
+        labels: of the classes.
+        names: of the images.
+    """
+    if proof.is_identical:
+        yield (
+            f"Identical answers on {these(proof.images)}: no score differs by more than "
+            f"{proof.largest:.1g}."
+        )
+    else:
+        yield f"Scores differ by up to {proof.largest:.3g} on {these(proof.images)}."
+        share = percent(len(proof.flips) / proof.images)
+        yield f"{counted(len(proof.flips), 'answer')} of {proof.images:,} changed ({share})."
+        for flip in proof.flips[:LISTED_FLIPS]:
+            yield f"  {names[flip.image]}: {_class(flip, labels)}"
+        if len(proof.flips) > LISTED_FLIPS:
+            yield f"  and {len(proof.flips) - LISTED_FLIPS:,} more"
+    if proof.accuracy:
+        before, after = proof.accuracy
+        yield f"Accuracy: {percent(before)} before, {percent(after)} after."
+
+
+def _class(flip: Flip, labels: Sequence[str]) -> str:
+    if len(labels) <= max(flip.before, flip.after):
+        return f"class {flip.before} became {flip.after}"
+    return f"{labels[flip.before]} became {labels[flip.after]}"
+
+
+def _change(pair: tuple[int, int]) -> str:
+    before, after = pair
+    return f"{before:,}" if before == after else f"{before:,} -> {after:,}"
+
+
+def _less(pair: tuple[int, int]) -> str:
+    before, after = pair
+    return f"-{before - after:,}" if before != after else "0"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Rows as lines, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if index >= 4 else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
