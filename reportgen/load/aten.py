@@ -199,7 +199,7 @@ def filled(target: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, parameter in known.items():
         if name not in given and not parameter.has_default_value():
             raise ValueError(f"{target} lacks its argument {name!r}")
-    return {name: given[name] if name in given else p.default_value for name, p in known.items()}
+    return {name: given.get(name, p.default_value) for name, p in known.items()}
 
 
 def placed(target: str, given: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:

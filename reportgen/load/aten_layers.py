@@ -220,9 +220,7 @@ def _padded(
     is_even = sides[::2] == sides[1::2] and not any(given["padding"])
     if not is_even or padding["mode"] == "constant" or "transpose" in name:
         return None
-    made = _with_weights(
-        name, "", path, {**given, "padding": sides[::-2]}, weights, shapes
-    )
+    made = _with_weights(name, "", path, {**given, "padding": sides[::-2]}, weights, shapes)
     if isinstance(made, nn.modules.conv._ConvNd):
         made.padding_mode = padding["mode"]
         # What the layer pads with, last axis first.
@@ -230,9 +228,7 @@ def _padded(
     return made
 
 
-def _norm_of_maps(
-    values: Sequence[dict[str, Any]], path: str, shapes: Shapes
-) -> nn.Module | None:
+def _norm_of_maps(values: Sequence[dict[str, Any]], path: str, shapes: Shapes) -> nn.Module | None:
     """ConvNeXt's norm over the channels of a map, between two permutations."""
     before, given, after = values
     weights = {key: value.path for key, value in given.items() if isinstance(value, Weight)}

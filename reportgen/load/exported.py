@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from reportgen.errors import ModelError
-from reportgen.load.program import DTYPES
+from reportgen.load.program_file import DTYPES
+
 
 def without_code(stream: IO[bytes]) -> IO[bytes]:
     """A TorchScript file as an ordinary checkpoint: its object and its tensors, no code."""

@@ -1,7 +1,7 @@
 """The network in a `.pt2` file, made from its program alone: no code is run, no pickle is read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,11 @@ from reportgen.errors import ModelError
 from reportgen.load.architectures import differences, shapes_of
 from reportgen.load.exported import Exported
 from reportgen.load.fitting import listed, pour
-from reportgen.load.program import Operation, Program, Weight, read_program
+from reportgen.load.program import Operation, Program, Weight
 from reportgen.load.program_batch import FREE, sized
+from reportgen.load.program_file import read_program
 from reportgen.load.program_net import network_of
+from reportgen.load.request import Network, Request
 from reportgen.load.salvage import SavedModule
 
 # What says whether a function runs as in training, and how it runs in evaluation.
@@ -24,32 +26,13 @@ _MODES: Mapping[str, tuple[str, bool | float]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class ExportedNetwork:
-    """A network with its weights, in evaluation mode, and what its program says of it."""
-
-    module: nn.Module
-    name: str
-    "Of its class, without the folder."
-    channels: int
-    size: tuple[int, int] | None
-    "(height, width) that it was exported for; None where any will do."
-    notes: tuple[str, ...]
-
-
-def exported_network(
-    exported: Exported, tensors: Mapping[str, Tensor], file: str
-) -> ExportedNetwork:
-    """The network that a program describes.
-
-    Args:
-        exported: the program, as it lies in the file.
-        tensors: its parameters and buffers by path.
-        file: its name, for messages.
+def program_network(request: Request) -> Network:
+    """The network that the program in a `.pt2` file describes, with its weights, in eval mode.
 
     Raises:
         ModelError: if it cannot be read, calls what is not listed, or does not fit its weights.
     """
+    exported, tensors, file = _exported(request), request.checkpoint.tensors, request.file
     program = _program(exported, file)
     held = {**exported.constants, **tensors}
     missing = [path for path in (*program.weights, *program.constants) if path not in held]
@@ -78,12 +61,15 @@ def exported_network(
     batch, channels, height, width = program.image_shape
     if batch is not None:
         notes.append(f"The program was exported for batches of {batch}; it takes any here.")
-    return ExportedNetwork(
+    size = (height, width) if height and width else None
+    return Network(
         module=module,
-        name=_short(program.type) or "exported program",
-        channels=channels or program.example_shape[1],
-        size=(height, width) if height and width else None,
+        architecture=_short(program.type) or "exported program",
+        source="made from the program in the file",
+        publication=None,
         notes=tuple(notes),
+        arguments={},
+        input=(channels or program.example_shape[1], size),
     )
 
 
@@ -106,13 +92,13 @@ def _tensors(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return output if isinstance(output, tuple) else (output,)
 
 
-def saved_modules(exported: Exported, file: str) -> dict[str, SavedModule]:
+def saved_modules(request: Request) -> dict[str, SavedModule]:
     """What a program says of the modules that it was exported from, by their paths.
 
     Raises:
         ModelError: if it cannot be read.
     """
-    program = _program(exported, file)
+    program = _program(_exported(request), request.file)
     kinds = {frame.path: frame.type for o in program.operations for frame in o.frames}
     above = {path.rpartition(".")[0] for path in kinds}
     modules = {
@@ -120,6 +106,12 @@ def saved_modules(exported: Exported, file: str) -> dict[str, SavedModule]:
         for path, kind in kinds.items()
     }
     return {"": SavedModule(program.type, {}, is_leaf=False, has_hooks=False), **modules}
+
+
+def _exported(request: Request) -> Exported:
+    exported = request.checkpoint.exported
+    assert exported is not None
+    return exported
 
 
 def _program(exported: Exported, file: str) -> Program:

@@ -205,7 +205,12 @@ class _Follower:
         ] or [(operation,)]
 
     def _copies(
-        self, operation: Operation, key: str, numbers: list[int], shape: list[int], changed: list[int]
+        self,
+        operation: Operation,
+        key: str,
+        numbers: list[int],
+        shape: list[int],
+        changed: list[int],
     ) -> list[Way]:
         """Ways to read a copy for each image, such as that of a class token."""
         new = len(numbers) - len(shape)
@@ -250,7 +255,9 @@ class _Follower:
                 f"{self._file} was exported for batches of {self._batches[0]} and cannot be freed "
                 f"from that ({where}: {reason}); {FREE}"
             )
-        return ModelError(f"{self._file} holds a program whose sizes do not fit ({where}: {reason}).")
+        return ModelError(
+            f"{self._file} holds a program whose sizes do not fit ({where}: {reason})."
+        )
 
 
 def _axes_for(before: int, size: int, sizes: list[int]) -> list[int]:

@@ -1,10 +1,8 @@
 """A program as a network: real layers at the paths they had, and a list of steps in each block."""
 
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,77 +10,7 @@ from torch import Tensor, nn
 from reportgen.load.aten import FUNCTIONS, placed
 from reportgen.load.aten_layers import Shapes, layer
 from reportgen.load.program import Argument, Frame, Name, Operation, Program, Weight
-
-Source: TypeAlias = Name | Weight
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One call of a function, a layer or another block."""
-
-    function: Callable[..., Any]
-    places: tuple[Argument, ...]
-    named: Mapping[str, Argument]
-    results: tuple[str, ...]
-    is_single: bool
-    ends: tuple[Source, ...] = ()
-    "What no later step reads."
-
-
-@dataclass(frozen=True, eq=False)
-class Routine:
-    """What a block does when it is called."""
-
-    inputs: tuple[Source, ...]
-    steps: tuple[Step, ...]
-    outputs: tuple[Name, ...]
-
-
-class Block(nn.Module):
-    """A module of the exported network, which does what was done in it step by step."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.path = path
-        self.routines: list[Routine] = []
-        "One for each call in a forward pass."
-
-    def forward(self, *given: Any, call: int = 0) -> Any:
-        """Does the steps of a call; one result as it is, several as a tuple."""
-        routine = self.routines[call]
-        values: dict[Source, Any] = dict(zip(routine.inputs, given, strict=True))
-        for step in routine.steps:
-            places = [self._value(argument, values) for argument in step.places]
-            named = {key: self._value(argument, values) for key, argument in step.named.items()}
-            result = step.function(*places, **named)
-            if step.is_single:
-                values[Name(step.results[0])] = result
-            else:
-                # By number, for what stands in for a result while the network is traced has no end.
-                values.update(
-                    {Name(name): result[i] for i, name in enumerate(step.results) if name}
-                )
-            for source in step.ends:
-                values.pop(source, None)
-        results = tuple(values[name] for name in routine.outputs)
-        return results[0] if len(results) == 1 else results
-
-    def _value(self, argument: Argument, values: Mapping[Source, Any]) -> Any:
-        if isinstance(argument, Weight) and argument not in values:
-            return operator.attrgetter(_inside(argument.path, self.path))(self)
-        if isinstance(argument, (Name, Weight)):
-            return values[argument]
-        if isinstance(argument, tuple):
-            return [self._value(item, values) for item in argument]
-        return argument
-
-
-class Network(Block):
-    """The exported network itself."""
-
-    def forward(self, image: Any) -> Any:
-        """Scores of normalised images (b c h w)."""
-        return super().forward(image)
+from reportgen.load.program_blocks import Block, Network, Routine, Source, Step, named
 
 
 def network_of(
@@ -103,22 +31,15 @@ def network_of(
         KeyError: if a weight has the name of something that a module needs itself.
     """
     short = program.type.rsplit(".", 1)[-1]
-    root = _named(Network, short)("")
+    root = named(Network, short)("")
     tree = _Tree(root, shapes)
     outputs = tuple(map(Name, program.outputs))
     builder = _Builder(tree, operations, outputs)
-    root.routines.append(builder.routine(root, 0, len(operations), 0, (Name(program.image),), outputs))
+    root.routines.append(
+        builder.routine(root, 0, len(operations), 0, (Name(program.image),), outputs)
+    )
     tree.complete(program, constants)
     return root
-
-
-def _inside(path: str, outer: str) -> str:
-    return path[len(outer) + 1 :] if outer else path
-
-
-def _named(base: type[Block], name: str) -> type[Block]:
-    """A class of the name that the network's author gave to it."""
-    return type(name, (base,), {"__doc__": base.__doc__}) if name.isidentifier() else base
 
 
 class _Tree:
@@ -132,7 +53,7 @@ class _Tree:
         """The block that a frame is a call of; None where another module stands there."""
         found = self._modules.get(frame.path)
         if found is None:
-            found = _named(Block, frame.type.rsplit(".", 1)[-1])(frame.path)
+            found = named(Block, frame.type.rsplit(".", 1)[-1])(frame.path)
             if not self._put(frame.path, found):
                 return None
         return found if isinstance(found, Block) else None
@@ -208,7 +129,7 @@ class _Builder:
         inputs: tuple[Source, ...],
         outputs: tuple[Name, ...],
     ) -> Routine:
-        """What a block does in operations `start` to `stop`, which have `depth` frames in common."""
+        """What a block does in some operations, which have `depth` frames in common."""
         steps: list[Step] = []
         frames = [operation.frames[depth : depth + 1] for operation in self._operations[start:stop]]
         place = start
