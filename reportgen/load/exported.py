@@ -61,17 +61,24 @@ def pt2_contents(stream: IO[bytes], file: str) -> tuple[dict[str, Tensor], Expor
         extras = [name for name in names if name.endswith("/extra/reportgen.json")]
         return _table(archive, tables[0], file), Exported(
             program=archive.read(programs[0]) if len(programs) == 1 else b"",
-            constants=_table(archive, constants[0], file) if len(constants) == 1 else {},
+            constants=_table(archive, constants[0], file, is_optional=True) if constants else {},
             pruned=archive.read(extras[0]) if extras else b"",
         )
 
 
-def _table(archive: zipfile.ZipFile, record: str, file: str) -> dict[str, Tensor]:
+def _table(
+    archive: zipfile.ZipFile, record: str, file: str, *, is_optional: bool = False
+) -> dict[str, Tensor]:
     """All tensors that a table names, from the records in its folder."""
     folder = record.rsplit("/", 1)[0]
     try:
         table = json.loads(archive.read(record))["config"]
-        return {name: _pt2_tensor(archive, folder, entry) for name, entry in table.items()}
+        return {
+            name: _pt2_tensor(archive, folder, entry)
+            for name, entry in table.items()
+            # A constant may be an object, which is never read, and which no network here needs.
+            if not (is_optional and entry["use_pickle"])
+        }
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
         raise ModelError(f"{file} has a table of weights that cannot be read: {error}") from error
 

@@ -40,7 +40,7 @@ def program_network(request: Request) -> Network:
         raise ModelError(f"{file} holds a program without its weights: {listed(missing)}.")
     constants = {path: held[path] for path in program.constants}
     notes = []
-    operations = tuple(map(_in_evaluation, program.operations))
+    operations = tuple(_in_evaluation(o) for o in program.operations if not _counts_batches(o))
     if operations != program.operations:
         notes.append("The program was exported in training mode; it is run in evaluation mode.")
     freed = sized(replace(program, operations=operations), held, file)
@@ -118,6 +118,13 @@ def _program(exported: Exported, file: str) -> Program:
     if not exported.program:
         raise ModelError(f"{file} does not hold exactly one program beside its weights.")
     return read_program(exported.program, file)
+
+
+def _counts_batches(operation: Operation) -> bool:
+    """Whether all that an operation does is to count the batches of training."""
+    first = next(iter(operation.arguments.values()), None)
+    is_counter = isinstance(first, Weight) and first.path.endswith("num_batches_tracked")
+    return is_counter and operation.target in ("add_.Tensor", "add.Tensor")
 
 
 def _in_evaluation(operation: Operation) -> Operation:

@@ -63,6 +63,8 @@ def sized(program: Program, weights: Mapping[str, Tensor], file: str) -> Sized:
     if len(program.example_shape) != 4 or not 1 <= math.prod(program.example_shape) <= _LARGEST:
         sizes = " x ".join(map(str, program.example_shape)) or "a single number"
         raise ModelError(f"{file} takes {sizes}, which is no batch of images (b c h w).")
+    if not program.operations or not program.outputs:
+        raise ModelError(f"{file} holds a program that computes nothing.")
     _check_writing(program, file)
     follower = _Follower(program, weights, file)
     return Sized(follower.operations(), follower.is_guess)

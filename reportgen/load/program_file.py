@@ -16,7 +16,7 @@ from reportgen.errors import ModelError
 from reportgen.load.program import Argument, Frame, Name, Operation, Program, Weight
 
 _MAX_BYTES = 64 * 2**20
-_MAX_OPERATIONS = 50_000
+_MAX_OPERATIONS = 20_000
 _MAX_DEPTH = 50
 "Of modules in modules."
 _PATH = re.compile(r"\w{1,200}(\.\w{1,200})*")
@@ -91,7 +91,8 @@ def _program(
                 raise ValueError(f"it takes a {kind}, which is no image")
     if len(images) != 1:
         raise ValueError(f"it takes {len(images)} tensors where one batch of images is needed")
-    if len({*weights, *constants}) < len(weights) + len(constants):
+    paths = list(named.values())
+    if len(set(paths)) < len(paths):
         raise ValueError("two tensors have one name")
     roots: list[str] = []
     operations = tuple(_operations(graph["nodes"], named, roots))

@@ -119,14 +119,15 @@ def narrowing(make: Callable[..., nn.Module], pruned: Pruned) -> Callable[..., n
     return narrow
 
 
-def publication(pruned: Pruned, file: str) -> Publication:
-    """The preprocessing and the class names that were used when the network was pruned."""
+def publication(pruned: Pruned, file: str) -> tuple[Publication, tuple[str, ...]]:
+    """The preprocessing and class names that the network was pruned with, and what is not used."""
     given = pruned.preprocessing
-    if given and _is_usable(given):
+    notes: tuple[str, ...] = ()
+    if given and not _is_usable(given):
+        given, notes = None, (f"The preprocessing in {file} suits no image, and is not used.",)
+    if given:
         given = replace(given, source=f"{given.source} ({file})")
-    else:
-        given = None
-    return Publication(given, pruned.labels, file if pruned.labels else "", False)
+    return Publication(given, pruned.labels, file if pruned.labels else "", False), notes
 
 
 def _is_usable(given: Preprocessing) -> bool:

@@ -45,10 +45,17 @@ def pruned_network(request: Request, pruned: Pruned, file: str) -> Network:
             f"--arch {pruned.architecture}; or build the .pt2 file that was written with it."
         )
     network = program_network(request)
+    return _published(network, network.architecture, pruned, file)
+
+
+def _published(network: Network, name: str, pruned: Pruned, file: str) -> Network:
+    """A network with the preprocessing and class names that it was pruned with."""
+    known, notes = publication(pruned, file)
     return replace(
         network,
-        architecture=f"{network.architecture}, pruned",
-        publication=publication(pruned, file),
+        architecture=f"{name}, pruned",
+        publication=known,
+        notes=(*network.notes, *notes),
     )
 
 
@@ -62,10 +69,6 @@ def _narrower(request: Request, pruned: Pruned, file: str) -> Network:
     make, count = maker(asked)
     network = built(asked, narrowing(make, pruned), count)
     name = name if place == "torchvision" else network.architecture
-    return replace(
-        network,
-        architecture=f"{name}, pruned",
-        source=f"{len(pruned.widths)} modules are narrower, as {file} says",
-        publication=publication(pruned, file),
-        pruned=pruned,
-    )
+    source = f"{len(pruned.widths)} modules are narrower, as {file} says"
+    network = replace(network, source=source, pruned=pruned)
+    return _published(network, name, pruned, file)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from reportgen.errors import ModelError
