@@ -5,6 +5,7 @@ batch of a fixed size says `view(x, [1, 512])` where the network said `x.view(le
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -25,6 +26,7 @@ _LARGEST = 2**28
 _LONGEST = 100_000
 "Positions of an axis that is cut into pieces."
 _MOST_ATTEMPTS = 1000
+_MOST_UNTRIED = 64
 _BATCH = Name("batch of any size")
 _RESHAPES = {"view.default": "size", "reshape.default": "shape", "_unsafe_view.default": "size"}
 _COPIES = {"expand.default": "size", "repeat.default": "repeats"}
@@ -121,7 +123,7 @@ class _Follower:
         image = Name(self._program.image)
         batch = Operation("sym_size.int", {"self": image, "dim": 0}, (_BATCH.name,), True, ())
         done = [batch] if self._is_fixed else []
-        untried: list[tuple[int, int, tuple[Values, Values], Way]] = []
+        untried: deque[tuple[int, int, tuple[Values, Values], Way]] = deque(maxlen=_MOST_UNTRIED)
         place, attempts = 0, 0
         way: Way = ()
         furthest = -1

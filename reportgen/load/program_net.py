@@ -164,7 +164,13 @@ class _Builder:
         function = self._tree.layer(frame, made) if made else None
         if function is None:
             return None
-        read = next(iter(done[0].arguments.values()))
+        made_inside = {Name(name) for operation in done for name in operation.results}
+        read = next(
+            source
+            for operation in done
+            for source in operation.arguments.values()
+            if isinstance(source, Name) and source not in made_inside
+        )
         return Step(function, (read,), {}, (outputs[0].name,), True)
 
     def _call(self, start: int, end: int, depth: int, frame: Frame) -> Step | None:

@@ -153,3 +153,18 @@ def test_the_program_decides_where_the_weights_are_known(tmp_path: Path) -> None
     with torch.inference_mode():
         assert torch.equal(changed.module(images), net(images))
         assert not torch.allclose(known.module(images), net(images), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["lenet", "small_resnet", "squeezenet"])
+def test_a_program_in_core_operations_gives_the_same_layers(name: str, tmp_path: Path) -> None:
+    net, images = seeded(name), noise(name, 2)
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(net, (images,), dynamic_shapes=shapes).run_decompositions()
+    assert not any("conv2d" in str(node.target) for node in program.graph.nodes)
+    torch.export.save(program, tmp_path / "core.pt2")
+    network = from_program(tmp_path / "core.pt2")
+    scores, calls = watched(net, noise(name, 3))
+    ours, our_calls = watched(network.module, noise(name, 3))
+    assert torch.allclose(ours, scores, atol=1e-6)
+    kinds = ("Conv2d", "BatchNorm2d", "Linear")
+    assert [c for c in our_calls if c[1] in kinds] == [c for c in calls if c[1] in kinds]
