@@ -64,7 +64,7 @@ def program_network(request: Request) -> Network:
     size = (height, width) if height and width else None
     return Network(
         module=module,
-        architecture=_short(program.type) or "exported program",
+        architecture=type(module).__name__ if program.type else "exported program",
         source="made from the program in the file",
         publication=None,
         notes=tuple(notes),
@@ -148,7 +148,3 @@ def _in_evaluation(operation: Operation) -> Operation:
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {path: tuple(tensor.shape) for path, tensor in tensors.items()}
-
-
-def _short(kind: str) -> str:
-    return kind.rsplit(".", 1)[-1]

@@ -153,7 +153,8 @@ class _Follower:
                 continue
             done += way
             place, way = place + 1, ()
-        return tuple(done)
+        is_used = any(_BATCH in _names(tuple(o.arguments.values())) for o in done)
+        return tuple(done) if is_used or not self._is_fixed else tuple(done[1:])
 
     def _run(self, operation: Operation) -> None:
         """Find the sizes of the results for both batches."""
@@ -238,11 +239,10 @@ class _Follower:
         return (Operation("_operator.mul", factors, (size.name,), True, operation.frames), resized)
 
     def _check_outputs(self) -> None:
-        for name in self._program.outputs[:1]:
-            for values, batch in zip(self._values, self._batches, strict=True):
-                shape = tuple(values[Name(name)].shape)
-                if not shape or shape[0] != batch:
-                    raise ValueError(f"it gives {shape} for {batch} images")
+        for values, batch in zip(self._values, self._batches, strict=True):
+            shapes = [tuple(values[Name(name)].shape) for name in self._program.outputs]
+            if not shapes[0] or shapes[0][0] != batch:
+                raise ValueError(f"it gives {shapes[0]} for {batch} images")
 
     def _too_large(self, operation: Operation) -> ModelError:
         name = operation.target

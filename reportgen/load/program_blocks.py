@@ -10,6 +10,7 @@ from torch import nn
 from reportgen.load.program import Argument, Name, Weight
 
 Source: TypeAlias = Name | Weight
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,9 @@ class Network(Block):
 
 def named(base: type[Block], name: str) -> type[Block]:
     """A class of the name that the network's author gave to it."""
-    return type(name, (base,), {"__doc__": base.__doc__}) if name.isidentifier() else base
+    if not name.isidentifier() or len(name) > _LONGEST_NAME:
+        return base
+    return type(name, (base,), {"__doc__": base.__doc__})
 
 
 def _inside(path: str, outer: str) -> str:
