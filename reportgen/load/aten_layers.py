@@ -264,4 +264,5 @@ def _norm_of_maps(values: Sequence[dict[str, Any]], path: str, shapes: Shapes) -
     is_permuted = before["dims"] == _FIRST_TO_LAST and after["dims"] == _LAST_TO_FIRST
     if not is_permuted or weights != {"weight": f"{path}.weight", "bias": f"{path}.bias"}:
         return None
-    return LayerNorm2d(shapes[weights["weight"]], eps=given["eps"])
+    norm: nn.Module = LayerNorm2d(shapes[weights["weight"]], eps=given["eps"])
+    return norm

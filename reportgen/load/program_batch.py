@@ -231,7 +231,7 @@ class _Follower:
         """An operation whose result grows along an axis with the batch."""
         times = numbers[axis] // self._batches[0]
         size = Name(f"size of {operation.results[0]}") if times > 1 else _BATCH
-        sizes = (*numbers[:axis], size, *numbers[axis + 1 :])
+        sizes: Argument = (*numbers[:axis], size, *numbers[axis + 1 :])
         resized = replace(operation, arguments={**operation.arguments, key: sizes})
         if times == 1:
             return (resized,)

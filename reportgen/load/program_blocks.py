@@ -77,7 +77,8 @@ class Block(nn.Module):
 class Network(Block):
     """The exported network itself."""
 
-    def forward(self, image: Any) -> Any:
+    # All that runs it gives one batch of images.
+    def forward(self, image: Any) -> Any:  # type: ignore[override]
         """Scores of normalised images (b c h w)."""
         return super().forward(image)
 

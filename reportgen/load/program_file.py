@@ -136,7 +136,8 @@ def _argument(given: Mapping[str, Any], named: Mapping[str, Argument]) -> Argume
         case "as_none":
             return None
         case "as_bool":
-            return _of(bool, value)
+            truth: bool = _of(bool, value)
+            return truth
         case "as_int":
             return _whole(value)
         case "as_float":
