@@ -17,7 +17,7 @@ from reportgen.load.preprocessing import preprocessing_for
 from reportgen.load.torchvision_nets import first_convolution
 from reportgen.options import Options
 from reportgen.probe.evidence import Evidence
-from reportgen.probe.occlusion.rewrite import Untraceable
+from reportgen.probe.occlusion.graph import Untraceable
 from reportgen.probe.probe import Probe
 from reportgen.probe.pruning.decide import KINDS, Decision
 from reportgen.probe.pruning.plan import Plan, planned
