@@ -269,9 +269,13 @@ def _apply(found: Followed, node: fx.Node, name: str, track: Track, *, is_module
             return track.axis == 1 and _keep(found, node, track, "same")
         case "pad":
             pads = argument(args, kwargs, 0, "pad", ())
-            is_plain = isinstance(pads, (tuple, list)) and len(kwargs.keys() - {"pad"}) == 0
-            is_around = len(pads) // 2 < len(before) - track.axis and len(args) <= 1
-            return is_plain and is_around and _keep(found, node, track, "zero")
+            mode = argument(args, kwargs, 1, "mode", "constant")
+            is_zero = not argument(args, kwargs, 2, "value", None)
+            is_around = (
+                isinstance(pads, (tuple, list)) and len(pads) // 2 < len(before) - track.axis
+            )
+            kept: How = "same" if mode != "constant" else "zero" if is_zero else "unknown"
+            return is_around and _keep(found, node, track, kept)
         case "getitem":
             parts = args[0] if isinstance(args[0], tuple) else (args[0],)
             is_cut = all(isinstance(part, slice) for part in parts)

@@ -83,7 +83,9 @@ def parameters(net: nn.Module) -> int:
 
 
 def state_size(net: nn.Module) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in net.state_dict().values())
+    """Bytes of all tensors, as they are saved: those that share memory once."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor for tensor in net.state_dict().values()}
+    return sum(tensor.untyped_storage().nbytes() for tensor in storages.values())
 
 
 def macs(net: nn.Module, image: torch.Tensor) -> int:
