@@ -14,8 +14,11 @@ from torch import nn
 
 from reportgen.errors import ModelError, OptionError, ReportgenError
 from reportgen.load.checkpoint import read_checkpoint
-from reportgen.load.network import Request, network_for
+from reportgen.load.network import network_for
+from reportgen.load.pruned_files import description
+from reportgen.load.request import Request
 from reportgen.load.user_code import arguments_from
+from reportgen.report.pruned import Pruned
 from reportgen.report.records import Preprocessing
 
 
@@ -45,6 +48,8 @@ class LoadedModel:
     "What was undone or assumed on the way, one sentence each."
     arguments: Mapping[str, Any] = field(default_factory=dict)
     "Of the constructor, as far as they are not its defaults: plain JSON values."
+    pruned: Pruned | None = None
+    "How it was narrowed after its constructor made it; None where it was not."
 
 
 def load_model(
@@ -77,8 +82,9 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
     with _opened(path) as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         checkpoint = read_checkpoint(path, stream, weights_key)
-    network = network_for(Request(path.name, sha256, checkpoint, arch, arguments))
-    channels, size, notes = _input_of(network.module)
+    said = description(path, sha256, checkpoint.exported)
+    network = network_for(Request(path.name, sha256, checkpoint, arch, arguments, said))
+    channels, size, notes = (*network.input, ()) if network.input else _input_of(network.module)
     publication = network.publication
     return LoadedModel(
         module=network.module,
@@ -95,6 +101,7 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         input_size=size,
         notes=tuple(map(_printable, (*checkpoint.notes, *network.notes, *notes))),
         arguments=network.arguments,
+        pruned=network.pruned,
     )
 
 
