@@ -14,6 +14,7 @@ from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.narrowing import narrowed
 from reportgen.load.preprocessing import preprocessing_for
+from reportgen.load.request import BY_SHAPES
 from reportgen.load.torchvision_nets import first_convolution
 from reportgen.options import Options
 from reportgen.probe.evidence import Evidence
@@ -83,7 +84,7 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     described = record.written(
         Pruned(
             architecture=architecture,
-            arguments=loaded.arguments,
+            arguments=loaded.pruned.arguments if loaded.pruned else loaded.arguments,
             widths=_widths(loaded, plan, architecture),
             state_dict=digest,
             preprocessing=preparation,
@@ -186,15 +187,22 @@ def _prove(
 
 
 def _architecture(loaded: LoadedModel, options: Options) -> str:
-    """`torchvision:resnet18`, or the user's own file and class."""
+    """`torchvision:resnet18`, the user's own file and class, or a program and its class."""
     place, _, name = options.arch.rpartition(":")
+    if loaded.pruned:
+        return loaded.pruned.architecture
     if place.endswith(".py"):
         return f"{Path(place).name}:{name}"
-    return f"torchvision:{loaded.architecture}"
+    if place == "torchvision" or loaded.architecture_source == BY_SHAPES:
+        return f"torchvision:{loaded.architecture}"
+    # No constructor makes it: it comes back from the program that is written with it.
+    return f"{loaded.file}:{loaded.architecture}".replace(":", "_", loaded.file.count(":"))
 
 
 def _widths(loaded: LoadedModel, plan: Plan, architecture: str) -> Mapping[str, Width]:
     """What differs from what the constructor makes."""
+    if loaded.pruned:
+        return {**loaded.pruned.widths, **plan.widths}
     widths = dict(plan.widths)
     if architecture.startswith("torchvision:") and loaded.in_channels != 3:
         # torchvision's own takes RGB.

@@ -23,9 +23,10 @@ def plan_lines(plan: Plan, images: int) -> Iterator[str]:
         yield headline(plan)
         seen_only = sum(not unit.is_always for unit in plan.going)
         if seen_only:
+            who = "They" if seen_only == len(plan.going) else f"{seen_only:,} of them"
             yield (
-                f"{counted(seen_only, 'unit')} of them did nothing on {these(images)}: each may "
-                f"still fire on up to {percent(firing_bound(images))} of others (3/N, at 95 %)."
+                f"{who} did nothing on {these(images)}: each may still fire on up to "
+                f"{percent(firing_bound(images))} of others (3/N, at 95 %)."
             )
         yield ""
         yield from _aligned([HEADINGS, *table(plan), _total(plan)])

@@ -16,6 +16,7 @@ from torch import nn
 from torchvision import models
 
 from reportgen.cli import main
+from reportgen.load.model import load_model
 from reportgen.report.pruned import read
 from tests.probe.pruning.planting import parameters
 
@@ -245,6 +246,66 @@ def test_the_lenet_sample_loses_what_a_literal_forward_finds_dead(
     record = json.loads((tmp_path / "small.json").read_text())
     assert record["architecture"] == "lenet.py:LeNet"
     assert str(SAMPLES) not in (tmp_path / "small.json").read_text()
+
+
+def scores(model: Path, images: torch.Tensor, arch: str = "") -> torch.Tensor:
+    """What a file's network says, as `build` loads it."""
+    loaded = load_model(model, arch=arch)
+    with torch.no_grad():
+        scores: torch.Tensor = loaded.module(images)
+    return scores
+
+
+def test_what_was_written_is_read_back_without_flags(
+    planted: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, planted, photos, *SIZE, "-o", tmp_path / "p.pth")[0] == 0
+    images = tensors(photos)
+    expected = scores(planted, images)
+    for name in ("p.pth", "p.pt2"):
+        torch.testing.assert_close(scores(tmp_path / name, images), expected, rtol=0, atol=1e-4)
+        loaded = load_model(tmp_path / name)
+        assert loaded.labels[0] == "class 0"
+        assert loaded.preprocessing is not None
+        assert (loaded.preprocessing.height, loaded.preprocessing.std[0]) == (32, 0.25)
+
+
+def test_a_pruned_network_is_pruned_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first.pth", tmp_path / "second.pth"
+    assert run(capsys, *LENET, "-o", first)[0] == 0
+    bags = SAMPLES / "fashion_mnist" / "bag"
+    arch = f"{SAMPLES / 'lenet.py'}:LeNet"
+    # On fewer images more is dead.
+    assert run(capsys, first, bags, "--arch", arch, "-q", "-o", second)[0] == 0
+    one, two = (read(f.with_suffix(".json").read_bytes(), "") for f in (first, second))
+    assert one is not None and two is not None
+    assert two.architecture == "lenet.py:LeNet"
+    assert two.widths["line"].out < one.widths["line"].out
+    pictures = [torch.from_numpy(np.array(Image.open(file))) for file in sorted(bags.glob("*"))]
+    images = (torch.stack(pictures)[:, None] / 255 - 0.286) / 0.353
+    expected = scores(SAMPLES / "lenet.pth", images, arch)
+    for file, flag in ((second, arch), (second.with_suffix(".pt2"), "")):
+        torch.testing.assert_close(scores(file, images, flag), expected, rtol=0, atol=1e-4)
+
+
+def test_a_program_is_pruned_and_read_back_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "lenet: mine.pt2"
+    net = load_model(SAMPLES / "lenet.pth", arch=f"{SAMPLES / 'lenet.py'}:LeNet").module
+    batch = ({0: torch.export.Dim("batch")},)
+    zeros = torch.zeros(2, 1, 28, 28)
+    torch.export.save(torch.export.export(net, (zeros,), dynamic_shapes=batch), program)
+    words = (SAMPLES / "fashion_mnist", "--mean", 0.286, "--std", 0.353, "-q")
+    assert run(capsys, program, *words, "-o", tmp_path / "small.pth")[0] == 0
+    small = load_model(tmp_path / "small.pt2")
+    whole = load_model(program)
+    assert parameters(small.module) < parameters(whole.module)
+    assert small.preprocessing is not None and small.preprocessing.mean == (0.286,)
+    record = read((tmp_path / "small.json").read_bytes(), "")
+    assert record is not None and record.architecture == "lenet_ mine.pt2:LeNet"
 
 
 def test_the_same_inputs_give_the_same_bytes_and_ours_are_replaced(
