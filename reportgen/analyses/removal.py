@@ -132,12 +132,14 @@ def _layers(study: Study, plan: Plan) -> Table:
 
 def _units(study: Study, plan: Plan) -> Table:
     return Table(
-        caption="Every unit that can go. `By weights` units are idle for any image.",
+        caption="Every unit that can go, and what goes with it.",
         columns=(
             Column("Unit", hint="Layer and channel, counted from 0."),
             Column("Kind"),
-            Column("Known by", hint="Weights alone, or what was seen on these images."),
-            Column("Go with it", hint="Norms and other layers' units of the same channel."),
+            Column("Known by", hint="Its weights, for any image, or what was seen on these."),
+            Column(
+                "Norms and partners", hint="Norms and units of other layers on the same channel."
+            ),
             Column("No longer read by"),
         ),
         rows=tuple(
@@ -145,7 +147,7 @@ def _units(study: Study, plan: Plan) -> Table:
                 _link(study, unit.layer, unit.unit),
                 unit.kind if unit.twin is None else f"duplicate of {unit.twin}",
                 "weights" if unit.is_always else "images",
-                _few(tuple(_company(unit))),
+                _few(tuple(_company(unit))) or "none",
                 _few(unit.readers),
             )
             for unit in plan.going

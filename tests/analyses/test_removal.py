@@ -90,8 +90,8 @@ def test_the_plan_says_what_goes_what_it_saves_and_what_stays(net: Net) -> None:
     )
     units = [(cells[0].text, *cells[1:]) for cells in panel.blocks["plan_units"].rows]
     assert units == [
-        ("conv / 1", "dead", "images", "", "again"),
-        ("again / 2", "dead", "images", "", "fc"),
+        ("conv / 1", "dead", "images", "none", "again"),
+        ("again / 2", "dead", "images", "none", "fc"),
     ]
     (stays,) = panel.blocks["plan_stays"].rows
     reason = "the zero padding of again lies beside its 0.5"
