@@ -78,7 +78,6 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     small = smaller_network(loaded.module, decision, plan)
     _prove(asked, probe, small, images, evidence, loaded, progress, say)
     progress.stage("Writing")
-    labels, _ = class_names(loaded, images, options, evidence.classes)
     architecture, preparation = _architecture(loaded, options), images.preprocessing
     content, digest = state_bytes(small)
     described = record.written(
@@ -88,7 +87,7 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
             widths=_widths(loaded, plan, architecture),
             state_dict=digest,
             preprocessing=preparation,
-            labels=labels,
+            labels=_known_labels(loaded, images, options, evidence.classes),
             source=Source(loaded.file, loaded.sha256),
         )
     )
@@ -197,6 +196,15 @@ def _architecture(loaded: LoadedModel, options: Options) -> str:
         return f"torchvision:{loaded.architecture}"
     # No constructor makes it: it comes back from the program that is written with it.
     return f"{loaded.file}:{loaded.architecture}".replace(":", "_", loaded.file.count(":"))
+
+
+def _known_labels(
+    loaded: LoadedModel, images: ImageSet, options: Options, classes: int
+) -> tuple[str, ...]:
+    """Class names that were stated or came with the weights: other images have other folders."""
+    if not options.labels and len(loaded.labels) != classes:
+        return ()
+    return class_names(loaded, images, options, classes)[0]
 
 
 def _widths(loaded: LoadedModel, plan: Plan, architecture: str) -> Mapping[str, Width]:

@@ -227,7 +227,8 @@ def test_the_lenet_sample_loses_what_a_literal_forward_finds_dead(
     assert dead
 
     target = tmp_path / "small.pth"
-    code, out, _ = run(capsys, *LENET, "-o", target)
+    labels = ("--labels", SAMPLES / "fashion_mnist_labels.txt")
+    code, out, _ = run(capsys, *LENET, *labels, "-o", target)
     assert code == 0
     small = torch.load(target, weights_only=True)
     lost = {
@@ -244,6 +245,7 @@ def test_the_lenet_sample_loses_what_a_literal_forward_finds_dead(
     again = F.linear(again, small["output.weight"], small["output.bias"])
     torch.testing.assert_close(again, logits, rtol=0, atol=1e-4)
     record = json.loads((tmp_path / "small.json").read_text())
+    assert len(record["labels"]) == 10 and record["labels"][0] == "T-shirt/top"
     assert record["architecture"] == "lenet.py:LeNet"
     assert str(SAMPLES) not in (tmp_path / "small.json").read_text()
 
@@ -265,7 +267,8 @@ def test_what_was_written_is_read_back_without_flags(
     for name in ("p.pth", "p.pt2"):
         torch.testing.assert_close(scores(tmp_path / name, images), expected, rtol=0, atol=1e-4)
         loaded = load_model(tmp_path / name)
-        assert loaded.labels[0] == "class 0"
+        # Folders of these images name no class of others.
+        assert loaded.labels == ()
         assert loaded.preprocessing is not None
         assert (loaded.preprocessing.height, loaded.preprocessing.std[0]) == (32, 0.25)
 
