@@ -24,6 +24,7 @@ Examples:
   reportgen build model.pth photos/
   reportgen build lenet.pth test_images/ --arch lenet.py:LeNet --input-size 28 28
   reportgen build resnet50.safetensors photos/ --target "tabby" -o site/
+  reportgen prune model.pth photos/ -o pruned.pth
 """
 
 

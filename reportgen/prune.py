@@ -14,10 +14,11 @@ from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.narrowing import narrowed
 from reportgen.load.preprocessing import preprocessing_for
+from reportgen.load.request import BY_SHAPES
 from reportgen.load.torchvision_nets import first_convolution
 from reportgen.options import Options
 from reportgen.probe.evidence import Evidence
-from reportgen.probe.occlusion.rewrite import Untraceable
+from reportgen.probe.occlusion.graph import Untraceable
 from reportgen.probe.probe import Probe
 from reportgen.probe.pruning.decide import KINDS, Decision
 from reportgen.probe.pruning.plan import Plan, planned
@@ -77,17 +78,16 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     small = smaller_network(loaded.module, decision, plan)
     _prove(asked, probe, small, images, evidence, loaded, progress, say)
     progress.stage("Writing")
-    labels, _ = class_names(loaded, images, options, evidence.classes)
     architecture, preparation = _architecture(loaded, options), images.preprocessing
     content, digest = state_bytes(small)
     described = record.written(
         Pruned(
             architecture=architecture,
-            arguments=loaded.arguments,
+            arguments=loaded.pruned.arguments if loaded.pruned else loaded.arguments,
             widths=_widths(loaded, plan, architecture),
             state_dict=digest,
             preprocessing=preparation,
-            labels=labels,
+            labels=_known_labels(loaded, images, options, evidence.classes),
             source=Source(loaded.file, loaded.sha256),
         )
     )
@@ -186,15 +186,31 @@ def _prove(
 
 
 def _architecture(loaded: LoadedModel, options: Options) -> str:
-    """`torchvision:resnet18`, or the user's own file and class."""
+    """`torchvision:resnet18`, the user's own file and class, or a program and its class."""
     place, _, name = options.arch.rpartition(":")
+    if loaded.pruned:
+        return loaded.pruned.architecture
     if place.endswith(".py"):
         return f"{Path(place).name}:{name}"
-    return f"torchvision:{loaded.architecture}"
+    if place == "torchvision" or loaded.architecture_source == BY_SHAPES:
+        return f"torchvision:{loaded.architecture}"
+    # No constructor makes it: it comes back from the program that is written with it.
+    return f"{loaded.file}:{loaded.architecture}".replace(":", "_", loaded.file.count(":"))
+
+
+def _known_labels(
+    loaded: LoadedModel, images: ImageSet, options: Options, classes: int
+) -> tuple[str, ...]:
+    """Class names that were stated or came with the weights: other images have other folders."""
+    if not options.labels and len(loaded.labels) != classes:
+        return ()
+    return class_names(loaded, images, options, classes)[0]
 
 
 def _widths(loaded: LoadedModel, plan: Plan, architecture: str) -> Mapping[str, Width]:
     """What differs from what the constructor makes."""
+    if loaded.pruned:
+        return {**loaded.pruned.widths, **plan.widths}
     widths = dict(plan.widths)
     if architecture.startswith("torchvision:") and loaded.in_channels != 3:
         # torchvision's own takes RGB.

@@ -1,15 +1,14 @@
 """A pruning in words: what can go, what it saves, what stays and why, and what the proof found."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from reportgen.analyses.deadness import firing_bound
 from reportgen.analyses.findings import counted, percent, these
 from reportgen.probe.pruning.plan import Plan
 from reportgen.probe.pruning.proof import Flip, Proof
+from reportgen.probe.pruning.words import kinds_by_layer, staying
 
-LISTED_UNITS = 12
-"Unit numbers written out in a line."
 LISTED_FLIPS = 10
 
 
@@ -24,13 +23,14 @@ def plan_lines(plan: Plan, images: int) -> Iterator[str]:
         yield headline(plan)
         seen_only = sum(not unit.is_always for unit in plan.going)
         if seen_only:
+            who = "They" if seen_only == len(plan.going) else f"{seen_only:,} of them"
             yield (
-                f"{counted(seen_only, 'unit')} of them did nothing on {these(images)}: each may "
-                f"still fire on up to {percent(firing_bound(images))} of others (3/N, at 95 %)."
+                f"{who} did nothing on {these(images)}: each may still fire on up to "
+                f"{percent(firing_bound(images))} of others (3/N, at 95 %)."
             )
         yield ""
         yield from _aligned([HEADINGS, *table(plan), _total(plan)])
-    stays = list(staying(plan))
+    stays = [(layer, units, kind, reason) for layer, _, units, kind, reason in staying(plan)]
     if stays:
         yield ""
         yield "Idle, but they have to stay:"
@@ -60,39 +60,14 @@ def table(plan: Plan) -> Iterator[tuple[str, ...]]:
             layer.layer,
             _change(layer.units),
             _change(layer.inputs) if layer.inputs[0] else "",
-            ", ".join(f"{count} {kind}" for kind, count in kinds.get(layer.layer, {}).items()),
+            ", ".join(f"{n:,} {kind}" for kind, n in kinds.get(layer.layer, Counter()).items()),
             *(_less(pair) for pair in (layer.parameters, layer.macs, layer.bytes)),
         )
-
-
-def kinds_by_layer(plan: Plan) -> Mapping[str, Counter[str]]:
-    """How many units of each kind go from each layer that makes them."""
-    found: dict[str, Counter[str]] = {}
-    for unit in plan.going:
-        for layer, _ in ((unit.layer, unit.unit), *unit.partners):
-            found.setdefault(layer, Counter())[unit.kind] += 1
-    return found
 
 
 def _total(plan: Plan) -> tuple[str, ...]:
     sums = (_less(pair) for pair in (plan.parameters, plan.macs, plan.bytes))
     return ("In all", "", "", counted(len(plan.going), "unit"), *sums)
-
-
-def staying(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
-    """Layer, units, kind and reason of what has to stay, together where these are the same."""
-    groups: dict[tuple[str, str, str], list[int]] = {}
-    for unit in plan.staying:
-        groups.setdefault((unit.layer, unit.kind, unit.reason), []).append(unit.unit)
-    for (layer, kind, reason), units in groups.items():
-        yield layer, unit_list(units), kind, reason
-
-
-def unit_list(units: Sequence[int]) -> str:
-    """`3, 7, 12 and 40 more`."""
-    shown = ", ".join(map(str, units[:LISTED_UNITS]))
-    rest = len(units) - LISTED_UNITS
-    return f"{shown} and {rest:,} more" if rest > 0 else shown
 
 
 def proof_lines(proof: Proof, labels: Sequence[str], names: Sequence[str]) -> Iterator[str]:

@@ -132,6 +132,9 @@ _SPECIAL: Mapping[str, Function] = {
     "elu_.default": torch._C._nn.elu_,
     "hardtanh_.default": _in_place(F.hardtanh),
     "leaky_relu_.default": _in_place(F.leaky_relu),
+    "index.Tensor": lambda tensor, indices: tensor[
+        tuple(slice(None) if index is None else index for index in indices)
+    ],
     "instance_norm.default": lambda x, w, b, mean, var, own, momentum, eps, _: F.instance_norm(
         x, mean, var, w, b, own, momentum, eps
     ),

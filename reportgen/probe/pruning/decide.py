@@ -67,7 +67,7 @@ def decided(found: Followed, seen: Evidence, kinds: Collection[str] = KINDS) -> 
     A channel goes if everything that reads it sees nothing but zeros, or one value that a bias can
     take, or if another channel is made and treated by the same weights.
     """
-    channels = _channels(found)
+    channels = channels_of(found)
     by_images, by_weights = constants(found, seen), constants(found, None)
     still = _still(found, by_images)
     verdicts = {
@@ -97,7 +97,7 @@ def _asked(verdict: Verdict, kinds: Collection[str]) -> Verdict:
     return replace(verdict, reason=f"{name} units were not asked for")
 
 
-def _channels(found: Followed) -> dict[int, Channel]:
+def channels_of(found: Followed) -> dict[int, Channel]:
     """Every channel that some layer makes, by root."""
     made: dict[int, Channel] = defaultdict(Channel)
     for mixing in found.mixings:

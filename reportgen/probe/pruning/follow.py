@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from reportgen.errors import first_line
 from reportgen.probe.evidence import CallKey
-from reportgen.probe.occlusion.graph import traced
+from reportgen.probe.memory import is_out_of_memory
+from reportgen.probe.occlusion.graph import Untraceable, traced
 from reportgen.probe.occlusion.recognise import name_of
 from reportgen.probe.operations import is_atomic, is_leaf, kind_of_function
 from reportgen.probe.pruning.channels import COPIES, ROOT, Followed, path_of
@@ -42,7 +44,15 @@ def followed(module: nn.Module, image: torch.Tensor) -> Followed:
         if node.op == "placeholder":
             values[node] = batch
         elif node.op != "output":
-            values[node] = found.run(node, values)
+            try:
+                values[node] = found.run(node, values)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                # Any code may have been traced, such as one that counts the images.
+                raise Untraceable(
+                    f"The network cannot be run step by step ({first_line(error)})."
+                ) from error
         follow(found, node, values.get(node))
         for read in node.all_input_nodes:
             if last[read] is node:

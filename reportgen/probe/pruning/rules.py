@@ -13,32 +13,23 @@ from torch import fx, nn
 from reportgen.probe.occlusion.recognise import (
     CONCATENATIONS,
     JOINS,
-    POINTWISE,
     POINTWISE_MODULES,
     has_hooks,
     name_of,
 )
 from reportgen.probe.operations import argument, tensors_in
 from reportgen.probe.pruning.channels import (
-    COPIES,
     Alone,
     Followed,
-    How,
     Mixing,
     path_of,
 )
+from reportgen.probe.pruning.single import apply, keep
 from reportgen.probe.pruning.slots import Track
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 NORMS = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-_DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "stochastic_depth"}
-_POOLS = {
-    f"{adaptive}{kind}_pool{axes}d"
-    for adaptive in ("", "adaptive_")
-    for kind in ("max", "avg")
-    for axes in (1, 2, 3)
-}
 _POOL_MODULES: dict[type[nn.Module], str] = {
     getattr(nn, f"{adaptive}{kind.capitalize()}Pool{axes}d"): f"{prefix}{kind}_pool{axes}d"
     for adaptive, prefix in (("", ""), ("Adaptive", "adaptive_"))
@@ -95,7 +86,7 @@ def follow(found: Followed, node: fx.Node, value: Any) -> None:
         if is_alone and module is not None:
             is_done = _call(found, node, module, name, track)
         else:
-            is_done = track is not None and _apply(found, node, name, track, is_module=False)
+            is_done = track is not None and apply(found, node, name, track, is_module=False)
     if not is_done:
         reason = problem or f"{_words(node, module, name)} reads it"
         for read in reads:
@@ -149,10 +140,10 @@ def _call(
         found.tracks[node], found.how[node] = track, "alone"
         return True
     if kind in POINTWISE_MODULES:
-        return _keep(found, node, track, "apply")
+        return keep(found, node, track, "apply")
     if kind is nn.Upsample:
-        return track.axis == 1 and _keep(found, node, track, "same")
-    return bool(name) and _apply(found, node, name, track, is_module=True)
+        return track.axis == 1 and keep(found, node, track, "same")
+    return bool(name) and apply(found, node, name, track, is_module=True)
 
 
 def _mix(found: Followed, node: fx.Node, module: nn.Module, track: Track | None) -> bool:
@@ -181,15 +172,6 @@ def _mix(found: Followed, node: fx.Node, module: nn.Module, track: Track | None)
     return True
 
 
-def _keep(found: Followed, node: fx.Node, track: Track, how: How) -> bool:
-    """Notes that the channels stay what and where they are; False where their number changed."""
-    shape = found.shapes[node]
-    if len(shape) <= track.axis or shape[track.axis] != len(track.slots):
-        return False
-    found.tracks[node], found.how[node] = track, how
-    return True
-
-
 def _join(found: Followed, node: fx.Node, reads: Sequence[fx.Node]) -> bool:
     """Elementwise operations of two: both have the same channels from now on."""
     tracks = [found.tracks.get(read) for read in reads]
@@ -212,7 +194,7 @@ def _join(found: Followed, node: fx.Node, reads: Sequence[fx.Node]) -> bool:
             found.forest.freeze(track.slots.tolist(), "it is spread over all channels of a layer")
         else:
             return False
-    return _keep(found, node, widest, "join" if len(reads) > 1 else "apply")
+    return keep(found, node, widest, "join" if len(reads) > 1 else "apply")
 
 
 def _concatenate(found: Followed, node: fx.Node, reads: Sequence[fx.Node]) -> bool:
@@ -235,72 +217,4 @@ def _concatenate(found: Followed, node: fx.Node, reads: Sequence[fx.Node]) -> bo
             return False
         parts.append(track)
     slots = torch.cat([torch.from_numpy(track.slots) for track in parts]).numpy()
-    return _keep(found, node, Track(axis, slots), "cat")
-
-
-def _apply(found: Followed, node: fx.Node, name: str, track: Track, *, is_module: bool) -> bool:
-    """Takes an operation on one tensor by its name; False where it is not followed."""
-    before, after = found.shapes[node.args[0]], found.shapes[node]  # type: ignore[index]
-    args, kwargs = ((), {}) if is_module else (node.args[1:], node.kwargs)
-    if name in POINTWISE - {"prelu"}:
-        return _keep(found, node, track, "apply")
-    if name in _DROPOUTS:
-        place = 2 if name == "stochastic_depth" else 1
-        is_off = argument(args, kwargs, place, "training", None) is False
-        return is_off and _keep(found, node, track, "same")
-    if name in _POOLS:
-        how: How = "zero" if name.startswith("avg") else "same"
-        return track.axis == 1 and len(before) == len(after) and _keep(found, node, track, how)
-    match name:
-        case "flatten":
-            return _flatten(found, node, args, kwargs, track)
-        case "view" | "reshape":
-            sizes = args[0] if args and isinstance(args[0], (tuple, list)) else args
-            is_free = len(sizes) == 2 and isinstance(sizes[0], fx.Node) and sizes[1] == -1
-            return bool(is_free) and track.axis == 1 and _spread(found, node, track)
-        case "mean" | "squeeze" | "unsqueeze" | "amax" | "sum":
-            dims = argument(args, kwargs, 0, "dim", None)
-            dims = dims if isinstance(dims, (tuple, list)) else (dims,)
-            count = len(before) + (name == "unsqueeze")
-            if not all(isinstance(dim, int) and dim % count > track.axis for dim in dims):
-                return False
-            return _keep(found, node, track, "zero" if name == "sum" else "same")
-        case "interpolate":
-            return track.axis == 1 and _keep(found, node, track, "same")
-        case "pad":
-            pads = argument(args, kwargs, 0, "pad", ())
-            is_plain = isinstance(pads, (tuple, list)) and len(kwargs.keys() - {"pad"}) == 0
-            is_around = len(pads) // 2 < len(before) - track.axis and len(args) <= 1
-            return is_plain and is_around and _keep(found, node, track, "zero")
-        case "getitem":
-            parts = args[0] if isinstance(args[0], tuple) else (args[0],)
-            is_cut = all(isinstance(part, slice) for part in parts)
-            is_whole = is_cut and set(map(str, parts[: track.axis + 1])) == {str(slice(None))}
-            return is_whole and _keep(found, node, track, "same")
-    return False
-
-
-def _flatten(found: Followed, node: fx.Node, args: Any, kwargs: Any, track: Track) -> bool:
-    before = found.shapes[node.args[0]]  # type: ignore[index]
-    if node.op == "call_module":
-        module = found.modules[path_of(node)]
-        args = module.start_dim, module.end_dim
-    first = argument(args, kwargs, 0, "start_dim", 0)
-    last = argument(args, kwargs, 1, "end_dim", -1)
-    if not isinstance(first, int) or not isinstance(last, int):
-        return False
-    first, last = first % len(before), last % len(before)
-    if first > track.axis:
-        return _keep(found, node, track, "same")
-    is_rest = (first, last) == (track.axis, len(before) - 1)
-    return is_rest and _spread(found, node, track)
-
-
-def _spread(found: Followed, node: fx.Node, track: Track) -> bool:
-    """Notes that each channel (c h w) became h * w columns."""
-    before, after = found.shapes[node.args[0]], found.shapes[node]  # type: ignore[index]
-    if track.axis != 1 or len(after) != 2 or after[0] != COPIES:
-        return False
-    each = after[1] // before[1]
-    slots = track.slots.repeat(each)
-    return _keep(found, node, Track(1, slots), "spread")
+    return keep(found, node, Track(axis, slots), "cat")
