@@ -12,6 +12,8 @@ from reportgen.load.aten_layers import layer
 from reportgen.load.program import Argument, Frame, Name, Operation, Program, Weight
 from reportgen.load.program_blocks import Block, Network, Routine, Source, Step, named
 
+_MOST_MODULES = 20_000
+
 
 def network_of(
     program: Program, operations: Sequence[Operation], tensors: Mapping[str, Tensor]
@@ -34,9 +36,6 @@ def network_of(
     root.routines.append(builder.routine(0, len(operations), 0, (Name(program.image),), outputs))
     tree.complete(program)
     return root
-
-
-_MOST_MODULES = 20_000
 
 
 def _settings(module: nn.Module) -> dict[str, object]:

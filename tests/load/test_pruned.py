@@ -257,6 +257,26 @@ def test_a_program_of_a_known_classifier_says_its_widths(tmp_path: Path) -> None
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_program_that_does_something_else_is_taken_as_it_is(tmp_path: Path) -> None:
+    architecture = "torchvision:squeezenet1_1"
+    net = small(architecture)
+    net.get_submodule("features")._modules["1"] = nn.LeakyReLU(0.3)
+    images = torch.rand(2, 3, 40, 56)
+    extra = written(described(architecture)).decode()
+    loaded = load_model(export(net, images, tmp_path / "other.pt2", extra=extra))
+    assert torch.equal(answers(loaded.module, 3, 40, 56), answers(net, 3, 40, 56))
+    assert loaded.architecture == "SqueezeNet"
+    assert "features.1 is LeakyReLU in the file, ReLU in torchvision's" in loaded.notes[-1]
+
+
+def test_labels_cannot_colour_the_terminal(tmp_path: Path) -> None:
+    labels = ("a", "b", "c", "d", "e", "\x1b[31mred\n", "\udcff")
+    net = small("torchvision:squeezenet1_1")
+    loaded = load_model(save(net, tmp_path, "torchvision:squeezenet1_1", labels=labels))
+    assert loaded.labels == ("a", "b", "c", "d", "e", "\\x1b[31mred\\n", "\\udcff")
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_program_of_a_users_own_network_needs_no_flags(tmp_path: Path) -> None:
     net = small("lenet.py:LeNet")
     images = torch.rand(2, 1, 28, 28)
