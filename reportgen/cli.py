@@ -13,7 +13,7 @@ import click
 
 from reportgen import __version__
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.flags import REPEATED, build_flags
+from reportgen.flags import REPEATED, build_flags, outcome_flags
 from reportgen.options import Options
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
@@ -78,11 +78,13 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     options = Options(**given)
     try:
         with Progress(quiet=quiet, profile=profiled) as progress:
-            written = build_report(options, progress, command=_command_line(options))
+            written, problem = build_report(options, progress, command=_command_line(options))
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
     click.echo(written.summary())
+    if problem:
+        raise problem
 
 
 @commands.command()
@@ -91,11 +93,15 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     "-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: REPORT]"
 )
 @click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
-def render(report: Path, output: Path | None, force: bool) -> None:
+@outcome_flags
+def render(report: Path, output: Path | None, **given: Any) -> None:
     """Make the pages of a saved REPORT again, without the network."""
     from reportgen.rerender import rerender
 
-    click.echo(rerender(report, output or report, force=force).summary())
+    written, problem = rerender(report, output or report, **given)
+    click.echo(written.summary())
+    if problem:
+        raise problem
 
 
 @commands.command()

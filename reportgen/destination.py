@@ -114,6 +114,32 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def check_file(path: Path, output: Path, inputs: Sequence[Path] = ()) -> None:
+    """Refuse a file that cannot be written, or that would do harm, before anything is done.
+
+    Args:
+        path: a file that is no part of a report.
+        output: the folder of the report, which holds nothing else.
+        inputs: the model and the images, which are not to be touched.
+
+    Raises:
+        OutputError: if it is refused.
+    """
+    with told(path, "give another file"):
+        target = path.resolve()
+        if target.is_dir():
+            reason = "is a folder"
+        elif not target.parent.is_dir():
+            reason = "lies in a folder that does not exist"
+        elif target.is_relative_to(output.resolve()):
+            reason = f"lies in the folder of the report, {output}"
+        elif any(target.is_relative_to(given.resolve()) for given in inputs):
+            reason = "is or lies among the model and the images"
+        else:
+            return
+    raise OutputError(f"{path} {reason}; give another file")
+
+
 def listed_files(folder: Path) -> dict[str, str]:
     """What the marker of a report lists, SHA-256 by path; empty where there is no marker."""
     try:
@@ -129,7 +155,7 @@ def file_hash(file: Path) -> str:
 
 
 @contextmanager
-def told(output: Path) -> Iterator[None]:
+def told(output: Path, hint: str = "give another folder with -o") -> Iterator[None]:
     """Tell what the system refuses as one sentence.
 
     Raises:
@@ -147,6 +173,5 @@ def told(output: Path) -> Iterator[None]:
             errno.EBUSY: "it is in use, or a disk is mounted there",
         }.get(error.errno or 0, (error.strerror or str(error)).lower())
         raise OutputError(
-            f"cannot write {output} ({reason}), so nothing was changed there; "
-            "give another folder with -o"
+            f"cannot write {output} ({reason}), so nothing was changed there; {hint}"
         ) from error

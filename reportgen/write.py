@@ -12,7 +12,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from reportgen.destination import (
     told,
 )
 from reportgen.errors import OutputError
+from reportgen.settle import settle, sync
 
 try:
     import fcntl
@@ -36,9 +36,6 @@ except ImportError:  # Windows has no such locks; two runs to one folder are not
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.-]+(/[\w.-]+)*", re.ASCII)
 _EXCHANGE = 2
 "RENAME_EXCHANGE of Linux's renameat2."
-
-_WAITING = 8
-"Files that are waited for at a time until they are on the disk."
 
 
 @dataclass(frozen=True)
@@ -92,14 +89,33 @@ def write_site(
             (staging / MARKER).unlink()
             marker = json.dumps({"files": dict(sorted(known.values()))}, indent=1)
             _write(staging, MARKER, f"{marker}\n".encode())
-            _settle([staging / MARKER, *(staging / name for name, _ in known.values())])
+            settle([staging / MARKER, *(staging / name for name, _ in known.values())])
             for name in foreign_files(target, output, force=force):
                 _keep(target, staging, name)
             for folder, _, _ in os.walk(staging):
-                _sync(Path(folder))
+                sync(Path(folder))
             _exchange(staging, target)
-            _sync(target.parent)
+            sync(target.parent)
     return Written(output, len(known), size)
+
+
+def write_file(path: Path, content: bytes, *, append: bool = False) -> None:
+    """Write a file that is no part of a report: in one step, or after what stands in it.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    target = path.resolve()  # what a link leads to
+    with told(path, "give another file"):
+        if append or (target.exists() and not target.is_file()):  # such as a pipe
+            with target.open("ab") as file:
+                file.write(content)
+            return
+        with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as folder:
+            _write(Path(folder), target.name, content)
+            settle([Path(folder, target.name)])
+            Path(folder, target.name).replace(target)
+        sync(target.parent)
 
 
 def _is_new(name: str, digest: str, known: dict[str, tuple[str, str]]) -> bool:
@@ -208,21 +224,6 @@ def _write(folder: Path, name: str, content: bytes) -> None:
     place.chmod(0o644)
 
 
-def _settle(places: Sequence[Path]) -> None:
-    """Wait until files are on the disk; several at a time, for disks do them together."""
-    with ThreadPoolExecutor(_WAITING) as threads:
-        for _ in threads.map(_settle_one, places):
-            pass
-
-
-def _settle_one(place: Path) -> None:
-    descriptor = os.open(place, os.O_RDWR)  # some systems refuse with O_RDONLY
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _keep(old: Path, new: Path, name: str) -> None:
     """Bring a file that is not ours over to the new report."""
     if (new / name).exists():
@@ -274,12 +275,3 @@ def _is_same(one: Path, other: Path) -> bool:
     if one.is_symlink():
         return other.is_symlink() and one.readlink() == other.readlink()
     return other.is_file() and (one.samefile(other) or file_hash(one) == file_hash(other))
-
-
-def _sync(folder: Path) -> None:
-    with suppress(OSError):  # some disks cannot, and the files are there already
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
