@@ -28,10 +28,18 @@ ALLOWED: dict[str, frozenset[str]] = {
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
-    "write": frozenset({"reportgen.errors", "reportgen.destination"}),
+    "settle": frozenset(),
+    "write": frozenset({"reportgen.errors", "reportgen.destination", "reportgen.settle"}),
+    "gates": frozenset(
+        {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.gates"}
+    ),
+    "summary": frozenset(
+        {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.write"}
+    ),
     "cli": EVERYTHING,
     "rerender": frozenset(
-        {"reportgen.figures", "reportgen.render", "reportgen.report", "reportgen.write"}
+        {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
+        | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
     ),
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}

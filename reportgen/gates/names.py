@@ -126,7 +126,7 @@ OWN: Mapping[str, Number] = {
         "near_dead_filters", "rectified units that fire, but on less than 1 % of the images"
     ),
     **_share_of_units(
-        "constant_filters", "units of all layers that give one and the same value everywhere"
+        "constant_filters", "units, rectified or not, that give one and the same value everywhere"
     ),
     "nonfinite": Number(
         "count",
