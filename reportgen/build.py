@@ -184,7 +184,10 @@ def _report(
             batch_size=study.probe.batch_size,
             seed=options.seed,
         ),
-        model=model_record(study.loaded, study.images, study.evidence, labels_source),
+        model=replace(
+            model_record(study.loaded, study.images, study.evidence, labels_source),
+            bytes=options.model.stat().st_size,
+        ),
         accuracy=accuracy(study.image_records),
         images=tuple(
             replace(image, panels=_panels(image.slug, "image", made))

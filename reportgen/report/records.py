@@ -105,6 +105,8 @@ class Model:
     classes: int
     labels_source: str
     preprocessing: Preprocessing
+    bytes: int | None = None
+    "Size of the file; None in reports made before it was kept."
 
 
 @dataclass(frozen=True)
