@@ -105,6 +105,29 @@ def render(report: Path, output: Path | None, **given: Any) -> None:
 
 
 @commands.command()
+@click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write."
+)
+@click.option("--title", default="", help="Title of the comparison.  [default: the reports' names]")
+@click.option(
+    "--image",
+    default="",
+    metavar="NAME",
+    help="Image of the film strip, of three reports or more.  [default: what changed most]",
+)
+@click.option(
+    "--force", is_flag=True, help="Replace a comparison whose files were changed by hand."
+)
+def compare(reports: tuple[Path, ...], output: Path, **given: Any) -> None:
+    """Say what changed between saved REPORTS: two, or more in order as a timeline."""
+    from reportgen.comparison import compare_reports
+
+    written, _ = compare_reports(reports, output, **given)
+    click.echo(written.summary())
+
+
+@commands.command()
 @click.argument("report", type=click.Path(path_type=Path))
 @click.argument("layers", nargs=-1, metavar="[LAYERS]...")
 @click.option(

@@ -16,17 +16,22 @@ from reportgen.errors import OutputError
 
 MARKER = ".reportgen"
 "Lists every file of a report and its SHA-256."
+REPORT = "report.json"
+"What every report holds; a site of another kind is known by a file of its own."
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 "Left in any folder that a person looks into; neither kept nor held against it."
 
 
-def check_output(output: Path, inputs: Sequence[Path] = (), *, force: bool = False) -> Path:
+def check_output(
+    output: Path, inputs: Sequence[Path] = (), *, force: bool = False, holds: str = REPORT
+) -> Path:
     """The folder to write, resolved, if a report may stand there.
 
     Args:
         output: a new or empty folder, or a report that we wrote and nobody changed since.
         inputs: the model and the images, which the folder must not touch.
         force: accept a report whose files were changed, or that holds files of others.
+        holds: a file that tells the sites that may be replaced.
 
     Raises:
         OutputError: if writing there could destroy something.
@@ -35,7 +40,7 @@ def check_output(output: Path, inputs: Sequence[Path] = (), *, force: bool = Fal
         if reason := _objection(output, inputs):
             raise OutputError(f"{output} {reason}; give another folder with -o")
         target = output.resolve()
-        foreign_files(target, output, force=force)
+        foreign_files(target, output, force=force, holds=holds)
     return target
 
 
@@ -66,7 +71,7 @@ def _objection(output: Path, inputs: Sequence[Path]) -> str:
     return ""
 
 
-def foreign_files(target: Path, output: Path, *, force: bool) -> list[str]:
+def foreign_files(target: Path, output: Path, *, force: bool, holds: str = REPORT) -> list[str]:
     """Files in the target that are not ours; with anything but an untouched report, only by force.
 
     Raises:
@@ -76,9 +81,10 @@ def foreign_files(target: Path, output: Path, *, force: bool) -> list[str]:
     if not present:
         return []
     listed = listed_files(target)
-    if "report.json" not in listed:
+    if holds not in listed:
+        ours = "report" if holds == REPORT else holds.partition(".")[0]
         raise OutputError(
-            f"{output} is not empty and holds no report of ours; give another folder with -o"
+            f"{output} is not empty and holds no {ours} of ours; give another folder with -o"
         )
     foreign = [name for name in present if name not in listed and name != MARKER]
     edited = [

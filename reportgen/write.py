@@ -19,6 +19,7 @@ from pathlib import Path
 from reportgen.destination import (
     LITTER,
     MARKER,
+    REPORT,
     check_output,
     file_hash,
     foreign_files,
@@ -59,6 +60,7 @@ def write_site(
     *,
     force: bool = False,
     inputs: Sequence[Path] = (),
+    holds: str = REPORT,
 ) -> Written:
     """Write the files of a report to the folder `output`, or leave everything as it was.
 
@@ -67,6 +69,7 @@ def write_site(
         output: a new or empty folder, or a report that we wrote and nobody changed since.
         force: replace a report whose files were changed; files that are not ours are kept.
         inputs: the model and the images, which the folder must not touch.
+        holds: a file that tells the sites that may be replaced.
 
     Raises:
         OutputError: if the folder is refused or writing fails.
@@ -75,7 +78,7 @@ def write_site(
     parent = output.resolve().parent
     # Not while another run puts its report there.
     with told(output), _locked(parent) if os.access(parent, os.R_OK) else nullcontext():
-        target = check_output(output, inputs, force=force)
+        target = check_output(output, inputs, force=force, holds=holds)
     known: dict[str, tuple[str, str]] = {}
     size = 0
     with _parents(target, output), _staging(target, output) as staging:
@@ -90,7 +93,7 @@ def write_site(
             marker = json.dumps({"files": dict(sorted(known.values()))}, indent=1)
             _write(staging, MARKER, f"{marker}\n".encode())
             settle([staging / MARKER, *(staging / name for name, _ in known.values())])
-            for name in foreign_files(target, output, force=force):
+            for name in foreign_files(target, output, force=force, holds=holds):
                 _keep(target, staging, name)
             for folder, _, _ in os.walk(staging):
                 sync(Path(folder))

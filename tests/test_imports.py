@@ -41,6 +41,10 @@ ALLOWED: dict[str, frozenset[str]] = {
         {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
         | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
     ),
+    "comparison": frozenset(
+        {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}
+    ),
+    "compare": frozenset({"numpy", "reportgen.errors", "reportgen.report", "reportgen.compare"}),
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
@@ -52,7 +56,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "render": frozenset(
         {"jinja2", "markupsafe", "rcssmin", "rjsmin", "reportgen.errors", "reportgen.report"}
-        | {"numpy", "reportgen.figures", "reportgen.render", "reportgen"}
+        | {"numpy", "reportgen.figures", "reportgen.render", "reportgen.compare", "reportgen"}
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}
