@@ -119,12 +119,15 @@ def render(report: Path, output: Path | None, **given: Any) -> None:
 @click.option(
     "--force", is_flag=True, help="Replace a comparison whose files were changed by hand."
 )
+@outcome_flags
 def compare(reports: tuple[Path, ...], output: Path, **given: Any) -> None:
     """Say what changed between saved REPORTS: two, or more in order as a timeline."""
     from reportgen.comparison import compare_reports
 
-    written, _ = compare_reports(reports, output, **given)
+    written, problem = compare_reports(reports, output, **given)
     click.echo(written.summary())
+    if problem:
+        raise problem
 
 
 @commands.command()

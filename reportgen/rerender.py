@@ -6,10 +6,10 @@ from itertools import chain
 from pathlib import Path
 
 from reportgen.destination import check_file
-from reportgen.errors import GateError, OptionError
+from reportgen.errors import GateError
 from reportgen.figures.files import figures_of
 from reportgen.figures.press import Press
-from reportgen.gates.judge import conditions_in, failure, judged
+from reportgen.gates.judge import conditions_in, failure, judged, refuse_unknown
 from reportgen.render.pages import pages
 from reportgen.report.store import load_report, stored
 from reportgen.summary import report_summary, write_summary
@@ -50,9 +50,7 @@ def rerender(
     report = load_report(folder, pictures=True)
     if conditions:
         gates = judged(conditions, report)
-        for gate in gates:
-            if gate.outcome == "unknown":
-                raise OptionError(f'--fail-on "{gate.condition}": {gate.words}.')
+        refuse_unknown(gates)
         report = replace(report, gates=gates)
     with Press() as press:
         press.order(figures_of(report))

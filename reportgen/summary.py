@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from reportgen.compare.records import Comparison
 from reportgen.errors import OutputError
 from reportgen.render.filters import number, percent, plural, si
 from reportgen.report.records import Finding, Gate, Report
@@ -66,6 +67,33 @@ def report_summary(report: Report) -> Summary:
         report.gates,
         report.findings,
         f"{model.file}, SHA-256 {model.sha256[:12]}; reportgen {report.provenance.reportgen}",
+    )
+
+
+def comparison_summary(comparison: Comparison) -> Summary:
+    """The summary of what changed between the first report and the last."""
+    first, last = comparison.subjects[0], comparison.subjects[-1]
+    numbers = comparison.metrics
+    tiles = []
+    if numbers["accuracy_a"] is not None and numbers["accuracy_b"] is not None:
+        both = f"{percent(numbers['accuracy_a'])} → {percent(numbers['accuracy_b'])}"
+        tiles.append(("Right answers", both))
+    changed, seen = numbers["answers_changed"], numbers["images_compared"]
+    tiles += [
+        ("Answers changed", f"{number(changed)} of {number(seen)}"),
+        ("Units that died", number(numbers["units_died"])),
+        ("Units that came to life", number(numbers["units_born"])),
+        ("Parameters", f"{si(first.parameters)} → {si(last.parameters)}"),
+        ("MACs per image", f"{si(first.macs)} → {si(last.macs)}"),
+    ]
+    return Summary(
+        comparison.title,
+        comparison.verdict,
+        tiles,
+        comparison.gates,
+        comparison.findings,
+        f"{first.file}, SHA-256 {first.sha256[:12]} → {last.file}, {last.sha256[:12]}; "
+        f"reportgen {comparison.reportgen}",
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from reportgen.gates.comparing import COMPARED_NUMBERS
 from reportgen.report.store import load_report
 from tests.conftest import left_with
 from tests.render.walk import Page
@@ -61,7 +62,7 @@ def test_a_gate_that_holds_exits_with_1_and_the_report_stands(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, summary = tmp_path / "out", tmp_path / "s.md"
-    conditions = ("dead>20%", "accuracy<0.9", "nonfinite>0", "dead[1]>=1/4".replace("1/4", "25%"))
+    conditions = ("dead>20%", "accuracy<0.9", "nonfinite>0", "dead[1]>=25%")
     flags = [word for condition in conditions for word in ("--fail-on", condition)]
     code = left_with(*words(folder, *flags, "--summary-file", summary, "-o", out))
     printed = capsys.readouterr()
@@ -180,6 +181,62 @@ def test_render_judges_a_saved_report(
     assert left_with("render", out, "-o", tmp_path / "none", "--fail-on", "trust.steps>1") == 2
     assert "the report holds no such number" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+@pytest.fixture(scope="module")
+def both(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two reports: of the network, and of one in which two more units died."""
+    made = tmp_path_factory.mktemp("both")
+    state = torch.load(folder / "net.pth", weights_only=True)
+    state["0.weight"][[2, 3]], state["0.bias"][[2, 3]] = 0.0, -1.0
+    torch.save(state, made / "worse.pth")
+    assert left_with(*words(folder, "-o", made / "a")) == 0
+    _, _, *rest = words(folder, "-o", made / "b")
+    assert left_with("build", made / "worse.pth", *rest) == 0
+    return made / "a", made / "b"
+
+
+def test_a_comparison_has_gates_of_its_own_and_those_of_the_last_report(
+    both: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gates = ("compare:units_died>1", "compare:dead_share_rise>25%", "dead>30%", "dead[1]<0.5")
+    flags = [word for condition in gates for word in ("--fail-on", condition)]
+    files = ("--summary-file", tmp_path / "s.md", "-o", tmp_path / "out")
+    assert left_with("compare", *both, *flags, *files) == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        "reportgen: 2 of 4 gates failed:",
+        "  compare:units_died>1  (2)",
+        "  dead>30%  (50 %)",
+    ]
+    assert printed.out.splitlines()[-1] == str(tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert document["metrics"].keys() == COMPARED_NUMBERS.keys()
+    assert [gate["value"] for gate in document["gates"]] == [2, 0.25, 0.5, 0.5]
+    assert "2 of 4 failed" in (tmp_path / "out" / "index.html").read_text()
+    summary = (tmp_path / "s.md").read_text()
+    assert "### Gates: 2 of 4 failed" in summary and "| Units that died |" in summary
+
+
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        ("compare:unit_died>1", "the nearest is compare:units_died"),
+        ("compare:gradcam_correlation_min<0.5", "it is not defined for these reports"),
+        ("trust.steps>1", "the report holds no such number"),
+    ],
+)
+def test_what_a_comparison_cannot_judge_is_refused(
+    both: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    condition: str,
+    sentence: str,
+) -> None:
+    given = ("--fail-on", condition, "-o", tmp_path / "out")
+    assert left_with("compare", *both, *given) == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_summary_that_cannot_be_written_is_refused_before_anything_is_done(

@@ -35,6 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "summary": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.write"}
+        | {"reportgen.compare.records"}
     ),
     "cli": EVERYTHING,
     "rerender": frozenset(
@@ -43,6 +44,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "comparison": frozenset(
         {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}
+        | {"reportgen.errors", "reportgen.gates", "reportgen.summary"}
     ),
     "compare": frozenset({"numpy", "reportgen.errors", "reportgen.report", "reportgen.compare"}),
     "channels": frozenset(

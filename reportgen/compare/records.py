@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from reportgen.report.blocks import Heatmap, Histogram, Photo, Table
-from reportgen.report.records import Finding, Prediction, Rule
+from reportgen.report.records import Finding, Gate, Prediction, Rule
 
 SCHEMA_VERSION = 1
 
@@ -228,3 +228,5 @@ class Comparison:
     images_only_a: tuple[str, ...]
     images_only_b: tuple[str, ...]
     timeline: Timeline | None
+    gates: tuple[Gate, ...] = ()
+    "In the order in which they were given."

@@ -6,10 +6,16 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from reportgen.errors import GateError, OptionError
+from reportgen.gates.comparing import COMPARED_NUMBERS
 from reportgen.gates.language import COMPARED, Condition, condition_in
 from reportgen.gates.names import NUMBERS, Reading, Unit
 from reportgen.render.filters import number
 from reportgen.report.records import Gate, Report
+
+_UNITS: Mapping[str, Unit] = {
+    **{name: fact.unit for name, fact in NUMBERS.items()},
+    **{f"{COMPARED}{name}": fact.unit for name, fact in COMPARED_NUMBERS.items()},
+}
 
 _LISTS = ("layers[]", "images[]", "parameters[]")
 
@@ -17,12 +23,12 @@ LISTED = 3
 "Layers, images or parameters that a sentence names; of the rest it gives the count."
 
 
-def conditions_in(texts: Iterable[str], compared: Collection[str] = ()) -> tuple[Condition, ...]:
+def conditions_in(texts: Iterable[str], *, comparing: bool = False) -> tuple[Condition, ...]:
     """The conditions of `--fail-on`, each of them one that can be judged.
 
     Args:
         texts: as given.
-        compared: what follows `compare:` in names of this command; empty where nothing is compared.
+        comparing: whether two reports are compared, and so names with `compare:` have a meaning.
 
     Raises:
         OptionError: if one is no condition, or asks for what there is not.
@@ -30,18 +36,16 @@ def conditions_in(texts: Iterable[str], compared: Collection[str] = ()) -> tuple
     found = tuple(condition_in(text) for text in texts)
     for condition in found:
         told = f'--fail-on "{condition.text}"'
-        if condition.name.startswith(COMPARED) and not compared:
-            raise OptionError(
-                f"{told}: one report is not a comparison; use it with reportgen compare."
-            )
-        known = {*NUMBERS, *(f"{COMPARED}{name}" for name in compared)}
-        if condition.name not in known:
-            near = _nearest(condition.name, known)
+        if condition.name not in _UNITS:
+            near = _nearest(condition.name, _UNITS)
             raise OptionError(
                 f"{told}: there is no {_shown(condition.name)}{near}; docs/gates.md lists all."
             )
-        if condition.name in NUMBERS:
-            _check_value(told, condition, NUMBERS[condition.name].unit)
+        if condition.name.startswith(COMPARED) and not comparing:
+            raise OptionError(
+                f"{told}: one report is not a comparison; use it with reportgen compare."
+            )
+        _check_value(told, condition, _UNITS[condition.name])
     return found
 
 
@@ -63,6 +67,8 @@ def _check_value(told: str, condition: Condition, unit: Unit) -> None:
         raise OptionError(f"{told}: {name} is {what}, which is not given in percent.")
     if unit == "share" and not 0 <= condition.value <= 1:
         raise OptionError(f"{told}: {name} is a share, from 0 to 1 or from 0% to 100%.")
+    if unit == "difference" and not -1 <= condition.value <= 1:
+        raise OptionError(f"{told}: {name} is a difference of shares, from -1 to 1.")
 
 
 def refuse_unmade(
@@ -117,12 +123,24 @@ def judged(
     """
     gates = []
     for condition in conditions:
+        readings: Iterable[Reading]
         if fact := NUMBERS.get(condition.name):
-            gates.append(_gate(condition, fact.read(report, condition.which), fact.unit, report))
+            readings = fact.read(report, condition.which)
         else:
-            value = (compared or {}).get(condition.name.removeprefix(COMPARED))
-            gates.append(_gate(condition, (("", value),), "number", report))
+            readings = (("", (compared or {}).get(condition.name.removeprefix(COMPARED))),)
+        gates.append(_gate(condition, tuple(readings), report))
     return tuple(gates)
+
+
+def refuse_unknown(gates: Iterable[Gate]) -> None:
+    """Refuse gates that cannot be judged, where that is known before anything is written.
+
+    Raises:
+        OptionError: if there is such a gate.
+    """
+    for gate in gates:
+        if gate.outcome == "unknown":
+            raise OptionError(f'--fail-on "{gate.condition}": {gate.words}.')
 
 
 def failure(gates: Collection[Gate]) -> GateError | None:
@@ -130,13 +148,14 @@ def failure(gates: Collection[Gate]) -> GateError | None:
     failed = [gate for gate in gates if gate.outcome != "passed"]
     if not failed:
         return None
+    # Names of layers and images are outside text, and this goes to a terminal.
     lines = [f"  {gate.condition}  ({gate.words})" for gate in failed]
+    lines = ["".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines]
     head = f"{len(failed)} of {len(gates)} gates failed:" if len(gates) > 1 else "The gate failed:"
     return GateError("\n".join([head, *lines]))
 
 
-def _gate(condition: Condition, readings: Iterable[Reading], unit: Unit, report: Report) -> Gate:
-    readings = tuple(readings)
+def _gate(condition: Condition, readings: Sequence[Reading], report: Report) -> Gate:
     known = [(subject, float(value)) for subject, value in readings if value is not None]
     if not known:
         return Gate(condition.text, "unknown", None, _reason(condition, readings, report))
@@ -144,7 +163,7 @@ def _gate(condition: Condition, readings: Iterable[Reading], unit: Unit, report:
     known.sort(key=lambda reading: _badness(condition, reading[1]))
     failing = [reading for reading in known if condition.holds(reading[1])]
     said = failing or known[:1]
-    words = ", ".join(_said(subject, value, condition, unit) for subject, value in said[:LISTED])
+    words = ", ".join(_said(subject, value, condition) for subject, value in said[:LISTED])
     if len(said) > LISTED:
         words += f" and {len(said) - LISTED:,} more"
     if condition.which and not failing and len(known) > 1:
@@ -169,7 +188,7 @@ def _badness(condition: Condition, value: float) -> float:
     return distance if condition.operator == "==" else -distance
 
 
-def _said(subject: str, value: float, condition: Condition, unit: Unit) -> str:
+def _said(subject: str, value: float, condition: Condition) -> str:
     """`features.3: 12.5 %`, with the digits that it takes to see on which side the value lies."""
     text = "not finite"
     if math.isfinite(value):
@@ -178,7 +197,7 @@ def _said(subject: str, value: float, condition: Condition, unit: Unit) -> str:
             n for n in lengths if condition.holds(_rounded(value, n)) == condition.holds(value)
         )
         digits = next(enough)
-        is_percent = unit == "share" or condition.is_percent
+        is_percent = _UNITS[condition.name] == "share" or condition.is_percent
         shown = 100 * value if is_percent else int(value) if value.is_integer() else value
         text = f"{number(shown, digits)}{' %' if is_percent else ''}"
     return f"{subject}: {text}" if subject else text
@@ -206,4 +225,6 @@ def _reason(condition: Condition, readings: Sequence[Reading], report: Report) -
         return f"the section {fact.section} could not be made"
     if fact and fact.needs_labels:
         return "the class of no image is known"
+    if condition.name.startswith(COMPARED):
+        return "it is not defined for these reports"
     return "the report holds no such number"

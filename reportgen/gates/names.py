@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeAlias
 from reportgen.gates.sections import OF_IMAGES, OF_LAYERS, OF_THE_NETWORK
 from reportgen.report.records import Image, Layer, Panel, Parameter, Report
 
-Unit: TypeAlias = Literal["share", "count", "number", "yes or no"]
-"A share lies in [0, 1] and may be given in percent, as may a number; yes is 1 and no is 0."
+Unit: TypeAlias = Literal["share", "difference", "count", "number", "yes or no"]
+"""A share lies in [0, 1], a difference of two in [-1, 1]; both may be given in percent, as may a
+number. Yes is 1 and no is 0."""
 
 Reading: TypeAlias = tuple[str, float | None]
 """Of what (a layer, an image; empty for the report as a whole) and the number: NaN where it is not

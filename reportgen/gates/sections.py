@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 OF_THE_NETWORK: Mapping[str, tuple[str, ...]] = {
     "architecture": ("parameters", "macs", "calls"),
-    "weights": ("parameters", "values", "zeros", "nonfinite"),
+    "weights": ("parameters", "values", "zeros", "nonfinite", "sketch_width"),
     "dead_filters": (
         "images",
         "firing_bound",

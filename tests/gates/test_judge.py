@@ -10,6 +10,7 @@ from reportgen.gates.judge import (
     conditions_in,
     failure,
     judged,
+    refuse_unknown,
     refuse_unlabelled,
     refuse_unmade,
 )
@@ -23,7 +24,7 @@ def report():
 
 
 def gate(report, text, compared=None):
-    (found,) = judged(conditions_in([text], compared or ()), report, compared)
+    (found,) = judged(conditions_in([text], comparing=compared is not None), report, compared)
     assert found.condition == text
     return found
 
@@ -65,9 +66,14 @@ def test_what_cannot_be_judged_is_refused_by_its_text(text, sentence):
 
 
 def test_names_of_a_comparison_are_known_where_there_is_one():
-    conditions_in(["compare:accuracy_drop>-1%", "dead>5%"], {"accuracy_drop"})
-    with pytest.raises(OptionError, match=r"the nearest is compare:accuracy_drop;"):
-        conditions_in(["compare:acuracy_drop>0"], {"accuracy_drop"})
+    conditions_in(["compare:accuracy_drop>-1%", "dead>5%"], comparing=True)
+    for text, sentence in (
+        ("compare:acuracy_drop>0", "the nearest is compare:accuracy_drop;"),
+        ("compare:accuracy_drop>5", "is a difference of shares, from -1 to 1"),
+        ("compare:units_died>5%", "is a count, which is not given in percent"),
+    ):
+        with pytest.raises(OptionError, match=sentence):
+            conditions_in([text], comparing=True)
 
 
 def test_sections_that_are_not_made_are_refused():
@@ -147,7 +153,10 @@ def test_numbers_of_a_comparison(report):
     found = gate(report, "compare:accuracy_drop>0.01", {"accuracy_drop": math.nan})
     assert (found.outcome, found.words) == ("tripped", "not finite")
     found = gate(report, "compare:accuracy_drop>0.01", {"accuracy_drop": None})
-    assert (found.outcome, found.words) == ("unknown", "the report holds no such number")
+    assert (found.outcome, found.words) == ("unknown", "it is not defined for these reports")
+    with pytest.raises(OptionError, match=r'"compare:accuracy_drop>0\.01": it is not defined'):
+        refuse_unknown([gate(report, "dead>0"), found])
+    refuse_unknown([gate(report, "dead>0")])
 
 
 def test_a_failure_names_every_gate_that_did_not_pass():
@@ -166,3 +175,5 @@ def test_a_failure_names_every_gate_that_did_not_pass():
     assert failure(gates[1:2]) is None
     assert failure([]) is None
     assert str(failure(gates[:1])).splitlines()[0] == "The gate failed:"
+    hostile = Gate("dead>5%", "tripped", 0.07, "\x1b[31mconv\n1: 7 %")
+    assert str(failure([hostile])).splitlines()[1:] == ["  dead>5%  (\ufffd[31mconv\ufffd1: 7 %)"]

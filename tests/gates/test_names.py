@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reportgen.analyses import ANALYSES
+from reportgen.gates.comparing import COMPARED_NUMBERS
 from reportgen.gates.language import condition_in
 from reportgen.gates.names import NUMBERS, OWN
 from reportgen.gates.sections import OF_IMAGES, OF_LAYERS, OF_THE_NETWORK
@@ -35,10 +36,10 @@ def value(report, name, glob=""):
 
 def test_every_name_of_its_own_is_documented_and_there_is_no_other():
     rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| (.+) \|$", PAGE, re.MULTILINE)
-    written = {name: (unit, words) for name, unit, words in rows if "such as" not in name}
-    assert written == {
-        name.replace("[]", "[GLOB]"): (number.unit, number.words) for name, number in OWN.items()
-    }
+    written = {name: (unit, words) for name, unit, words in rows}
+    own = {name.replace("[]", "[GLOB]"): number for name, number in OWN.items()}
+    own |= {f"compare:{name}": number for name, number in COMPARED_NUMBERS.items()}
+    assert written == {name: (number.unit, number.words) for name, number in own.items()}
 
 
 def test_every_example_of_the_page_can_be_judged():
@@ -52,12 +53,12 @@ def test_every_example_of_the_page_can_be_judged():
 def test_the_numbers_of_a_section_are_those_of_the_schema(analysis):
     tables = {"layer": OF_LAYERS, "image": OF_IMAGES}
     named = tables.get(analysis.place, OF_THE_NETWORK).get(analysis.name, ())
-    text = part(analysis.name)
-    if "| key |" in text:
-        types = documented(analysis.name)
-        assert set(named) == {key for key, kind in types.items() if NUMERIC.fullmatch(kind.strip())}
-    else:
-        assert set(named) == set(re.findall(r"`(\w+)`", text))
+    types = documented(analysis.name)
+    written = {key for key, kind in types.items() if NUMERIC.fullmatch(kind.strip())}
+    # Some are told in a sentence.
+    for sentence in re.findall(r"^Network: .*(?:\n.+)*", part(analysis.name), re.MULTILINE):
+        written |= set(re.findall(r"`(\w+)`", sentence))
+    assert set(named) == written
 
 
 def test_no_other_section_is_named():
