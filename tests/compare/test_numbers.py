@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reportgen.compare.correlations import pearson, spearman
-from reportgen.compare.distance import histogram_distance
+from reportgen.compare.distance import histogram_distance, on_one_axis
 from reportgen.compare.weights import Filters, moved
 from reportgen.report.blocks import Histogram
 from reportgen.report.sketch import sketched
@@ -78,6 +78,17 @@ def test_distances_known_by_hand():
     # One bin spread to twice its width around its middle: each half moves by a quarter of it.
     assert histogram_distance(histogram([8], 0, 2), histogram([3], -1, 3)) == pytest.approx(0.5)
     assert histogram_distance(block, histogram([0, 0], 0, 1)) is None
+
+
+def test_histograms_on_one_axis_hold_what_they_held():
+    fine, coarse = histogram([3, 0, 5, 1, 7], -0.75, 0.5), histogram([4, 2], 0.5, 1.5)
+    one, other = on_one_axis(fine, coarse)
+    assert (one.low, one.high) == (other.low, other.high) == (-1, 1.5)
+    assert one.counts == (3, 5, 8, 0, 0)
+    assert other.counts == (0, 0, 0, 4, 2)
+    assert on_one_axis(fine, None) == (fine, None)
+    odd = histogram([1, 2, 3], 0.1, 1)
+    assert on_one_axis(fine, odd) == (fine, odd)
 
 
 def kept(weights, width):
