@@ -1,5 +1,7 @@
 """How far apart two histograms lie: the work it takes to turn one into the other."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,49 @@ def histogram_distance(first: Histogram, second: Histogram) -> float | None:
     squares = np.square(before) + np.square(after)
     triangles = np.divide(squares, size, out=np.zeros_like(size), where=crosses)
     return float((np.diff(places) * np.where(crosses, triangles, size) / 2).sum())
+
+
+def on_one_axis(
+    first: Histogram | None, second: Histogram | None
+) -> tuple[Histogram | None, Histogram | None]:
+    """Both with the same bins: the wider ones, from the lowest to the highest value of either.
+
+    Exact for bins that are as wide as a power of two and start at a multiple of that, as those of
+    activations are. Others are left as they are.
+    """
+    if first is None or second is None:
+        return first, second
+    wide = max(map(_width, (first, second)))
+    placed = [_placed(block, wide) for block in (first, second)]
+    known = [bins for bins in placed if bins]
+    if len(known) < 2:
+        return first, second
+    low, high = min(min(bins) for bins in known), max(max(bins) for bins in known) + 1
+    one, other = (
+        replace(
+            block,
+            counts=tuple(bins.get(place, 0) for place in range(low, high)),
+            low=low * wide,
+            high=high * wide,
+        )
+        for block, bins in zip((first, second), known, strict=True)
+    )
+    return one, other
+
+
+def _placed(block: Histogram, wide: float) -> dict[int, int]:
+    """Counts by the number of the bin of width `wide`, bin 0 starting at zero; empty if unfit."""
+    step, start = wide / _width(block), block.low / _width(block)
+    if step != round(step) or start != round(start):
+        return {}
+    bins: dict[int, int] = {}
+    for place, count in enumerate(block.counts, round(start)):
+        bins[place // round(step)] = bins.get(place // round(step), 0) + count
+    return bins
+
+
+def _width(block: Histogram) -> float:
+    return (block.high - block.low) / len(block.counts)
 
 
 def _cumulative(histogram: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,6 +10,7 @@ import numpy as np
 from reportgen.compare.correlations import pearson, spearman
 from reportgen.compare.given import Given
 from reportgen.compare.records import ImageChange, MapChange, Outcome
+from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
 from reportgen.report.records import Image, Panel, Prediction, Report
 
@@ -118,10 +119,10 @@ def _class_of(a: Report, b: Report, answer: Prediction) -> int | str:
 def _map_change(method: str, first: Image, second: Image, same_input: bool) -> MapChange | None:
     """The map of one method in both reports; None where one of them has none."""
     one, other = first.panels.get(method), second.panels.get(method)
-    found = _drawn(method, one), _drawn(method, other)
-    if one is None or other is None or found[0] is None or found[1] is None:
+    a, b = _drawn(method, one), _drawn(method, other)
+    if one is None or other is None or a is None or b is None:
         return None
-    problem = _problem(method, one, other, found[0], found[1], same_input)
+    problem = _problem(method, one, other, a, b, same_input)
     change = MapChange(
         method=method,
         title=METHODS[method],
@@ -132,16 +133,14 @@ def _map_change(method: str, first: Image, second: Image, same_input: bool) -> M
     )
     if problem:
         return change
-    a, b = found[0].values, found[1].values
-    has_evidence = one.facts["has_evidence"] and other.facts["has_evidence"]
-    drawn = [found[0], found[1]]
-    if method == "occlusion":
-        drawn.append(_difference(found[0], found[1]))
-    drawn = on_one_scale(drawn)
+    evidence = one.facts["has_evidence"], other.facts["has_evidence"]
+    # Without any, maps are as pale as on their own pages: colours would be those of noise.
+    least = 0.0 if any(evidence) else max(a.maximum or 0.0, b.maximum or 0.0)
+    drawn = on_one_scale([a, b, *([_difference(a, b)] if method == "occlusion" else [])], least)
     return replace(
         change,
-        spearman=spearman(a, b) if has_evidence else None,
-        pearson=pearson(a, b) if has_evidence else None,
+        spearman=spearman(a.values, b.values) if all(evidence) else None,
+        pearson=pearson(a.values, b.values) if all(evidence) else None,
         map_a=drawn[0],
         map_b=drawn[1],
         difference=drawn[2] if len(drawn) > 2 else None,
@@ -186,11 +185,21 @@ def _cut(panel: Panel) -> str:
     return f"the {sides[0]} of {layers[0]}"
 
 
-def on_one_scale(maps: Sequence[Heatmap]) -> list[Heatmap]:
-    """Maps whose colours end at the largest value, or end of a scale, of any of them."""
-    ends = [made.maximum or 0.0 for made in maps]
-    ends += [float(np.nanmax(np.abs(made.values), initial=0.0)) for made in maps]
-    return [replace(made, maximum=max(ends), for_print=False) for made in maps]
+def on_one_scale(maps: Sequence[Heatmap], least: float = 0.0) -> list[Heatmap]:
+    """Maps whose colours end at the largest value that any of them shows, or at `least`.
+
+    On its own page a map ends at what could be lost at most; beside another one, it is told apart
+    by its size on this scale.
+    """
+    seen = [made if made.signed else replace(made, values=_positive(made)) for made in maps]
+    ends = [float(np.nanmax(np.abs(made.values), initial=0.0)) for made in seen]
+    return [replace(made, maximum=max(least, *ends), for_print=False) for made in seen]
+
+
+def _positive(made: Heatmap) -> FloatArray:
+    """What is drawn of a map that shows values above zero alone."""
+    values: FloatArray = np.maximum(made.values, 0)
+    return values
 
 
 def _difference(a: Heatmap, b: Heatmap) -> Heatmap:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from reportgen.compare.distance import histogram_distance
+from reportgen.compare.distance import histogram_distance, on_one_axis
 from reportgen.compare.given import Given
 from reportgen.compare.records import LayerChange
 from reportgen.compare.weights import Filters, Moved, moved
@@ -43,6 +43,7 @@ def _layer_change(
 ) -> LayerChange:
     is_aligned = first.units == second.units
     histograms = _histogram(first), _histogram(second)
+    drawn = on_one_axis(*histograms)
     has_dead = is_aligned and first.dead_filters is not None and second.dead_filters is not None
     dead_a, dead_b = set(first.dead_units), set(second.dead_units)
     units = _units(a, b, first, second, weight) if is_aligned else None
@@ -71,8 +72,8 @@ def _layer_change(
         std_b=second.std,
         distance=_distance(first, second, *histograms),
         table=units,
-        histogram_a=histograms[0],
-        histogram_b=histograms[1],
+        histogram_a=drawn[0],
+        histogram_b=drawn[1],
     )
 
 
@@ -108,7 +109,7 @@ def _units(a: Given, b: Given, first: Layer, second: Layer, weight: Moved | None
     if changes is not None:
         columns.append(Column("Weights moved", "share", hint="||B - A|| / ||A|| of its filter."))
     columns.append(
-        Column("Answer moved", "std", hint="Difference of the means in standard deviations.")
+        Column("Mean moved", "std", hint="Difference of the means in standard deviations.")
     )
     for name, unit in (("Mean", ""), ("Above zero", "share"), ("Fired on", "images")):
         columns += [Column(f"{name}, {given.letter}", unit) for given in (a, b)]
@@ -125,7 +126,7 @@ def _units(a: Given, b: Given, first: Layer, second: Layer, weight: Moved | None
         rows.append(((-turned, -size, number), tuple(cells)))
     return Table(
         caption=f"Units of {first.title} in {a.name} and in {b.name}: those that died or came to "
-        f"life, then those whose {'weights' if changes is not None else 'answers'} moved most.",
+        f"life, then those whose {'weights' if changes is not None else 'means'} moved most.",
         columns=tuple(columns),
         rows=tuple(cells for _, cells in sorted(rows, key=lambda row: row[0])),
         shown=SHOWN,
@@ -164,4 +165,4 @@ def _shift(one: Mapping[str, Cell], other: Mapping[str, Cell]) -> float | None:
 
 def _place(given: Given, layer: Layer, unit: int) -> Link:
     """The unit's permalink in its report."""
-    return Link(f"{given.letter} / {unit}", f"{given.href}/layers/{layer.slug}.html#c={unit}")
+    return Link(str(unit), f"{given.href}/layers/{layer.slug}.html#c={unit}")
