@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import reportgen
+from reportgen import __version__
 from reportgen.compare.compared import compared
 from reportgen.compare.given import given_reports
 from reportgen.compare.store import FILE
@@ -43,7 +43,7 @@ def compare_reports(
     check_output(output, folders, force=force, holds=FILE)
     if summary_file:
         check_file(summary_file, output, folders)
-    comparison = compared(reports, version=reportgen.__version__, title=title, image=image)
+    comparison = compared(reports, version=__version__, title=title, image=image)
     gates = judged(conditions, reports[-1].report, comparison.metrics)
     refuse_unknown(gates)
     comparison = replace(comparison, gates=gates)

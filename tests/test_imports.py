@@ -44,7 +44,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "comparison": frozenset(
         {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}
-        | {"reportgen.errors", "reportgen.gates", "reportgen.summary"}
+        | {"reportgen.errors", "reportgen.gates", "reportgen.summary", "reportgen.__version__"}
     ),
     "compare": frozenset({"numpy", "reportgen.errors", "reportgen.report", "reportgen.compare"}),
     "channels": frozenset(
