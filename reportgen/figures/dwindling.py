@@ -41,6 +41,7 @@ def dwindling_svg(
     drawn += '<path class="dots" fill="none" stroke="currentColor" stroke-width="4" '
     drawn += f'stroke-linecap="round" d="{"".join(f"M{place}h0" for place in places)}"/>'
     drawn += _text(0, 12, title, weight="600")
+    drawn += _text(8, _TOP + 2, _short(counts[0]))
     drawn += _text(room + 8, y(counts[-1]) + 4, _short(counts[-1]))
     for n in ticks:
         words = f"{n:,}" + (" image" if n == 1 else " images" if n == most else "")

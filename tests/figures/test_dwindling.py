@@ -41,7 +41,17 @@ def test_every_point_tells_its_numbers_and_the_columns_cover_the_plot():
 def test_ticks_and_names_are_words_and_outside_text_is_escaped():
     svg = drawing("a <b> & c", [1, 50, 50_000], [3, 2, 1])
     words = [text.text for text in svg.iter("text")]
-    assert words == ["a <b> & c", "1", "1 image", "10", "100", "1,000", "10,000", "50,000 images"]
+    assert words == [
+        "a <b> & c",
+        "3",
+        "1",
+        "1 image",
+        "10",
+        "100",
+        "1,000",
+        "10,000",
+        "50,000 images",
+    ]
     assert svg.find("g").get("aria-label") == "a <b> & c: 3 after 1 image, 1 after 50,000."
 
 
