@@ -182,9 +182,10 @@ def _shapes(made: Comparison) -> Iterator[Finding]:
         most = max(other, key=lambda layer: abs(layer.units_a - layer.units_b))
         have = "has" if len(other) == 1 else "have"
         text = (
-            f"{_counted(len(other), 'layer')} of the same name {have} another width: {most.title} has "
-            f"{_counted(most.units_a, 'unit')} in {a} and {most.units_b:,} in {b}. Units cannot be compared one by one there, totals are."
+            f"{_counted(len(other), 'layer')} of the same name {have} another width: {most.title} "
         )
+        text += f"has {_counted(most.units_a, 'unit')} in {a} and {most.units_b:,} in {b}. Units "
+        text += "cannot be compared one by one there, totals are."
         yield Finding("info", "widths-differ", text, "layers.html#widths")
     for name, titles in ((a, made.layers_only_a), (b, made.layers_only_b)):
         if titles:
