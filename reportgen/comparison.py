@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import reportgen
+from reportgen import __version__
 from reportgen.compare.compared import compared
 from reportgen.compare.given import given_reports
 from reportgen.compare.records import Comparison
@@ -24,6 +24,6 @@ def compare_reports(
     """
     reports = given_reports(folders, output)
     check_output(output, folders, force=force, holds=FILE)
-    comparison = compared(reports, version=reportgen.__version__, title=title, image=image)
+    comparison = compared(reports, version=__version__, title=title, image=image)
     files = comparison_pages(comparison)
     return write_site(files, output, force=force, inputs=folders, holds=FILE), comparison

@@ -35,6 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "comparison": frozenset(
         {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}
+        | {"reportgen.__version__"}
     ),
     "compare": frozenset({"numpy", "reportgen.errors", "reportgen.report", "reportgen.compare"}),
     "channels": frozenset(

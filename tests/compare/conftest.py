@@ -24,7 +24,7 @@ def root(tmp_path_factory) -> Path:
 
 
 class NoPress:
-    """Stands in for the press: figures for print take most of a build, and no test here reads one."""
+    """In place of the press: figures for print are most of a build, and nothing reads them here."""
 
     def __enter__(self):
         return self
