@@ -82,4 +82,4 @@ def _href(place: Path, output: Path) -> str:
     """
     if not place.is_relative_to(output.parent) or not (place / "index.html").is_file():
         return ""
-    return quote(Path(os.path.relpath(place, output)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(place, output)).as_posix()))

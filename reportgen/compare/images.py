@@ -79,6 +79,7 @@ def is_right(image: Image) -> bool:
 
 def _image_change(a: Given, b: Given, first: Image, second: Image, same_input: bool) -> ImageChange:
     answers = [image.predictions[0] if image.predictions else None for image in (first, second)]
+    is_labelled = first.true_index is not None and second.true_index is not None
     maps = tuple(
         made
         for method in METHODS
@@ -92,6 +93,8 @@ def _image_change(a: Given, b: Given, first: Image, second: Image, same_input: b
         answer_a=answers[0],
         answer_b=answers[1],
         outcome=_outcome(a.report, b.report, first, second),
+        right_a=is_right(first) if is_labelled else None,
+        right_b=is_right(second) if is_labelled else None,
         slug_a=first.slug if first.is_pictured else "",
         slug_b=second.slug if second.is_pictured else "",
         maps=maps,

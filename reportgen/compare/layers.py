@@ -1,6 +1,6 @@
 """Layers of two reports side by side: those of the same name and call are compared."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -30,12 +30,6 @@ def layer_changes(
             both = (kept_a[name], kept_b[name]) if name in kept_a and name in kept_b else None
             found.append(_layer_change(a, b, layer, other, moved(*both) if both else None))
     return tuple(found)
-
-
-def titles_missing(layers: Sequence[Layer], others: Sequence[Layer]) -> tuple[str, ...]:
-    """Titles of the layers that are not among the others."""
-    known = {layer.title for layer in others}
-    return tuple(layer.title for layer in layers if layer.title not in known)
 
 
 def _layer_change(

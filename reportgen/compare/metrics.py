@@ -3,60 +3,57 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from reportgen.compare.given import Given
-from reportgen.compare.records import ImageChange, LayerChange, ParameterChange, Subject
-from reportgen.compare.timeline import dead_share
+from reportgen.compare.records import Comparison, ImageChange, ParameterChange, Subject
 
 
-def metrics(
-    a: Given,
-    b: Given,
-    subjects: tuple[Subject, Subject],
-    layers: Sequence[LayerChange],
-    parameters: Sequence[ParameterChange],
-    images: Sequence[ImageChange],
-    shared_accuracy: tuple[float | None, float | None],
-) -> Mapping[str, float | int | None]:
+def metrics(made: Comparison) -> Mapping[str, float | int | None]:
     """Every number by name; None where one is not defined for these reports.
 
     A drop is A minus B, a rise B minus A, a ratio B divided by A. Minima and maxima are over what
     could be compared.
     """
-    first, second = subjects
-    known = [image for image in images if image.outcome != "unknown"]
+    a, b = made.subjects[0], made.subjects[-1]
+    known = [image for image in made.images if image.outcome != "unknown"]
     changed = sum(image.outcome != "same" for image in known)
-    dead = dead_share(a.report.layers), dead_share(b.report.layers)
+    right_a = _share(image.right_a for image in made.images)
+    right_b = _share(image.right_b for image in made.images)
     return {
-        "images_compared": len(images),
-        "accuracy_a": shared_accuracy[0],
-        "accuracy_b": shared_accuracy[1],
-        "accuracy_drop": _drop(*shared_accuracy),
+        "images_compared": len(made.images),
+        "accuracy_a": right_a,
+        "accuracy_b": right_b,
+        "accuracy_drop": _drop(right_a, right_b),
         "answers_changed": changed,
         "answers_changed_share": changed / len(known) if known else None,
-        "answers_broken": sum(image.outcome == "broken" for image in images),
-        "answers_corrected": sum(image.outcome == "corrected" for image in images),
-        "dead_share_a": dead[0],
-        "dead_share_b": dead[1],
-        "dead_share_rise": _drop(dead[1], dead[0]),
-        "units_died": sum(len(layer.died) for layer in layers),
-        "units_born": sum(len(layer.born) for layer in layers),
-        "zero_weights_rise": _drop(second.zero_share, first.zero_share),
-        "parameters_ratio": _ratio(first.parameters, second.parameters),
-        "macs_ratio": _ratio(first.macs, second.macs),
-        "bytes_ratio": _ratio(first.bytes, second.bytes),
-        "weight_change": weight_change(parameters),
-        "weight_change_max": _most(layer.weight_change for layer in layers),
-        "activation_distance_max": _most(layer.distance for layer in layers),
-        "occlusion_correlation_min": _least(images, "occlusion"),
-        "gradcam_correlation_min": _least(images, "gradcam"),
+        "answers_broken": sum(image.outcome == "broken" for image in made.images),
+        "answers_corrected": sum(image.outcome == "corrected" for image in made.images),
+        "dead_share_a": _dead_share(a),
+        "dead_share_b": _dead_share(b),
+        "dead_share_rise": _drop(_dead_share(b), _dead_share(a)),
+        "units_died": sum(len(layer.died) for layer in made.layers),
+        "units_born": sum(len(layer.born) for layer in made.layers),
+        "zero_weights_rise": _drop(b.zero_share, a.zero_share),
+        "parameters_ratio": _ratio(a.parameters, b.parameters),
+        "macs_ratio": _ratio(a.macs, b.macs),
+        "bytes_ratio": _ratio(a.bytes, b.bytes),
+        "weight_change": _weight_change(made.parameters),
+        "weight_change_max": _most(layer.weight_change for layer in made.layers),
+        "activation_distance_max": _most(layer.distance for layer in made.layers),
+        "occlusion_correlation_min": _least(made.images, "occlusion"),
+        "gradcam_correlation_min": _least(made.images, "gradcam"),
     }
 
 
-def weight_change(parameters: Sequence[ParameterChange]) -> float | None:
-    """||B - A|| / ||A|| of all parameters together; None unless each of the same shape has its own.
+def _share(answers: Iterable[bool | None]) -> float | None:
+    known = [answer for answer in answers if answer is not None]
+    return sum(known) / len(known) if known else None
 
-    Parameters whose shape differs, or that only one of the two has, are left out.
-    """
+
+def _dead_share(subject: Subject) -> float | None:
+    return subject.dead / subject.rectified if subject.rectified else None
+
+
+def _weight_change(parameters: Sequence[ParameterChange]) -> float | None:
+    """||B - A|| / ||A|| of all parameters of one shape together; None unless each is known."""
     same = [made for made in parameters if made.shape_a == made.shape_b]
     if not same or any(made.change is None for made in same):
         return None

@@ -141,6 +141,9 @@ class ImageChange:
     answer_a: Prediction | None
     answer_b: Prediction | None
     outcome: Outcome
+    right_a: bool | None
+    "Whether the answer of A is the true class; None unless both know the true class."
+    right_b: bool | None
     slug_a: str
     "Of its page in A; empty where it has none."
     slug_b: str

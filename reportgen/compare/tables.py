@@ -5,6 +5,11 @@ from collections.abc import Mapping, Sequence
 from reportgen.compare.records import Comparison, LayerChange
 from reportgen.report.blocks import Cell, Column, Link, Table
 
+SHOWN = 64
+"Rows in the page, which is to stay light; the CSV has all."
+CELLS_SHOWN = 720
+"The same in cells, of the table with a column for every report."
+
 OUTCOMES = {
     "broken": "newly wrong",
     "corrected": "corrected",
@@ -16,8 +21,8 @@ OUTCOMES = {
 
 
 def tables(comparison: Comparison) -> Mapping[str, Table]:
-    """Every table by name: `weights`, `activations`, `units`, `widths`, `parameters`, `images`."""
-    return {
+    """Every table with rows by name: `weights`, `activations`, `units`, `widths` and so on."""
+    made = {
         "weights": _weights(comparison),
         "activations": _activations(comparison),
         "units": _units(comparison),
@@ -26,6 +31,7 @@ def tables(comparison: Comparison) -> Mapping[str, Table]:
         "images": _images(comparison),
         **_timeline(comparison),
     }
+    return {name: table for name, table in made.items() if table.rows}
 
 
 def _ends(comparison: Comparison) -> tuple[str, str]:
@@ -38,7 +44,8 @@ def _both(comparison: Comparison, name: str, unit: str = "") -> tuple[Column, Co
 
 
 def _layer(layer: LayerChange) -> Cell:
-    return Link(layer.title, f"layers/{layer.slug}.html") if layer.has_page else layer.title
+    title = layer.title or layer.type
+    return Link(title, f"layers/{layer.slug}.html") if layer.has_page else title
 
 
 def _weights(comparison: Comparison) -> Table:
@@ -55,6 +62,7 @@ def _weights(comparison: Comparison) -> Table:
             (_layer(layer), layer.type, layer.weight_change, layer.weight_error)
             for layer in sorted(known, key=lambda layer: -(layer.weight_change or 0.0))
         ),
+        SHOWN,
     )
 
 
@@ -84,6 +92,7 @@ def _activations(comparison: Comparison) -> Table:
             )
             for layer in sorted(known, key=lambda layer: -(layer.distance or 0.0))
         ),
+        SHOWN,
     )
 
 
@@ -117,6 +126,7 @@ def _units(comparison: Comparison) -> Table:
             )
             for layer in sorted(known, key=lambda layer: -len(layer.died) - len(layer.born))
         ),
+        SHOWN,
     )
 
 
@@ -136,6 +146,7 @@ def _widths(comparison: Comparison) -> Table:
             (layer.title, layer.type, layer.units_a, layer.units_b, layer.units_b / layer.units_a)
             for layer in other
         ),
+        SHOWN,
     )
 
 
@@ -169,6 +180,7 @@ def _parameters(comparison: Comparison) -> Table:
             )
             for made in rows
         ),
+        SHOWN,
     )
 
 
@@ -211,6 +223,7 @@ def _images(comparison: Comparison) -> Table:
             Column("Grad-CAM", "ρ", "Spearman's correlation of the two maps."),
         ),
         tuple(rows),
+        SHOWN,
     )
 
 
@@ -247,6 +260,7 @@ def _timeline(comparison: Comparison) -> Mapping[str, Table]:
         tuple(
             (one.title, *one.dead_share, *one.zero_share, *one.weight_norm) for one in line.layers
         ),
+        max(4, CELLS_SHOWN // (3 * len(comparison.subjects))),
     )
     return {
         "checkpoints": Table("The reports in the order given.", columns, rows),

@@ -131,9 +131,8 @@ def _film(
         return None, "The images were prepared differently, so their maps cannot be compared."
     strips = [found for key in shared if (found := _strip([images[key] for images in keys]))]
     if not strips:
-        which = f"{image} has" if image else "No image has"
-        no = " not" if image else ""
-        return None, f"{which}{no} an occlusion map of one class, made alike, in every report."
+        which = f"{image} has no" if image else "No image has an"
+        return None, f"{which} occlusion map of one class, made alike, in every report."
     return _framed(min(strips, key=_likeness), is_chosen=bool(image)), ""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.compare.records import ParameterChange
+from reportgen.errors import OptionError
 from reportgen.report.arrays import FloatArray
 from reportgen.report.records import Parameter, Report
 from reportgen.report.sketch import folded, sketched
@@ -43,20 +44,31 @@ class Moved:
 
 
 def kept_filters(report: Report) -> Mapping[str, Filters]:
-    """Every parameter by name; empty where the report does not hold its weights."""
+    """Every parameter by name; empty where the report does not hold its weights.
+
+    Raises:
+        OptionError: if what it holds of them does not fit its parameters.
+    """
     panel = next((s.panel for s in report.sections if s.name == "weights"), None)
     if panel is None or "sketch" not in panel.arrays:
         return {}
     sums, norms = panel.arrays["sketch"], panel.arrays["filter_norms"]
     width, rows = panel.facts["sketch_width"], panel.facts["sketch_rows"]
-    assert isinstance(width, int) and isinstance(rows, tuple)
     found, at, row = {}, 0, 0
-    for parameter, count in zip(report.parameters, map(int, rows), strict=True):
-        each = math.prod(parameter.shape) // count
-        size = min(each, width)
-        part = sums[at : at + count * size].reshape(count, size)
-        found[parameter.name] = Filters(part, norms[row : row + count], each)
-        at, row = at + count * size, row + count
+    try:
+        if not isinstance(width, int) or not isinstance(rows, tuple):
+            raise TypeError("a width and the filters of each parameter are expected")
+        for parameter, count in zip(report.parameters, map(int, rows), strict=True):
+            each = math.prod(parameter.shape) // count
+            size = min(each, width)
+            part = sums[at : at + count * size].reshape(count, size)
+            found[parameter.name] = Filters(part, norms[row : row + count], each)
+            at, row = at + count * size, row + count
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise OptionError(
+            f"the weights kept in the report {report.title} are damaged ({error}); "
+            "build the report again"
+        ) from None
     return found
 
 

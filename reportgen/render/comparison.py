@@ -18,8 +18,10 @@ from reportgen.render.site import MenuItem
 from reportgen.report.blocks import Curve, Curves, Heatmap, Table
 from reportgen.report.tables import table_csv
 
-MULTIPLES_SHOWN = 24
+MULTIPLES_SHOWN = 16
 "Layers with a plot of their own on the page of the timeline; the CSV has all."
+POINTS_SHOWN = 200
+"The same in dots of one quantity: fewer layers where there are many reports."
 CARDS_SHOWN = 12
 "Images with their maps on the overview."
 
@@ -85,8 +87,10 @@ class ComparisonSite:
             values = [value for value in getattr(layer, key) if value is not None]
             if values:
                 found.append((max(values) - min(values), max(values), layer))
-        least = sorted((change for change, _, _ in found), reverse=True)[:MULTIPLES_SHOWN]
-        shown = [layer for change, _, layer in found if change >= least[-1]][:MULTIPLES_SHOWN]
+        room = POINTS_SHOWN // len(self.comparison.subjects)
+        room = max(4, min(MULTIPLES_SHOWN, room))
+        least = sorted((change for change, _, _ in found), reverse=True)[:room]
+        shown = [layer for change, _, layer in found if change >= least[-1]][:room]
         return len(found), tuple(shown), max((most for _, most, _ in found), default=0.0)
 
     def curves(self) -> Curves:

@@ -96,10 +96,14 @@ def test_activations_moved_as_far_as_they_did(pair, nets, root):
         assert layer.mean_a == pytest.approx(a.mean(), rel=1e-4)
         assert layer.std_b == pytest.approx(b.std(), rel=1e-4)
         assert layer.zero_a == pytest.approx((a == 0).mean(), abs=1e-12)
-        # Sorted values side by side are the cheapest way from one sample to the other.
+        # Sorted values side by side are the cheapest way from one sample to the other; within
+        # its bin, a value is off by half the bin's width on average at most.
         work = np.abs(np.sort(a, axis=None) - np.sort(b, axis=None)).mean()
         scale = np.sqrt((a.var() + b.var()) / 2)
-        assert layer.distance == pytest.approx(work / scale, rel=0.03)
+        bins = layer.histogram_a
+        width = (bins.high - bins.low) / len(bins.counts)
+        assert width < 0.1 * scale
+        assert layer.distance == pytest.approx(work / scale, abs=width / scale)
         at = [column.name for column in layer.table.columns].index("Mean moved")
         rows = {row[0]: row[at] for row in layer.table.rows}
         for unit in range(layer.units_a):
@@ -124,7 +128,7 @@ def test_answers_that_changed(pair, answers, root):
             )
     assert {image.path: image.outcome for image in pair.images} == kinds
     changed = sum(kind != "same" for kind in kinds.values())
-    assert 0 < changed < len(kinds)
+    assert set(kinds.values()) == {"broken", "corrected", "changed", "same"}
     assert pair.metrics["answers_changed"] == changed
     assert pair.metrics["answers_changed_share"] == pytest.approx(changed / 9)
     shares = [sum(of[path] == true for path, true in truth.items()) / 9 for of in (a, b)]
@@ -253,9 +257,10 @@ def test_the_film_shows_the_image_that_changed_most_or_the_one_asked_for(compare
         if image.maps:
             film = compare("a", "b", "c", image=image.path).timeline.film
             assert film.is_chosen and film.path == image.path
-            least[film.path] = min(value for value in film.correlations if value is not None)
-    assert len(least) == 4
-    assert not line.film.is_chosen
+            known = [value for value in film.correlations if value is not None]
+            least[film.path] = min(known, default=2)
+    assert len(least) == 9
+    assert not line.film.is_chosen and min(least.values()) < 1
     assert line.film.path == min(least, key=least.get)
     by_name = compare("a", "b", "c", image=line.film.path.split("/")[-1]).timeline.film
     assert by_name.path == line.film.path

@@ -1,5 +1,6 @@
 """The site of a comparison: every link leads somewhere, and nothing depends on the machine."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from reportgen.render.comparison import comparison_pages
 from tests.compare.tiny import checkpoints
 from tests.conftest import left_with
 from tests.render.walk import Page
@@ -48,7 +50,7 @@ def test_the_pages_there_should_be(site, pruned):
     top = {"index.html", "layers.html", "images.html", "about.html"}
     made = set(pages_of(site))
     assert top | {"timeline.html", "layers/relu2.html", "layers/line.html"} <= made
-    assert sum(path.startswith("images/") for path in made) == 4
+    assert sum(path.startswith("images/") for path in made) == 9
     made = set(pages_of(pruned))
     assert top | {"layers/conv1.html"} <= made
     assert not {"timeline.html", "layers/conv2.html"} & made
@@ -70,7 +72,7 @@ def test_every_link_leads_somewhere_also_into_the_reports(name, request):
                     assert "activations" in other.ids
             elif anchor:
                 assert anchor in own[target].ids, f"{path}: {target} has no #{anchor}"
-    assert inside > 50
+    assert inside > 30
 
 
 def test_the_rules_of_every_page(site, pruned):
@@ -151,7 +153,7 @@ def test_reports_elsewhere_are_named_without_a_link(folders, tmp_path):
 
 
 def test_names_that_are_hard_to_link_to(make, folders, root, tmp_path):
-    name = "it's <b>#2</b> 50%"
+    name = "it's <b>#2<b> 50%"
     place = tmp_path / name / "report"
     shutil.copytree(folders["b"], place)
     shutil.copytree(folders["a"], tmp_path / "report")
@@ -159,10 +161,10 @@ def test_names_that_are_hard_to_link_to(make, folders, root, tmp_path):
     assert left_with("compare", tmp_path / "report", place, "-o", out) == 0
     checked = 0
     for page in pages_of(out).values():
+        assert name in page.text
         for target, _ in page.links():
             assert (out / unquote(target)).is_file(), target
-            checked += "2%3C" in target
-        assert "b" not in [tag for tag, a in page.tags if tag == "b" and not page.texts]
+            checked += "2%3Cb%3E" in target
     assert checked > 10
     names = [
         subject["name"] for subject in json.loads((out / "compare.json").read_text())["subjects"]
@@ -213,3 +215,47 @@ def test_reports_without_weights_or_maps_are_compared_by_the_rest(make, folders,
         for path, page in pages_of(root / name).items():
             for target, _ in page.links():
                 assert (root / name / unquote(target)).is_file(), f"{path}: {target}"
+
+
+def test_pages_stay_light_for_large_networks_and_many_reports(compare):
+    made = compare("a", "b", "c")
+    layers = tuple(
+        dataclasses.replace(
+            layer,
+            title=f"features.denseblock{copy}.denselayer{copy}.{layer.title}",
+            slug=f"features.denseblock{copy}.denselayer{copy}.{layer.slug}",
+            died=tuple(range(100, 400)),
+        )
+        for copy in range(60)
+        for layer in made.layers
+    )
+    subjects = made.subjects * 10
+    line = made.timeline
+    series = tuple(
+        dataclasses.replace(
+            one,
+            title=f"features.denseblock{copy}.{one.title}",
+            dead_share=one.dead_share * 10,
+            zero_share=one.zero_share * 10,
+            weight_norm=one.weight_norm * 10,
+        )
+        for copy in range(60)
+        for one in line.layers
+    )
+    line = dataclasses.replace(
+        line,
+        accuracy=line.accuracy * 10,
+        dead_share=line.dead_share * 10,
+        zero_share=line.zero_share * 10,
+        weight_norm=line.weight_norm * 10,
+        step_change=(0.125,) * 29,
+        layers=series,
+        film=None,
+        film_problem="Left out.",
+    )
+    large = dataclasses.replace(
+        made, layers=layers, subjects=subjects, timeline=line, images=made.images * 40
+    )
+    for path, content in comparison_pages(large):
+        if path.endswith(".html"):
+            assert len(content) <= 100_000, path

@@ -41,7 +41,7 @@ def checkpoints() -> dict[str, dict[str, torch.Tensor]]:
 
     Unit 1 of conv2 is dead in `a` alone, unit 2 of conv1 in all but `a`.
     """
-    random = torch.Generator().manual_seed(3)
+    random = torch.Generator().manual_seed(202)
 
     def noise(like: torch.Tensor) -> torch.Tensor:
         return torch.randn(like.shape, generator=random)
