@@ -51,7 +51,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
+        {"torch", "torchvision", "numpy", "numba", "llvmlite", "reportgen.errors", "reportgen.options"}
         | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(

@@ -7,12 +7,12 @@ PIECE = 1 << 15
 "Values worked on at a time: large copies would cost more than the arithmetic."
 
 
-def similarity(before: torch.Tensor | None, after: torch.Tensor) -> float | None:
+def similarity(before: torch.Tensor, after: torch.Tensor) -> float | None:
     """Pearson correlation of input and output; None where it is not defined.
 
     In numpy, for while a network is traced, each function of PyTorch passes a counter.
     """
-    if before is None or before.shape != after.shape:
+    if before.shape != after.shape:
         return None
     wide = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
     x = before.detach().to("cpu", wide).flatten().numpy()

@@ -38,6 +38,8 @@ class Trace:
     ends_in_sigmoid: bool
     "Whether the last call that computes is a sigmoid."
     input_similarity: Mapping[CallKey, float]
+    scores: torch.Tensor
+    "Of `COPIES` copies of the image (COPIES classes), float32 on the CPU."
 
 
 def trace(module: nn.Module, image: torch.Tensor) -> Trace:
@@ -68,6 +70,7 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
         ),
         ends_in_sigmoid=_ends_in_sigmoid(tracer.calls),
         input_similarity=tracer.input_similarity,
+        scores=first,
     )
 
 
@@ -242,9 +245,10 @@ class Tracer(Observer):
                 tokens=arranged.tokens if arranged else None,
             )
         )
-        alike = None if kind == "other" else similarity(pending.first_input, output)
-        if alike is not None:
-            self.input_similarity[key] = alike
+        if kind != "other" and pending.first_input is not None:
+            alike = similarity(*(_one_copy(some) for some in (pending.first_input, output)))
+            if alike is not None:
+                self.input_similarity[key] = alike
         self._last_output = output
         self._learn(output, replace(flow, sources=(key,)))
         if _memory(output) in pending.written:
@@ -260,6 +264,11 @@ class Tracer(Observer):
         }
         self._counted.update(new)
         return sum(new.values())
+
+
+def _one_copy(tensor: torch.Tensor) -> torch.Tensor:
+    """The part of one copy, where the first axis is that of the images: the other is the same."""
+    return tensor[:1] if len(tensor.shape) > 1 and tensor.shape[0] == COPIES else tensor
 
 
 def _version(tensor: torch.Tensor) -> int:
