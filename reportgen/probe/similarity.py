@@ -21,8 +21,10 @@ def similarity(before: torch.Tensor, after: torch.Tensor) -> float | None:
     with np.errstate(invalid="ignore", over="ignore"):
         mean_x, mean_y = x.mean(dtype=np.float64), y.mean(dtype=np.float64)
         for start in range(0, len(x), PIECE):
-            a, b = x[start : start + PIECE] - mean_x, y[start : start + PIECE] - mean_y
-            sums += [np.einsum("i,i", *pair) for pair in ((a, a), (b, b), (a, b))]
+            a, b = (some[start : start + PIECE].astype(np.float64) for some in (x, y))
+            a -= mean_x
+            b -= mean_y
+            sums += [np.dot(*pair) for pair in ((a, a), (b, b), (a, b))]
     norm = float(np.sqrt(sums[0]) * np.sqrt(sums[1]))
     found = float(sums[2]) / norm if norm else float("nan")
     return min(max(found, -1.0), 1.0) if found == found else None

@@ -105,7 +105,7 @@ class _Pending:
 
     inputs: tuple[CallKey, ...]
     first_input: torch.Tensor | None
-    "A copy, for the call may overwrite it."
+    "A copy, for the call may overwrite it; of one of the images."
     flops: int
     listed_flops: int
     calls: int
@@ -199,7 +199,7 @@ class Tracer(Observer):
         flows = [flow for tensor in tensors if (flow := self._flows.get(id(tensor)))]
         self._pending[key] = _Pending(
             inputs=tuple(dict.fromkeys(source for flow in flows for source in flow.sources)),
-            first_input=tensors[0].detach().clone() if tensors else None,
+            first_input=_one_copy(tensors[0]).detach().clone() if tensors else None,
             flops=self._counter.get_total_flops(),
             listed_flops=self._listed_flops,
             calls=len(self.calls),
@@ -246,7 +246,7 @@ class Tracer(Observer):
             )
         )
         if kind != "other" and pending.first_input is not None:
-            alike = similarity(*(_one_copy(some) for some in (pending.first_input, output)))
+            alike = similarity(pending.first_input, _one_copy(output))
             if alike is not None:
                 self.input_similarity[key] = alike
         self._last_output = output
