@@ -12,7 +12,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,22 +22,21 @@ from reportgen.destination import (
     MARKER,
     REPORT,
     check_output,
+    fcntl,
     file_hash,
     foreign_files,
     listed_files,
+    locked,
     told,
 )
 from reportgen.errors import OutputError
-from reportgen.settle import settle, sync
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; two runs to one folder are not kept apart there.
-    fcntl = None  # type: ignore[assignment]
 
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.-]+(/[\w.-]+)*", re.ASCII)
 _EXCHANGE = 2
 "RENAME_EXCHANGE of Linux's renameat2."
+
+_WAITING = 8
+"Files that are waited for at a time until they are on the disk."
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,7 @@ def write_site(
         OutputError: if the folder is refused or writing fails.
         ValueError: if a path is unsafe or names two different files.
     """
-    parent = output.resolve().parent
-    # Not while another run puts its report there.
-    with told(output), _locked(parent) if os.access(parent, os.R_OK) else nullcontext():
-        target = check_output(output, inputs, force=force, holds=holds)
+    target = check_output(output, inputs, force=force, holds=holds)
     known: dict[str, tuple[str, str]] = {}
     size = 0
     with _parents(target, output), _staging(target, output) as staging:
@@ -88,17 +85,17 @@ def write_site(
                 with told(output):
                     _write(staging, name, content)
                 size += len(content)
-        with told(output), _locked(target.parent):
+        with told(output), locked(target.parent):
             (staging / MARKER).unlink()
             marker = json.dumps({"files": dict(sorted(known.values()))}, indent=1)
             _write(staging, MARKER, f"{marker}\n".encode())
-            settle([staging / MARKER, *(staging / name for name, _ in known.values())])
+            _settle([staging / MARKER, *(staging / name for name, _ in known.values())])
             for name in foreign_files(target, output, force=force, holds=holds):
                 _keep(target, staging, name)
             for folder, _, _ in os.walk(staging):
-                sync(Path(folder))
+                _sync(Path(folder))
             _exchange(staging, target)
-            sync(target.parent)
+            _sync(target.parent)
     return Written(output, len(known), size)
 
 
@@ -116,9 +113,9 @@ def write_file(path: Path, content: bytes, *, append: bool = False) -> None:
             return
         with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as folder:
             _write(Path(folder), target.name, content)
-            settle([Path(folder, target.name)])
+            _settle([Path(folder, target.name)])
             Path(folder, target.name).replace(target)
-        sync(target.parent)
+        _sync(target.parent)
 
 
 def _is_new(name: str, digest: str, known: dict[str, tuple[str, str]]) -> bool:
@@ -153,7 +150,7 @@ def _staging(target: Path, output: Path) -> Iterator[Path]:
     staging, ours, lock = None, 0, None
     try:
         with told(output):
-            with _locked(target.parent):
+            with locked(target.parent):
                 _clear_abandoned(target)
                 staging = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
                 ours = staging.stat().st_ino
@@ -194,22 +191,6 @@ def _clear_abandoned(target: Path) -> None:
                 os.close(lock)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Alone among the runs that write beside each other; waits for its turn."""
-    if not fcntl:
-        yield
-        return
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network disks have no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        with suppress(OSError):
-            os.close(lock)
-
-
 def _write(folder: Path, name: str, content: bytes) -> None:
     """A new file, which may still stand in the disk's cache."""
     place = folder / name
@@ -225,6 +206,21 @@ def _write(folder: Path, name: str, content: bytes) -> None:
     finally:
         os.close(descriptor)  # a full disk may show only here
     place.chmod(0o644)
+
+
+def _settle(places: Sequence[Path]) -> None:
+    """Wait until files are on the disk; several at a time, for disks do them together."""
+    with ThreadPoolExecutor(_WAITING) as threads:
+        for _ in threads.map(_settle_one, places):
+            pass
+
+
+def _settle_one(place: Path) -> None:
+    descriptor = os.open(place, os.O_RDWR)  # some systems refuse with O_RDONLY
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _keep(old: Path, new: Path, name: str) -> None:
@@ -278,3 +274,12 @@ def _is_same(one: Path, other: Path) -> bool:
     if one.is_symlink():
         return other.is_symlink() and one.readlink() == other.readlink()
     return other.is_file() and (one.samefile(other) or file_hash(one) == file_hash(other))
+
+
+def _sync(folder: Path) -> None:
+    with suppress(OSError):  # some disks cannot, and the files are there already
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

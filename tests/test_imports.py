@@ -28,8 +28,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
-    "settle": frozenset(),
-    "write": frozenset({"reportgen.errors", "reportgen.destination", "reportgen.settle"}),
+    "write": frozenset({"reportgen.errors", "reportgen.destination"}),
     "gates": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.gates"}
     ),
@@ -65,8 +64,8 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
-        | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
+        {"torch", "torchvision", "numpy", "numba", "llvmlite", "reportgen.errors"}
+        | {"reportgen.options", "reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(
         {"torch", "numpy", "reportgen.errors", "reportgen.options", "reportgen.load"}
