@@ -13,7 +13,7 @@ import click
 
 from reportgen import __version__
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.flags import REPEATED, build_flags, outcome_flags
+from reportgen.flags import REPEATED, build_flags, outcome_flags, prune_flags
 from reportgen.options import Options
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
@@ -24,6 +24,7 @@ Examples:
   reportgen build model.pth photos/
   reportgen build lenet.pth test_images/ --arch lenet.py:LeNet --input-size 28 28
   reportgen build resnet50.safetensors photos/ --target "tabby" -o site/
+  reportgen prune model.pth photos/ -o pruned.pth
 """
 
 
@@ -68,11 +69,9 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     from reportgen.build import build as build_report
     from reportgen.progress import Progress
 
-    given["images"] = tuple(given["images"])
+    given = _with_numbers(given)
     for name in ("sections", "exclude"):
         given[name] = tuple(word for words in given[name] for word in words.split(",") if word)
-    given["mean"] = _numbers("--mean", given["mean"])
-    given["std"] = _numbers("--std", given["std"])
     for name in ("occlusion_window", "occlusion_stride"):
         given[name] = given[name] or (0, 0)
     options = Options(**given)
@@ -85,6 +84,29 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     click.echo(written.summary())
     if problem:
         raise problem
+
+
+@commands.command(cls=BuildCommand)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
+@prune_flags
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def prune(quiet: bool, dry_run: bool, kinds: str, max_drop: float, **given: Any) -> None:
+    """Take out of MODEL the units that do nothing on IMAGES, and prove that its answers stay.
+
+    Writes the smaller network's weights, a .json with its new widths and a .pt2; build reads them.
+    """
+    from reportgen.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    from reportgen.progress import Progress
+    from reportgen.prune import Pruning
+    from reportgen.prune import prune as prune_network
+
+    options = Options(**_with_numbers(given))
+    chosen = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+    with Progress(quiet=quiet) as progress:
+        prune_network(Pruning(options, chosen, max_drop, dry_run), progress, click.echo)
 
 
 @commands.command()
@@ -184,6 +206,12 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _with_numbers(given: dict[str, Any]) -> dict[str, Any]:
+    """Words of the command line, with tuples of numbers where `Options` wants them."""
+    colours = {name: _numbers(f"--{name}", given[name]) for name in ("mean", "std")}
+    return {**given, **colours, "images": tuple(given["images"])}
 
 
 def _numbers(flag: str, text: str | None) -> tuple[float, ...]:

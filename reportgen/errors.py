@@ -13,6 +13,12 @@ class GateError(ReportgenError):
     exit_code = 1
 
 
+class ChangedError(ReportgenError):
+    """The pruned network says something else than the whole one, by more than was allowed."""
+
+    exit_code = 1
+
+
 class OptionError(ReportgenError):
     """A flag, a config value or an argument makes no sense."""
 

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -106,16 +106,31 @@ def write_file(path: Path, content: bytes, *, append: bool = False) -> None:
         OutputError: if it cannot be written.
     """
     target = path.resolve()  # what a link leads to
-    with told(path, "give another file"):
-        if append or (target.exists() and not target.is_file()):  # such as a pipe
-            with target.open("ab") as file:
-                file.write(content)
-            return
-        with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as folder:
-            _write(Path(folder), target.name, content)
-            _settle([Path(folder, target.name)])
-            Path(folder, target.name).replace(target)
-        _sync(target.parent)
+    if append or (target.exists() and not target.is_file()):  # such as a pipe
+        with told(path, "give another file"), target.open("ab") as file:
+            file.write(content)
+    else:
+        write_together({target: content})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files of one folder, none of which takes its place before all are complete.
+
+    Raises:
+        OutputError: if they cannot be written.
+    """
+    first = next(iter(files))
+    folder = first.resolve().parent
+    with (
+        told(first, "give another file"),
+        tempfile.TemporaryDirectory(prefix=_prefix(first), dir=folder) as staging,
+    ):
+        for path, content in files.items():
+            _write(Path(staging), path.name, content)
+        _settle([Path(staging, path.name) for path in files])
+        for path in files:
+            Path(staging, path.name).replace(folder / path.name)
+        _sync(folder)
 
 
 def _is_new(name: str, digest: str, known: dict[str, tuple[str, str]]) -> bool:

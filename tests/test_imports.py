@@ -50,6 +50,9 @@ ALLOWED: dict[str, frozenset[str]] = {
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
     "build": EVERYTHING,
+    "prune": EVERYTHING,
+    "prune_text": frozenset({"reportgen.analyses", "reportgen.probe"}),
+    "pruned_files": frozenset({"torch", "reportgen.errors", "reportgen.report"}),
     "report": frozenset({"numpy", "PIL", "cattrs", "reportgen.errors", "reportgen.report"}),
     "figures": frozenset(
         {"numpy", "PIL", "matplotlib", "seaborn", "reportgen.errors", "reportgen.report"}

@@ -11,6 +11,7 @@ from reportgen.analyses.dead_findings import RULES, dead_findings
 from reportgen.analyses.deadness import CONSTANT, DEAD, NEAR_DEAD, firing_bound
 from reportgen.analyses.filters import zero_filters
 from reportgen.analyses.findings import layer_link
+from reportgen.analyses.removal import RULE, removal
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.probe.evidence import Call, MapPicture, VectorPicture
 from reportgen.report.blocks import Cell, Column, Link, Table
@@ -36,9 +37,13 @@ def run(study: Study) -> Outcome:
         "zero_weights": sum(int(mask.sum()) for mask in zero.values()),
     }
     blocks = {"layers": _layers(rows, n), "units": _units(rows), "images": _images(study, rows)}
-    curve = dead_curve(rows, n)
-    panel = Panel(facts={**facts, **curve.facts}, arrays=curve.arrays, blocks=blocks)
-    return Outcome({"": panel}, dead_findings(study, rows, zero))
+    curve, plan = dead_curve(rows, n), removal(study)
+    panel = Panel(
+        facts={**facts, **curve.facts, **plan.facts},
+        arrays=curve.arrays,
+        blocks={**blocks, **plan.blocks},
+    )
+    return Outcome({"": panel}, (*dead_findings(study, rows, zero), *plan.findings))
 
 
 def _layers(rows: tuple[Row, ...], n: int) -> Table:
@@ -162,7 +167,7 @@ ANALYSIS = Analysis(
     title="Dead filters",
     place="page",
     run=run,
-    rules=RULES,
+    rules=(*RULES, RULE),
     references=(
         "Good: The population frequencies of species and the estimation of population parameters. "
         "Biometrika, 1953.",

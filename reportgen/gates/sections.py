@@ -16,6 +16,12 @@ OF_THE_NETWORK: Mapping[str, tuple[str, ...]] = {
         "near_dead",
         "constant",
         "zero_weights",
+        "plan_units",
+        "plan_always",
+        "plan_stays",
+        "plan_parameters",
+        "plan_macs",
+        "plan_bytes",
     ),
     "trust": ("steps", "random_maps", "forgotten_images", "costly", "threshold"),
 }
