@@ -21,7 +21,7 @@ from reportgen.probe.sampling import windowed
 from reportgen.probe.spectrum import BANDS, RINGS, Spectrum
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Cell, Column, Link, Table
-from reportgen.report.records import Fact, Panel
+from reportgen.report.records import Fact, Layer, Panel
 
 IMAGES = 4
 "Pictured images whose spectra are taken, evenly spaced: a spectrum sums over channels as well."
@@ -52,10 +52,11 @@ def run(study: Study) -> Outcome:
         "read": _curves([row.windows.read for row in drawn]),
         "given": _curves([row.windows.given for row in drawn]),
     }
-    blocks = {"sampling": _sampling(sampled), "frequencies": _frequencies(sampled)}
+    pictures = [row.layer for row in drawn]
+    blocks = {"sampling": _sampling(sampled, pictures), "frequencies": _frequencies(sampled)}
     if wide:
         blocks["width"] = _width(wide)
-    return Outcome({"": Panel(facts, arrays, blocks)}, design_findings(sampled, wide))
+    return Outcome({"": Panel(facts, arrays, blocks)}, design_findings(sampled, wide, pictures))
 
 
 def _sampled(study: Study) -> tuple[tuple[Sampled, ...], int]:
@@ -78,8 +79,9 @@ def _sampled(study: Study) -> tuple[tuple[Sampled, ...], int]:
         frozenset(c.key for c in evidence.calls if c.key in evidence.layers),
         told,
     )
+    first = next((call for call in evidence.calls if call.kind == "conv"), None)
     rows = tuple(
-        Sampled(layer, found[call.key])
+        Sampled(layer, found[call.key], call is first)
         for call, layer in zip(evidence.calls, study.layer_records, strict=True)
         if call.key in found
     )
@@ -184,16 +186,16 @@ def _patches(row: Sampled) -> str:
     return f"{text}. That is the design: the {units:,} units hold the {inputs:,} values of a patch."
 
 
-def _sampling(sampled: Sequence[Sampled]) -> Table:
+def _sampling(sampled: Sequence[Sampled], drawn: Sequence[Layer]) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
-            Link(row.layer.title, place_of(row.layer)),
+            Link(row.layer.title, place_of(row.layer, drawn)),
             row.layer.type,
             f"{row.windows.size[0]} x {row.windows.size[1]}",
             once(row.windows.stride),
             row.before,
             row.after,
-            row.with_smaller,
+            row.with_smaller if row.smaller_stride != (1, 1) else None,
             row.with_blur,
         )
         for row in sampled
@@ -206,7 +208,11 @@ def _sampling(sampled: Sequence[Sampled]) -> Table:
         Column("Stride"),
         Column("Too fine in what it reads", "share", "Energy that the stride cannot carry."),
         Column("Too fine in what it samples", "share", "The same behind its kernels or pooling."),
-        Column("With half the stride", "share", "Half, rounded down; stride 1 carries all."),
+        Column(
+            "With half the stride",
+            "share",
+            "Rounded down; none where that is 1, which carries all.",
+        ),
         Column("With a blur", "share", "A 3 x 3 binomial blur between kernel and stride."),
     )
     caption = "Layers with a stride: energy beyond 1/(2 x stride) cycles per pixel on either axis."

@@ -1,6 +1,6 @@
 """What a layer's kernel, stride and width do to these images, in sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,8 +30,8 @@ ENOUGH_VALUES = 10
 RULES = (
     Rule(
         "aliasing",
-        f"Warning: of the energy that a convolution which reads the image would give at stride 1, "
-        f"its own stride cannot carry {percent(TOO_FINE)} or more. Info: in any later convolution "
+        f"Warning: of the energy that the first convolution would give at stride 1, its own "
+        f"stride cannot carry {percent(TOO_FINE)} or more. Info: in any later convolution "
         f"or pooling it is {percent(LIKE_NOISE)} or more of what would be lost of noise (37.5 % at "
         "stride 2, 47 % at stride 4). Windows side by side (patches) are left aside.",
         "Zeiler and Fergus, 2014, §4.1; Zhang, 2019",
@@ -59,6 +59,8 @@ class Sampled:
 
     layer: Layer
     windows: Windowed
+    is_first: bool
+    "Whether it is the network's first convolution, which sees the picture itself."
 
     @cached_property
     def kernels(self) -> Spectrum | None:
@@ -145,34 +147,41 @@ class Wide:
     "Units with a copy, and with a near twin; None where filters were not compared."
 
 
-def place_of(layer: Layer) -> str:
-    """Where a layer stands on the page of this section."""
-    return f"design.html#at-{layer.slug}"
+def place_of(layer: Layer, drawn: Collection[Layer]) -> str:
+    """Where a layer stands on the page of this section: at its picture, if it has one."""
+    return f"design.html#{f'at-{layer.slug}' if layer in drawn else 'frequencies'}"
 
 
-def design_findings(sampled: Sequence[Sampled], wide: Sequence[Wide]) -> tuple[Finding, ...]:
-    """All that the rules above find."""
+def design_findings(
+    sampled: Sequence[Sampled], wide: Sequence[Wide], drawn: Collection[Layer]
+) -> tuple[Finding, ...]:
+    """All that the rules above find.
+
+    Args:
+        sampled: the layers with windows.
+        wide: the convolutions.
+        drawn: the layers with a picture.
+    """
     return (
-        *few(tuple(_aliasing(sampled)), "layer", "design.html"),
-        *few(tuple(_without_middle(sampled)), "layer", "design.html"),
+        *few(tuple(_aliasing(sampled, drawn)), "layer", "design.html"),
+        *few(tuple(_without_middle(sampled, drawn)), "layer", "design.html"),
         *few(tuple(_low_rank(wide)), "layer", "design.html#width"),
     )
 
 
-def _aliasing(sampled: Sequence[Sampled]) -> Iterator[Finding]:
+def _aliasing(sampled: Sequence[Sampled], drawn: Collection[Layer]) -> Iterator[Finding]:
     found = []
     for row in sampled:
-        is_first = not row.layer.inputs and row.windows.weight is not None
         down, across = row.windows.stride
-        limit = TOO_FINE if is_first else LIKE_NOISE * (1 - 1 / (down * across))
+        limit = TOO_FINE if row.is_first else LIKE_NOISE * (1 - 1 / (down * across))
         if row.after is not None and row.after >= limit:
-            found.append((row, row.after, is_first))
-    for row, after, is_first in sorted(found, key=lambda item: -item[1]):
+            found.append((row, row.after))
+    for row, after in sorted(found, key=lambda item: -item[1]):
         text = f"{row.layer.title} ({row.form}): {percent(after)} of the energy it samples is "
         text += f"finer than {_stride(row.windows.stride)} can carry and comes out as coarse "
         text += f"patterns{_before(row)}{_remedies(row)}."
-        severity: Severity = "warning" if is_first else "info"
-        yield Finding(severity, "aliasing", text, place_of(row.layer))
+        severity: Severity = "warning" if row.is_first else "info"
+        yield Finding(severity, "aliasing", text, place_of(row.layer, drawn))
 
 
 def _before(row: Sampled) -> str:
@@ -194,7 +203,7 @@ def _stride(stride: Pair) -> str:
     return f"stride {once(stride)}"
 
 
-def _without_middle(sampled: Sequence[Sampled]) -> Iterator[Finding]:
+def _without_middle(sampled: Sequence[Sampled], drawn: Collection[Layer]) -> Iterator[Finding]:
     for row in sampled:
         bands = row.kernel_bands
         if bands is None or min(row.windows.size) < LARGE:
@@ -205,7 +214,7 @@ def _without_middle(sampled: Sequence[Sampled]) -> Iterator[Finding]:
             text += f"below 1/8 cycles per pixel, {percent(middle)} between 1/8 and 1/4 and "
             text += f"{percent(high)} above: a mix of very coarse and very fine with little in "
             text += "between. Smaller kernels served better in AlexNet’s first layer."
-            yield Finding("warning", "few-middle-frequencies", text, place_of(row.layer))
+            yield Finding("warning", "few-middle-frequencies", text, place_of(row.layer, drawn))
 
 
 def _low_rank(wide: Sequence[Wide]) -> Iterator[Finding]:
