@@ -5,30 +5,21 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from reportgen.analyses.deadness import filters_behind
-from reportgen.analyses.design_findings import (
-    RULES,
-    Sampled,
-    Wide,
-    design_findings,
-    once,
-    place_of,
-)
+from reportgen.analyses.design_findings import RULES, Sampled, Wide, design_findings, once
+from reportgen.analyses.design_tables import frequency_table, sampling_table, width_table
 from reportgen.analyses.filters import kernels, weighted_module
-from reportgen.analyses.findings import layer_link, percent
+from reportgen.analyses.findings import percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.probe.evidence import CallKey
 from reportgen.probe.sampling import windowed
 from reportgen.probe.spectrum import BANDS, RINGS, Spectrum
 from reportgen.report.arrays import FloatArray
-from reportgen.report.blocks import Cell, Column, Link, Table
-from reportgen.report.records import Fact, Layer, Panel
+from reportgen.report.records import Fact, Panel
 
 IMAGES = 4
 "Pictured images whose spectra are taken, evenly spaced: a spectrum sums over channels as well."
 DRAWN = 36
 "Layers with a picture; all are in the tables."
-SHOWN = 32
-"Rows of a table on the page; the CSV has all."
 
 
 def run(study: Study) -> Outcome:
@@ -36,6 +27,9 @@ def run(study: Study) -> Outcome:
     sampled, images = _sampled(study)
     wide = tuple(_wide(study))
     drawn = _drawn(sampled)
+    folds = max((r for r in sampled if r.after is not None), key=_after, default=None)
+    known = (r for r in wide if r.share is not None and r.has_enough_values)
+    uses = min(known, key=_share, default=None)
     facts: dict[str, Fact] = {
         "images": images,
         "bands": BANDS,
@@ -44,6 +38,11 @@ def run(study: Study) -> Outcome:
         "forms": tuple(row.form for row in drawn),
         "words": tuple(_words(row) for row in drawn),
         "strides": tuple(max(row.windows.stride) for row in drawn),
+        "folds_most": folds.layer.slug if folds else None,
+        "folds_share": folds.after if folds else None,
+        "uses_least": uses.layer.slug if uses else None,
+        "uses_dimensions": uses.dimensions if uses else None,
+        "uses_of": uses.most if uses else None,
         "strided": sum(row.windows.is_strided for row in sampled),
         "wide": len(wide),
     }
@@ -53,10 +52,21 @@ def run(study: Study) -> Outcome:
         "given": _curves([row.windows.given for row in drawn]),
     }
     pictures = [row.layer for row in drawn]
-    blocks = {"sampling": _sampling(sampled, pictures), "frequencies": _frequencies(sampled)}
+    blocks = {
+        "sampling": sampling_table(sampled, pictures),
+        "frequencies": frequency_table(sampled),
+    }
     if wide:
-        blocks["width"] = _width(wide)
+        blocks["width"] = width_table(wide)
     return Outcome({"": Panel(facts, arrays, blocks)}, design_findings(sampled, wide, pictures))
+
+
+def _after(row: Sampled) -> float:
+    return row.after or 0.0
+
+
+def _share(row: Wide) -> float:
+    return row.share or 0.0
 
 
 def _sampled(study: Study) -> tuple[tuple[Sampled, ...], int]:
@@ -184,89 +194,6 @@ def _patches(row: Sampled) -> str:
     if row.before is not None:
         text += f"; {percent(row.before)} of the energy is finer than one number a patch can carry"
     return f"{text}. That is the design: the {units:,} units hold the {inputs:,} values of a patch."
-
-
-def _sampling(sampled: Sequence[Sampled], drawn: Sequence[Layer]) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Link(row.layer.title, place_of(row.layer, drawn)),
-            row.layer.type,
-            f"{row.windows.size[0]} x {row.windows.size[1]}",
-            once(row.windows.stride),
-            row.before,
-            row.after,
-            row.with_smaller if row.smaller_stride != (1, 1) else None,
-            row.with_blur,
-        )
-        for row in sampled
-        if row.windows.is_strided
-    ]
-    columns = (
-        Column("Layer"),
-        Column("Type"),
-        Column("Window"),
-        Column("Stride"),
-        Column("Too fine in what it reads", "share", "Energy that the stride cannot carry."),
-        Column("Too fine in what it samples", "share", "The same behind its kernels or pooling."),
-        Column(
-            "With half the stride",
-            "share",
-            "Rounded down; none where that is 1, which carries all.",
-        ),
-        Column("With a blur", "share", "A 3 x 3 binomial blur between kernel and stride."),
-    )
-    caption = "Layers with a stride: energy beyond 1/(2 x stride) cycles per pixel on either axis."
-    return Table(caption, columns, tuple(rows), SHOWN)
-
-
-def _frequencies(sampled: Sequence[Sampled]) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Link(row.layer.title, layer_link(row.layer)),
-            row.form,
-            *(row.kernel_bands or (None, None, None)),
-            *(row.read_bands or (None, None, None)),
-        )
-        for row in sampled
-    ]
-    parts = ("below 1/8 cycles per pixel", "from 1/8 to 1/4", "from 1/4 on, corners included")
-    columns = [Column("Layer"), Column("Window")]
-    for what in ("Kernels", "Reads"):
-        for band, part in zip(("coarse", "middle", "fine"), parts, strict=True):
-            columns.append(Column(f"{what}: {band}", "share", f"Share of the energy {part}."))
-    caption = "Layers with windows: how the energy of their kernels and of their input is shared."
-    return Table(caption, tuple(columns), tuple(rows), SHOWN)
-
-
-def _width(wide: Sequence[Wide]) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Link(row.layer.title, layer_link(row.layer)),
-            row.units,
-            row.most,
-            None if row.dimensions is None else round(row.dimensions, 2),
-            None if row.dimensions is None else row.dimensions / row.most,
-            row.values or None,
-            row.dead,
-            None if row.dead is None else row.dead / row.units,
-            row.copies,
-            row.near,
-        )
-        for row in wide
-    ]
-    columns = (
-        Column("Layer"),
-        Column("Units"),
-        Column("At most", "dimensions", "The units, or the values each is made from if fewer."),
-        Column("Used", "dimensions", "Participation ratio of the output's covariance."),
-        Column("Share used", "share"),
-        Column("Values", hint="Of each unit, in the pictured images: the ratio cannot exceed it."),
-        Column("Dead", hint="Never above zero behind the rectifier."),
-        Column("Dead share", "share"),
-        Column("Copies", hint="Filters with the weights of another one."),
-        Column("Near twins", hint="Filters with another one at a cosine of 0.95 or more."),
-    )
-    return Table("Convolutions: how much of their width is used.", columns, tuple(rows), SHOWN)
 
 
 ANALYSIS = Analysis(

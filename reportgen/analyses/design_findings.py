@@ -146,6 +146,16 @@ class Wide:
     near: int | None
     "Units with a copy, and with a near twin; None where filters were not compared."
 
+    @property
+    def share(self) -> float | None:
+        """Dimensions of those possible."""
+        return None if self.dimensions is None else self.dimensions / self.most
+
+    @property
+    def has_enough_values(self) -> bool:
+        """Whether a low share can be the layer's own doing."""
+        return self.values >= ENOUGH_VALUES * self.units
+
 
 def place_of(layer: Layer, drawn: Collection[Layer]) -> str:
     """Where a layer stands on the page of this section: at its picture, if it has one."""
@@ -223,7 +233,7 @@ def _low_rank(wide: Sequence[Wide]) -> Iterator[Finding]:
         for row in wide
         if row.dimensions is not None
         and row.dimensions < FEW_DIMENSIONS * row.most
-        and row.values >= ENOUGH_VALUES * row.units
+        and row.has_enough_values
     ]
     for row, dimensions in sorted(found, key=lambda item: item[1] / item[0].most):
         text = f"{row.layer.title}: its {counted(row.units, 'unit')} vary in about "

@@ -72,13 +72,15 @@ def spectrum_svg(
 
 
 def _path(values: Values, bottom: int) -> str:
-    """A line through the rings that have a value, at the middle of each."""
+    """A line through the middle of each ring that has a value, until it leaves the scale."""
+    known = [(ring, value) for ring, value in enumerate(values) if math.isfinite(value)]
+    while len(known) > 1 and max(known[-2][1], known[-1][1]) <= 10.0**-DECADES:
+        known.pop()
     places = []
-    for ring, value in enumerate(values):
-        if math.isfinite(value):
-            height = 1 + math.log10(max(value, 10.0**-DECADES)) / DECADES
-            x = (ring + 0.5) * WIDTH / len(values)
-            places.append(f"{x:.4g} {bottom - HEIGHT * min(height, 1):.3g}")
+    for ring, value in known:
+        height = 1 + math.log10(max(value, 10.0**-DECADES)) / DECADES
+        x = (ring + 0.5) * WIDTH / len(values)
+        places.append(f"{x:.4g} {bottom - HEIGHT * min(height, 1):.3g}")
     return f"M{'L'.join(places)}" if places else ""
 
 

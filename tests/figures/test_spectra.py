@@ -24,11 +24,16 @@ def lines(svg):
 
 
 def test_curves_are_on_a_log_scale_over_frequency():
-    (line,) = lines(drawn(kernels=(1, 0.1, 10.0**-DECADES, 0))).values()
+    (line,) = lines(drawn(kernels=(1, 0.1, 10.0**-DECADES, 0.5))).values()
     assert [x for x, _ in line] == [50, 150, 250, 350]
     top, bottom = line[0][1], line[2][1]
-    assert line[3][1] == bottom > top
+    assert bottom > line[3][1] > top
     assert line[1][1] - top == pytest.approx((bottom - top) / DECADES, rel=0.01)
+
+
+def test_a_curve_ends_where_it_leaves_the_scale():
+    (line,) = lines(drawn(kernels=(1, 1e-9, 0, 0))).values()
+    assert [x for x, _ in line] == [50, 150]
 
 
 def test_rings_without_a_value_are_passed_over_and_each_curve_is_told_apart():

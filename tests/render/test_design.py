@@ -20,6 +20,8 @@ def design_of(report: Report, drawn: Sequence[str], layers: Sequence[str], wide:
     facts = {
         "images": 2, "bands": (0.125, 0.25), "layers": tuple(layers), "drawn": tuple(drawn),
         "forms": ("11 x 11, stride 4",) * len(drawn), "words": (WORDS,) * len(drawn),
+        "folds_most": SLUGS[0] if drawn else None, "folds_share": 0.2, "uses_of": 64,
+        "uses_least": SLUGS[1] if wide else None, "uses_dimensions": 3.25,
         "strides": (4,) * len(drawn), "strided": len(drawn), "wide": int(wide),
     }  # fmt: skip
     curve = np.geomspace(1, 1e-4, 32)
@@ -41,6 +43,8 @@ def test_each_layer_has_its_picture_words_and_place(report: Report) -> None:
     drawings = [a for a in page.all("svg") if "chart" in str(a.get("class"))]
     assert len(drawings) == 2 and all(WORDS in str(a["aria-label"]) for a in drawings)
     assert "11 × 11, stride 4" in page.text and WORDS in page.text
+    assert "folds most: 20 %" in " ".join(page.text.split())
+    assert "uses least: 3.2 of 64 dimensions" in " ".join(page.text.split())
     assert "1 more layer without a picture" in page.text
     assert ("dead_filters.html", "") in page.links() and ("about.html", "design") in page.links()
 
