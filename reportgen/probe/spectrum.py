@@ -91,7 +91,8 @@ class Spectrum:
         inside = ring < RINGS
         total = np.bincount(ring[inside], self.energy[inside], RINGS)
         n = np.bincount(ring[inside], counts[inside], RINGS)
-        return np.divide(total, n, out=np.full(RINGS, np.nan), where=n > 0)
+        mean: FloatArray = np.divide(total, n, out=np.full(RINGS, np.nan), where=n > 0)
+        return mean
 
 
 def _carried(frequencies: FloatArray, stride: int) -> FloatArray:
@@ -167,7 +168,7 @@ def map_energy(maps: torch.Tensor) -> FloatArray:
     level = window / window.sum()
     flat = maps.detach().float().reshape(-1, height, width)
     energy = np.zeros((height, width // 2 + 1))
-    for part in flat.split(CHUNK // (height * width) + 1):
+    for part in torch.split(flat, CHUNK // (height * width) + 1):
         centred = part - (part * level).sum((1, 2), keepdim=True)
         half = torch.view_as_real(torch.fft.rfft2(centred * window))
         # On the CPU for float64, which Apple's GPUs do not have.
