@@ -23,6 +23,7 @@ OF_THE_NETWORK: Mapping[str, tuple[str, ...]] = {
         "plan_macs",
         "plan_bytes",
     ),
+    "design": ("images", "folds_share", "uses_dimensions", "uses_of", "strided", "wide"),
     "trust": ("steps", "random_maps", "forgotten_images", "costly", "threshold"),
 }
 "`dead_filters.zero_weights`"
@@ -53,6 +54,7 @@ OF_LAYERS: Mapping[str, tuple[str, ...]] = {
         "answers_first",
         "answers_second",
         "answers_correlation",
+        "answers_dimensions",
         "classes_chance",
         "classes_images",
     ),

@@ -11,6 +11,7 @@ from reportgen.figures.dwindling import dwindling_svg
 from reportgen.figures.fading import fading_svg
 from reportgen.figures.files import FORMATS, Drawn, Print, figure_files, figure_path, has_score
 from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
+from reportgen.figures.spectra import spectrum_svg
 from reportgen.figures.svg import curves_svg, histogram_svg
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Curves, Heatmap, Histogram
@@ -83,6 +84,14 @@ def dwindling(panel: Panel, layers: tuple[str, ...]) -> tuple[Markup, ...]:
     for at in sorted(most[:CURVES_SHOWN]) if len(layers) > 1 else ():
         drawn.append(dwindling_svg(layers[at], images, curves[at].tolist(), height=56))
     return tuple(Markup(drawing) for drawing in drawn)
+
+
+def spectrum(
+    arrays: Mapping[str, Array], at: int, bands: tuple[float, ...], stride: int, words: str
+) -> Markup:
+    """The spectra of the layer `at` of a section's arrays; `words` say what is drawn."""
+    kernels, read, given = (arrays[name][at].tolist() for name in ("kernels", "read", "given"))
+    return Markup(spectrum_svg(words, kernels, read, given, bands, stride))
 
 
 def spark(parameter: Parameter) -> Markup:
