@@ -35,11 +35,17 @@ def network_of(
     tree = _Tree(root, shapes)
     outputs = tuple(map(Name, program.outputs))
     builder = _Builder(tree, operations, outputs)
-    root.routines.append(
-        builder.routine(root, 0, len(operations), 0, (Name(program.image),), outputs)
-    )
+    root.routines.append(builder.routine(0, len(operations), 0, (Name(program.image),), outputs))
     tree.complete(program, constants)
     return root
+
+
+_MOST_MODULES = 20_000
+
+
+def _settings(module: nn.Module) -> dict[str, object]:
+    """The plain attributes of a layer: its sizes, stride, eps and the like."""
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 
 class _Tree:
@@ -63,12 +69,14 @@ class _Tree:
         found = self._modules.get(frame.path)
         if found is None:
             return made if self._put(frame.path, made) else None
-        is_same = type(found) is type(made) and repr(found) == repr(made)
+        is_same = type(found) is type(made) and _settings(found) == _settings(made)
         return found if is_same else None
 
     def _put(self, path: str, module: nn.Module) -> bool:
         """Puts a module at a path, if that is free; blocks above it that are missing are made."""
         above, _, name = path.rpartition(".")
+        if len(self._modules) >= _MOST_MODULES:
+            return False
         if above not in self._modules and not self._put(above, Block(above)):
             return False
         parent = self._modules[above]
@@ -122,7 +130,6 @@ class _Builder:
 
     def routine(
         self,
-        block: Block,
         start: int,
         stop: int,
         depth: int,
@@ -164,7 +171,13 @@ class _Builder:
         function = self._tree.layer(frame, made) if made else None
         if function is None:
             return None
-        read = next(iter(done[0].arguments.values()))
+        made_inside = {Name(name) for operation in done for name in operation.results}
+        read = next(
+            source
+            for operation in done
+            for source in operation.arguments.values()
+            if isinstance(source, Name) and source not in made_inside
+        )
         return Step(function, (read,), {}, (outputs[0].name,), True)
 
     def _call(self, start: int, end: int, depth: int, frame: Frame) -> Step | None:
@@ -186,7 +199,7 @@ class _Builder:
         named = {"call": len(block.routines)} if block.routines else {}
         # Its place among the calls, before the calls inside of it take theirs.
         block.routines.append(Routine((), (), ()))
-        routine = self.routine(block, start, end, depth + 1, inputs, outputs)
+        routine = self.routine(start, end, depth + 1, inputs, outputs)
         block.routines[named.get("call", 0)] = routine
         names = tuple(name.name for name in outputs)
         return Step(block, inputs, named, names, len(names) == 1)
