@@ -31,7 +31,7 @@ def test_points_lie_at_the_logarithm_of_the_images_and_at_their_count():
 def test_every_point_tells_its_numbers_and_the_columns_cover_the_plot():
     svg = drawing("Dead", [1, 3, 9], [2.25, 1.0, 1.0])
     titles = [title.text for title in svg.iterfind(".//g[@class='targets']//title")]
-    assert titles == ["After 1: 2.2", "After 3: 1", "After 9: 1"]
+    assert titles == ["After 1: 2.25", "After 3: 1", "After 9: 1"]
     boxes = [p.get("d") for p in svg.iterfind(".//g[@class='targets']/path")]
     edges = [tuple(map(float, re.match(r"M(\S+) \S+H([\d.]+)V", box).groups())) for box in boxes]
     assert edges[0][0] == 0
