@@ -151,7 +151,8 @@ def _curves(spectra: Sequence[Spectrum | None]) -> FloatArray:
     for curve, spectrum in zip(curves, spectra, strict=True):
         if spectrum is not None and spectrum.total > 0:
             radial = spectrum.radial()
-            curve[:] = radial / np.nanmax(radial)
+            # All of it may lie in the corners.
+            curve[:] = radial / (np.nanmax(radial) or np.nan)
     return curves
 
 
