@@ -32,7 +32,7 @@ class Spectrum:
     energy: FloatArray
     """(h w//2+1): rows as `np.fft.fftfreq`, columns as `np.fft.rfftfreq`. A column that stands for
     its negative frequency too holds the energy of both, so that the sum is that of the squares of
-    the values times h * w [parseval]."""
+    the values times h * w (Parseval)."""
     width: int
     "w"
     has_mean: bool
@@ -163,8 +163,8 @@ def map_energy(maps: torch.Tensor) -> FloatArray:
 
     Each map is weighted with a Hann window along both axes, because the jump from its last row to
     its first, and from column to column, would spread over all frequencies [harris1978]; its mean
-    in the window is taken out before, since a level carries no structure. Where only rounding is left
-    of all maps there is no energy.
+    in the window is taken out before, since a level carries no structure. Where only rounding is
+    left of all maps there is no energy.
     """
     height, width = maps.shape[-2:]
     window = torch.outer(_hann(height), _hann(width)).to(maps.device)
