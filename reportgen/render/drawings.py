@@ -10,6 +10,7 @@ from reportgen.figures.colormaps import COLORMAPS
 from reportgen.figures.fading import fading_svg
 from reportgen.figures.files import FORMATS, Drawn, Print, figure_files, figure_path, has_score
 from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
+from reportgen.figures.spectra import spectrum_svg
 from reportgen.figures.svg import curves_svg, histogram_svg
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Curves, Heatmap, Histogram
@@ -65,6 +66,14 @@ def fadings(arrays: Mapping[str, Array], at: int, words: str) -> tuple[Markup, .
         Markup(fading_svg(name.title(), own[at].tolist(), random[at].tolist(), highest, words))
         for name, (own, random) in pairs.items()
     )
+
+
+def spectrum(
+    arrays: Mapping[str, Array], at: int, bands: tuple[float, ...], stride: int, words: str
+) -> Markup:
+    """The spectra of the layer `at` of a section's arrays; `words` say what is drawn."""
+    kernels, read, given = (arrays[name][at].tolist() for name in ("kernels", "read", "given"))
+    return Markup(spectrum_svg(words, kernels, read, given, bands, stride))
 
 
 def spark(parameter: Parameter) -> Markup:
