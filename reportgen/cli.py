@@ -13,7 +13,7 @@ import click
 
 from reportgen import __version__
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.flags import REPEATED, build_flags
+from reportgen.flags import REPEATED, build_flags, outcome_flags, prune_flags
 from reportgen.options import Options
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
@@ -24,6 +24,7 @@ Examples:
   reportgen build model.pth photos/
   reportgen build lenet.pth test_images/ --arch lenet.py:LeNet --input-size 28 28
   reportgen build resnet50.safetensors photos/ --target "tabby" -o site/
+  reportgen prune model.pth photos/ -o pruned.pth
 """
 
 
@@ -68,21 +69,44 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     from reportgen.build import build as build_report
     from reportgen.progress import Progress
 
-    given["images"] = tuple(given["images"])
+    given = _with_numbers(given)
     for name in ("sections", "exclude"):
         given[name] = tuple(word for words in given[name] for word in words.split(",") if word)
-    given["mean"] = _numbers("--mean", given["mean"])
-    given["std"] = _numbers("--std", given["std"])
     for name in ("occlusion_window", "occlusion_stride"):
         given[name] = given[name] or (0, 0)
     options = Options(**given)
     try:
         with Progress(quiet=quiet, profile=profiled) as progress:
-            written = build_report(options, progress, command=_command_line(options))
+            written, problem = build_report(options, progress, command=_command_line(options))
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
     click.echo(written.summary())
+    if problem:
+        raise problem
+
+
+@commands.command(cls=BuildCommand)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
+@prune_flags
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def prune(quiet: bool, dry_run: bool, kinds: str, max_drop: float, **given: Any) -> None:
+    """Take out of MODEL the units that do nothing on IMAGES, and prove that its answers stay.
+
+    Writes the smaller network's weights, a .json with its new widths and a .pt2; build reads them.
+    """
+    from reportgen.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    from reportgen.progress import Progress
+    from reportgen.prune import Pruning
+    from reportgen.prune import prune as prune_network
+
+    options = Options(**_with_numbers(given))
+    chosen = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+    with Progress(quiet=quiet) as progress:
+        prune_network(Pruning(options, chosen, max_drop, dry_run), progress, click.echo)
 
 
 @commands.command()
@@ -91,11 +115,41 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     "-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: REPORT]"
 )
 @click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
-def render(report: Path, output: Path | None, force: bool) -> None:
+@outcome_flags
+def render(report: Path, output: Path | None, **given: Any) -> None:
     """Make the pages of a saved REPORT again, without the network."""
     from reportgen.rerender import rerender
 
-    click.echo(rerender(report, output or report, force=force).summary())
+    written, problem = rerender(report, output or report, **given)
+    click.echo(written.summary())
+    if problem:
+        raise problem
+
+
+@commands.command()
+@click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write."
+)
+@click.option("--title", default="", help="Title of the comparison.  [default: the reports' names]")
+@click.option(
+    "--image",
+    default="",
+    metavar="NAME",
+    help="Image of the film strip, of three reports or more.  [default: what changed most]",
+)
+@click.option(
+    "--force", is_flag=True, help="Replace a comparison whose files were changed by hand."
+)
+@outcome_flags
+def compare(reports: tuple[Path, ...], output: Path, **given: Any) -> None:
+    """Say what changed between saved REPORTS: two, or more in order as a timeline."""
+    from reportgen.comparison import compare_reports
+
+    written, problem = compare_reports(reports, output, **given)
+    click.echo(written.summary())
+    if problem:
+        raise problem
 
 
 @commands.command()
@@ -152,6 +206,12 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _with_numbers(given: dict[str, Any]) -> dict[str, Any]:
+    """Words of the command line, with tuples of numbers where `Options` wants them."""
+    colours = {name: _numbers(f"--{name}", given[name]) for name in ("mean", "std")}
+    return {**given, **colours, "images": tuple(given["images"])}
 
 
 def _numbers(flag: str, text: str | None) -> tuple[float, ...]:

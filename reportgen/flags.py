@@ -1,4 +1,4 @@
-"""The flags of `reportgen build`; what they mean to the build stands in `Options`."""
+"""The flags of `reportgen build` and `prune`; what they mean stands in `Options`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,21 +10,10 @@ from reportgen.options import Engine, Fill, Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-REPEATED = ("layers", "sections", "exclude", "visualise_also")
+REPEATED = ("layers", "sections", "exclude", "visualise_also", "fail_on")
 "Flags that are given again for each value."
 
-FLAGS = (
-    click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path),
-        default=Path("report"),
-        show_default=True,
-        help="Folder to write.",
-    ),
-    click.option(
-        "--title", default="", help="Title of the report.  [default: the model file's name]"
-    ),
+LOADING_FLAGS = (
     click.option(
         "--arch",
         default="",
@@ -59,6 +48,42 @@ FLAGS = (
         "--mean", metavar="R G B", help="Normalisation mean, in 0..1, one number a channel."
     ),
     click.option("--std", metavar="R G B", help="Normalisation standard deviation, as --mean."),
+)
+"The network, and what its images go through."
+
+RUN_FLAGS = (
+    click.option("--device", default=Options.device, show_default=True, help="auto, cpu, cuda ..."),
+    click.option(
+        "-b",
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=Options.batch_size,
+        show_default=True,
+        help="Halved by itself when memory runs out.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        default=Options.seed,
+        show_default=True,
+        help="For networks that draw random numbers.",
+    ),
+)
+"Where and how the network is run."
+
+FLAGS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("report"),
+        show_default=True,
+        help="Folder to write.",
+    ),
+    click.option(
+        "--title", default="", help="Title of the report.  [default: the model file's name]"
+    ),
+    *LOADING_FLAGS,
     click.option(
         "--max-images",
         type=click.IntRange(min=1),
@@ -126,22 +151,7 @@ FLAGS = (
         help="exact and plain give the same map; fast rounds what changes, and is checked.",
     ),
     click.option("--save-arrays", is_flag=True, help="Keep the pictured activations in full."),
-    click.option("--device", default=Options.device, show_default=True, help="auto, cpu, cuda ..."),
-    click.option(
-        "-b",
-        "--batch-size",
-        type=click.IntRange(min=1),
-        default=Options.batch_size,
-        show_default=True,
-        help="Halved by itself when memory runs out.",
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**63 - 1),
-        default=Options.seed,
-        show_default=True,
-        help="For networks that draw random numbers.",
-    ),
+    *RUN_FLAGS,
     click.option(
         "--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped."
     ),
@@ -150,9 +160,74 @@ FLAGS = (
     ),
 )
 
+OUTCOME_FLAGS = (
+    click.option(
+        "--fail-on",
+        multiple=True,
+        metavar="CONDITION",
+        help='Exit with 1 if it holds, such as "dead>5%" or "accuracy<0.9" (docs/gates.md).',
+    ),
+    click.option(
+        "--summary-file",
+        type=click.Path(path_type=Path),
+        help="Write tiles, findings and gates as Markdown; $GITHUB_STEP_SUMMARY is added to.",
+    ),
+    click.option(
+        "--summary-base",
+        default="",
+        metavar="URL",
+        help="Where the site will be published: makes the summary's findings links.",
+    ),
+)
+"What comes of a report beside its pages; for every command that writes one."
+
+
+PRUNE_FLAGS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("pruned.pth"),
+        show_default=True,
+        help="File of weights to write; a .json and a .pt2 stand beside it.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Show the plan and write nothing."),
+    click.option(
+        "--kinds",
+        default="dead,constant,duplicate",
+        show_default=True,
+        metavar="KIND,...",
+        help="What may go.",
+    ),
+    click.option(
+        "--max-drop",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        show_default=True,
+        help="Share of answers that may change, or of accuracy that may be lost.",
+    ),
+    *LOADING_FLAGS,
+    *RUN_FLAGS,
+    click.option("--force", is_flag=True, help="Replace files that reportgen did not write."),
+)
+
+
+def prune_flags(command: Command) -> Command:
+    """Gives a command the flags of `reportgen prune`, in this order."""
+    for flag in reversed(PRUNE_FLAGS):
+        command = flag(command)
+    return command
+
 
 def build_flags(command: Command) -> Command:
     """Gives a command the flags, in this order."""
-    for flag in reversed(FLAGS):
+    for flag in reversed((*FLAGS, *OUTCOME_FLAGS)):
+        command = flag(command)
+    return command
+
+
+def outcome_flags(command: Command) -> Command:
+    """Gives a command the flags of gates and summary."""
+    for flag in reversed(OUTCOME_FLAGS):
         command = flag(command)
     return command

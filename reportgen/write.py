@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from pathlib import Path
 from reportgen.destination import (
     LITTER,
     MARKER,
+    REPORT,
     check_output,
     fcntl,
     file_hash,
@@ -59,6 +60,7 @@ def write_site(
     *,
     force: bool = False,
     inputs: Sequence[Path] = (),
+    holds: str = REPORT,
 ) -> Written:
     """Write the files of a report to the folder `output`, or leave everything as it was.
 
@@ -67,12 +69,13 @@ def write_site(
         output: a new or empty folder, or a report that we wrote and nobody changed since.
         force: replace a report whose files were changed; files that are not ours are kept.
         inputs: the model and the images, which the folder must not touch.
+        holds: a file that tells the sites that may be replaced.
 
     Raises:
         OutputError: if the folder is refused or writing fails.
         ValueError: if a path is unsafe or names two different files.
     """
-    target = check_output(output, inputs, force=force)
+    target = check_output(output, inputs, force=force, holds=holds)
     known: dict[str, tuple[str, str]] = {}
     size = 0
     with _parents(target, output), _staging(target, output) as staging:
@@ -87,13 +90,47 @@ def write_site(
             marker = json.dumps({"files": dict(sorted(known.values()))}, indent=1)
             _write(staging, MARKER, f"{marker}\n".encode())
             _settle([staging / MARKER, *(staging / name for name, _ in known.values())])
-            for name in foreign_files(target, output, force=force):
+            for name in foreign_files(target, output, force=force, holds=holds):
                 _keep(target, staging, name)
             for folder, _, _ in os.walk(staging):
                 _sync(Path(folder))
             _exchange(staging, target)
             _sync(target.parent)
     return Written(output, len(known), size)
+
+
+def write_file(path: Path, content: bytes, *, append: bool = False) -> None:
+    """Write a file that is no part of a report: in one step, or after what stands in it.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    target = path.resolve()  # what a link leads to
+    if append or (target.exists() and not target.is_file()):  # such as a pipe
+        with told(path, "give another file"), target.open("ab") as file:
+            file.write(content)
+    else:
+        write_together({target: content})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files of one folder, none of which takes its place before all are complete.
+
+    Raises:
+        OutputError: if they cannot be written.
+    """
+    first = next(iter(files))
+    folder = first.resolve().parent
+    with (
+        told(first, "give another file"),
+        tempfile.TemporaryDirectory(prefix=_prefix(first), dir=folder) as staging,
+    ):
+        for path, content in files.items():
+            _write(Path(staging), path.name, content)
+        _settle([Path(staging, path.name) for path in files])
+        for path in files:
+            Path(staging, path.name).replace(folder / path.name)
+        _sync(folder)
 
 
 def _is_new(name: str, digest: str, known: dict[str, tuple[str, str]]) -> bool:

@@ -29,14 +29,30 @@ ALLOWED: dict[str, frozenset[str]] = {
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
+    "gates": frozenset(
+        {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.gates"}
+    ),
+    "summary": frozenset(
+        {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.write"}
+        | {"reportgen.compare.records"}
+    ),
     "cli": EVERYTHING,
     "rerender": frozenset(
-        {"reportgen.figures", "reportgen.render", "reportgen.report", "reportgen.write"}
+        {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
+        | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
     ),
+    "comparison": frozenset(
+        {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}
+        | {"reportgen.errors", "reportgen.gates", "reportgen.summary", "reportgen.__version__"}
+    ),
+    "compare": frozenset({"numpy", "reportgen.errors", "reportgen.report", "reportgen.compare"}),
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
     "build": EVERYTHING,
+    "prune": EVERYTHING,
+    "prune_text": frozenset({"reportgen.analyses", "reportgen.probe"}),
+    "pruned_files": frozenset({"torch", "reportgen.errors", "reportgen.report"}),
     "report": frozenset({"numpy", "PIL", "cattrs", "reportgen.errors", "reportgen.report"}),
     "figures": frozenset(
         {"numpy", "PIL", "matplotlib", "seaborn", "reportgen.errors", "reportgen.report"}
@@ -44,7 +60,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "render": frozenset(
         {"jinja2", "markupsafe", "rcssmin", "rjsmin", "reportgen.errors", "reportgen.report"}
-        | {"numpy", "reportgen.figures", "reportgen.render", "reportgen"}
+        | {"numpy", "reportgen.figures", "reportgen.render", "reportgen.compare", "reportgen"}
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.analyses.census import Row, census
+from reportgen.analyses.dead_curve import dead_curve
 from reportgen.analyses.dead_findings import RULES, dead_findings
 from reportgen.analyses.deadness import CONSTANT, DEAD, NEAR_DEAD, firing_bound
 from reportgen.analyses.filters import zero_filters
 from reportgen.analyses.findings import layer_link
+from reportgen.analyses.removal import RULE, removal
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.probe.evidence import Call, MapPicture, VectorPicture
 from reportgen.report.blocks import Cell, Column, Link, Table
@@ -35,7 +37,13 @@ def run(study: Study) -> Outcome:
         "zero_weights": sum(int(mask.sum()) for mask in zero.values()),
     }
     blocks = {"layers": _layers(rows, n), "units": _units(rows), "images": _images(study, rows)}
-    return Outcome({"": Panel(facts=facts, blocks=blocks)}, dead_findings(study, rows, zero))
+    curve, plan = dead_curve(rows, n), removal(study)
+    panel = Panel(
+        facts={**facts, **curve.facts, **plan.facts},
+        arrays=curve.arrays,
+        blocks={**blocks, **plan.blocks},
+    )
+    return Outcome({"": panel}, (*dead_findings(study, rows, zero), *plan.findings))
 
 
 def _layers(rows: tuple[Row, ...], n: int) -> Table:
@@ -159,10 +167,14 @@ ANALYSIS = Analysis(
     title="Dead filters",
     place="page",
     run=run,
-    rules=RULES,
+    rules=(*RULES, RULE),
     references=(
+        "Good: The population frequencies of species and the estimation of population parameters. "
+        "Biometrika, 1953.",
         "Hanley, Lippman-Hand: If nothing goes wrong, is everything all right? Interpreting zero "
         "numerators. JAMA, 1983.",
+        "Hurlbert: The Nonconcept of Species Diversity: A Critique and Alternative Parameters. "
+        "Ecology, 1971.",
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",
     ),
 )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reportgen.errors import ModelError, OptionError
-from reportgen.load.exported import pt2_tensors, without_code
+from reportgen.load.exported import Exported, pt2_contents, without_code
 from reportgen.load.formats import kind_of
 from reportgen.load.legacy import check_protocol, names_in_legacy, without_class_sources
 from reportgen.load.pickle_names import names_in_pickle, refuse_dangerous
@@ -68,6 +68,8 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     modules: Mapping[str, SavedModule] = field(default_factory=dict)
     "Every module by its path, of a whole module or a TorchScript file; empty otherwise."
+    exported: Exported | None = None
+    "The program around the weights, of a .pt2 file."
 
     @property
     def class_name(self) -> str:
@@ -101,10 +103,11 @@ def read_checkpoint(path: Path, stream: IO[bytes], weights_key: str = "") -> Che
     kind = kind_of(stream, file)
     notes: tuple[str, ...] = ()
     found: Any
+    exported: Exported | None = None
     if kind == "safetensors":
         found = _safetensors(stream, file)
     elif kind == "pt2":
-        found = pt2_tensors(stream, file)
+        found, exported = pt2_contents(stream, file)
     elif kind == "legacy":
         names = names_in_legacy(stream, file)
         refuse_dangerous(names, file)
@@ -119,7 +122,8 @@ def read_checkpoint(path: Path, stream: IO[bytes], weights_key: str = "") -> Che
         notes += (f"The file is named {path.suffix} but is not one; its content decided.",)
     weights, more = _weights(found, weights_key, file)
     content = "whole module" if isinstance(weights, Stub) else "state_dict"
-    checkpoint = Checkpoint({}, content if kind in ("zip", "legacy") else kind, notes + more)
+    content = content if kind in ("zip", "legacy") else kind
+    checkpoint = Checkpoint({}, content, notes + more, exported=exported)
     return _checked(_filled(checkpoint, weights, file), file)
 
 

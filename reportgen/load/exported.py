@@ -4,26 +4,15 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from reportgen.errors import ModelError
-
-# The numbers that torch.export writes for number formats (its schema's ScalarType).
-_DTYPES = {
-    1: torch.uint8,
-    2: torch.int8,
-    3: torch.int16,
-    4: torch.int32,
-    5: torch.int64,
-    6: torch.float16,
-    7: torch.float32,
-    8: torch.float64,
-    12: torch.bool,
-    13: torch.bfloat16,
-}
+from reportgen.load.program_file import DTYPES
 
 
 def without_code(stream: IO[bytes]) -> IO[bytes]:
@@ -38,11 +27,23 @@ def without_code(stream: IO[bytes]) -> IO[bytes]:
     return kept
 
 
-def pt2_tensors(stream: IO[bytes], file: str) -> dict[str, Tensor]:
-    """The state_dict of a program of `torch.export`: a table in JSON and raw numbers.
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """What a program of `torch.export` holds beside its weights, as it lies in the file."""
+
+    program: bytes
+    "JSON; empty where there is none, or more than one."
+    constants: Mapping[str, Tensor]
+    "Tensors that are no part of the state_dict."
+    pruned: bytes
+    "What `reportgen prune` put beside the program; empty otherwise."
+
+
+def pt2_contents(stream: IO[bytes], file: str) -> tuple[dict[str, Tensor], Exported]:
+    """The state_dict of a program of `torch.export`, and the rest: JSON and raw numbers.
 
     Raises:
-        ModelError: if the file holds no such table, or one that is not plain.
+        ModelError: if the file holds no table of weights, or one that is not plain.
     """
     with zipfile.ZipFile(stream) as archive:
         names = archive.namelist()
@@ -52,17 +53,34 @@ def pt2_tensors(stream: IO[bytes], file: str) -> dict[str, Tensor]:
                 f"{file} is a .pt2 file with {len(tables)} tables of weights where one is needed; "
                 "save it again with torch.export.save of torch 2.10 or later, or its state_dict."
             )
-        folder = tables[0].rsplit("/", 1)[0]
         order = [name for name in names if name.endswith("/byteorder")]
         if any(archive.read(name) != b"little" for name in order):
             raise ModelError(f"{file} was written on a big-endian machine, which is not read.")
-        try:
-            table = json.loads(archive.read(tables[0]))["config"]
-            return {name: _pt2_tensor(archive, folder, entry) for name, entry in table.items()}
-        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise ModelError(
-                f"{file} has a table of weights that cannot be read: {error}"
-            ) from error
+        constants = [name for name in names if name.endswith("_constants_config.json")]
+        programs = [name for name in names if re.search(r"^[^/]*/models/[^/]*\.json$", name)]
+        extras = [name for name in names if name.endswith("/extra/reportgen.json")]
+        return _table(archive, tables[0], file), Exported(
+            program=archive.read(programs[0]) if len(programs) == 1 else b"",
+            constants=_table(archive, constants[0], file, is_optional=True) if constants else {},
+            pruned=archive.read(extras[0]) if extras else b"",
+        )
+
+
+def _table(
+    archive: zipfile.ZipFile, record: str, file: str, *, is_optional: bool = False
+) -> dict[str, Tensor]:
+    """All tensors that a table names, from the records in its folder."""
+    folder = record.rsplit("/", 1)[0]
+    try:
+        table = json.loads(archive.read(record))["config"]
+        return {
+            name: _pt2_tensor(archive, folder, entry)
+            for name, entry in table.items()
+            # A constant may be an object, which is never read, and which no network here needs.
+            if not (is_optional and entry["use_pickle"])
+        }
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
+        raise ModelError(f"{file} has a table of weights that cannot be read: {error}") from error
 
 
 def _pt2_tensor(archive: zipfile.ZipFile, folder: str, entry: dict[str, Any]) -> Tensor:
@@ -72,7 +90,7 @@ def _pt2_tensor(archive: zipfile.ZipFile, folder: str, entry: dict[str, Any]) ->
     if not re.fullmatch(r"\w+", entry["path_name"]):
         raise ValueError(f"{entry['path_name']} is no plain record name")
     layout = entry["tensor_meta"]
-    dtype = _DTYPES.get(layout["dtype"])
+    dtype = DTYPES.get(layout["dtype"])
     if dtype is None:
         raise ValueError(f"number format {layout['dtype']} is not supported")
     sizes = [int(size["as_int"]) for size in layout["sizes"]]

@@ -5,15 +5,20 @@ import io
 import math
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from reportgen.errors import ModelError, OptionError, ReportgenError
 from reportgen.load.checkpoint import read_checkpoint
-from reportgen.load.network import Request, network_for
+from reportgen.load.network import network_for
+from reportgen.load.pruned_files import description
+from reportgen.load.request import Request
 from reportgen.load.user_code import arguments_from
+from reportgen.report.pruned import Pruned
 from reportgen.report.records import Preprocessing
 
 
@@ -41,6 +46,10 @@ class LoadedModel:
     "(height, width) where the network fixes it; None where any will do."
     notes: tuple[str, ...]
     "What was undone or assumed on the way, one sentence each."
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    "Of the constructor, as far as they are not its defaults: plain JSON values."
+    pruned: Pruned | None = None
+    "How it was narrowed after its constructor made it; None where it was not."
 
 
 def load_model(
@@ -73,8 +82,9 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
     with _opened(path) as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         checkpoint = read_checkpoint(path, stream, weights_key)
-    network = network_for(Request(path.name, sha256, checkpoint, arch, arguments))
-    channels, size, notes = _input_of(network.module)
+    said = description(path, sha256, checkpoint.exported)
+    network = network_for(Request(path.name, sha256, checkpoint, arch, arguments, said))
+    channels, size, notes = (*network.input, ()) if network.input else _input_of(network.module)
     publication = network.publication
     return LoadedModel(
         module=network.module,
@@ -90,6 +100,8 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         in_channels=channels,
         input_size=size,
         notes=tuple(map(_printable, (*checkpoint.notes, *network.notes, *notes))),
+        arguments=network.arguments,
+        pruned=network.pruned,
     )
 
 

@@ -1,16 +1,25 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from reportgen.analyses import dead_filters
 from reportgen.analyses.dead_filters import run
+from reportgen.analyses.removal import Removal
 from reportgen.analyses.study import Outcome
 from reportgen.probe.evidence import CallKey
 from reportgen.report.records import Panel
 from tests.analyses.planted import Values, a_call, evidence_of, study_of
 
 RNG = np.random.default_rng(8)
+
+
+@pytest.fixture(autouse=True)
+def no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evidence is made by hand, with no network behind it; see `test_removal`."""
+    monkeypatch.setattr(dead_filters, "removal", lambda study: Removal())
 
 
 def healthy(n: int = 2, units: int = 8) -> Values:

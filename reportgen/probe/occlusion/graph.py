@@ -99,11 +99,11 @@ class _OneArgument(nn.Module):
         return self.network(image)
 
 
-def graph_of(module: nn.Module) -> Graph:
-    """Follows a network that is in evaluation mode.
+def traced(module: nn.Module) -> tuple[nn.Module, fx.Graph]:
+    """A copy of a network, as the attribute `network` of a module, and what it does in order.
 
-    Args:
-        module: takes (b c h w); left as it is. Weights that stay as they are are shared with it.
+    Nothing is written in place. Only the image is an argument; what the graph calls belongs to the
+    copy, which shares its weights with `module`.
 
     Raises:
         Untraceable: if its path depends on the values it sees, or it cannot be followed otherwise.
@@ -121,8 +121,21 @@ def graph_of(module: nn.Module) -> Graph:
         raise Untraceable(
             f"The network cannot be followed step by step ({first_line(error)})."
         ) from error
+    write_nothing_in_place(graph, dict(root.named_modules()))
+    return root, graph
+
+
+def graph_of(module: nn.Module) -> Graph:
+    """Follows a network that is in evaluation mode.
+
+    Args:
+        module: takes (b c h w); left as it is. Weights that stay as they are are shared with it.
+
+    Raises:
+        Untraceable: if its path depends on the values it sees, or it cannot be followed otherwise.
+    """
+    root, graph = traced(module)
     modules = dict(root.named_modules())
-    write_nothing_in_place(graph, modules)
     norms = norms_after_convolutions(graph, modules)
     for node in reversed(graph.nodes):
         if not node.users and node.op not in ("placeholder", "output"):
