@@ -243,7 +243,7 @@ SHAPES: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, str]] = {
     "squeeze": (lambda x: x.amax(3).amax(2, keepdim=True).squeeze(-1), 4, ""),
     "slice": (lambda x: x[:, :, ::2, :1].flatten(1), 4, ""),
     "pad": (lambda x: F.pad(x, (1, 0)).flatten(1), 32, ""),
-    "fixed": (lambda x: x.view(-1, 24), 24, "a change of shape with fixed sizes reads it"),
+    "fixed": (lambda x: x.view(-1, 24), 24, "a change of shape (reshape) reads it"),
     "order": (lambda x: x.permute(0, 2, 3, 1).flatten(1), 24, "a new order of the axes reads it"),
     "choice": (lambda x: x[:, :2].flatten(1), 12, "a choice among the channels reads it"),
     "chunk": (lambda x: x.chunk(2, 1)[1].flatten(1), 12, "a choice among the channels reads it"),
