@@ -63,7 +63,7 @@ def test_a_channel_of_the_stream_goes_where_all_that_make_it_are_idle() -> None:
     assert unit.entries == ("bn",)
     assert set(unit.readers) == {"first", "down", "third"}
     joined = "reads it joined with others, and not all are idle (stem, second)"
-    assert result.stayed == {"stem / 1": f"down {joined}", "stem / 2": f"first {joined}"}
+    assert result.stayed == {"stem / 1": f"down {joined}", "second / 2": f"first {joined}"}
 
 
 def test_an_idle_sum_of_two_branches_goes_from_both() -> None:
@@ -218,7 +218,7 @@ def test_what_is_dead_goes_with_the_weight_that_it_was_given() -> None:
     result = pruned(net)
     assert result.gone == {"conv / 1": "dead"}
     assert result.plan.going[0].partners == (("up", 1),)
-    assert list(result.stayed) == ["conv / 4"]
+    assert list(result.stayed) == ["up / 4"]
 
 
 class Shaped(nn.Module):
