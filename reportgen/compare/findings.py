@@ -132,13 +132,13 @@ def _units(made: Comparison) -> Iterator[Finding]:
         count = sum(len(layer.died) for layer in died)
         most = max(died, key=lambda layer: len(layer.died))
         text = f"{_counted(count, 'unit')} that fired in {a} never {_fires(count)} in {b}, "
-        text += f"{len(most.died):,} of them in {most.title}."
+        text += f"{_share(len(most.died), count)} in {most.title}."
         yield Finding("warning", "units-died", text, _page(most))
     if born:
         count = sum(len(layer.born) for layer in born)
         most = max(born, key=lambda layer: len(layer.born))
         text = f"{_counted(count, 'unit')} dead in {a} {_fires(count)} in {b}, "
-        text += f"{len(most.born):,} of them in {most.title}."
+        text += f"{_share(len(most.born), count)} in {most.title}."
         yield Finding("info", "units-born", text, _page(most))
 
 
@@ -221,6 +221,10 @@ def _counted(n: int, noun: str) -> str:
 
 def _and_more(items: Sequence[object], noun: str) -> str:
     return f"; and {_counted(len(items) - 1, f'more {noun}')}" if len(items) > 1 else ""
+
+
+def _share(part: int, count: int) -> str:
+    return f"{part:,} of them" if part < count else "all" if count > 1 else "which is"
 
 
 def _fires(count: int) -> str:
