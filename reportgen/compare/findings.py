@@ -80,7 +80,8 @@ def _inside(made: Comparison) -> str:
     if most is not None and most.weight_change:
         parts.append(f"weights moved most in {most.title}, by {_percent(most.weight_change)}")
     elif metrics["weight_change"] == 0:
-        parts.append("no weight moved")
+        is_same = all(one.shape_a == one.shape_b for one in made.parameters)
+        parts.append("no weight moved" if is_same else "no weight that kept its shape moved")
     died, born = int(metrics["units_died"] or 0), int(metrics["units_born"] or 0)
     if died or born:
         parts.append(f"{_counted(died, 'unit') if died else 'no unit'} died, {born:,} came to life")
