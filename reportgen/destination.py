@@ -9,10 +9,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from reportgen.errors import OutputError
+
+try:
+    import fcntl as fcntl
+except ImportError:  # Windows has no such locks; two runs to one folder are not kept apart there.
+    fcntl = None  # type: ignore[assignment]
 
 MARKER = ".reportgen"
 "Lists every file of a report and its SHA-256."
@@ -40,7 +45,10 @@ def check_output(
         if reason := _objection(output, inputs):
             raise OutputError(f"{output} {reason}; give another folder with -o")
         target = output.resolve()
-        foreign_files(target, output, force=force, holds=holds)
+        # Not while another run puts its report there; where nobody can look, nobody writes.
+        is_there = os.access(target.parent, os.R_OK)
+        with locked(target.parent) if is_there else nullcontext():
+            foreign_files(target, output, force=force, holds=holds)
     return target
 
 
@@ -132,6 +140,22 @@ def listed_files(folder: Path) -> dict[str, str]:
 def file_hash(file: Path) -> str:
     """SHA-256 of a file; empty for a link, which is never ours."""
     return "" if file.is_symlink() else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Alone among the runs that write beside each other; waits for its turn."""
+    if not fcntl:
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(lock)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +22,14 @@ from reportgen.destination import (
     MARKER,
     REPORT,
     check_output,
+    fcntl,
     file_hash,
     foreign_files,
     listed_files,
+    locked,
     told,
 )
 from reportgen.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; two runs to one folder are not kept apart there.
-    fcntl = None  # type: ignore[assignment]
 
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.-]+(/[\w.-]+)*", re.ASCII)
 _EXCHANGE = 2
@@ -78,10 +75,7 @@ def write_site(
         OutputError: if the folder is refused or writing fails.
         ValueError: if a path is unsafe or names two different files.
     """
-    parent = output.resolve().parent
-    # Not while another run puts its report there.
-    with told(output), _locked(parent) if os.access(parent, os.R_OK) else nullcontext():
-        target = check_output(output, inputs, force=force, holds=holds)
+    target = check_output(output, inputs, force=force, holds=holds)
     known: dict[str, tuple[str, str]] = {}
     size = 0
     with _parents(target, output), _staging(target, output) as staging:
@@ -91,7 +85,7 @@ def write_site(
                 with told(output):
                     _write(staging, name, content)
                 size += len(content)
-        with told(output), _locked(target.parent):
+        with told(output), locked(target.parent):
             (staging / MARKER).unlink()
             marker = json.dumps({"files": dict(sorted(known.values()))}, indent=1)
             _write(staging, MARKER, f"{marker}\n".encode())
@@ -137,7 +131,7 @@ def _staging(target: Path, output: Path) -> Iterator[Path]:
     staging, ours, lock = None, 0, None
     try:
         with told(output):
-            with _locked(target.parent):
+            with locked(target.parent):
                 _clear_abandoned(target)
                 staging = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
                 ours = staging.stat().st_ino
@@ -176,22 +170,6 @@ def _clear_abandoned(target: Path) -> None:
                     shutil.rmtree(folder)
             finally:
                 os.close(lock)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Alone among the runs that write beside each other; waits for its turn."""
-    if not fcntl:
-        yield
-        return
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network disks have no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        with suppress(OSError):
-            os.close(lock)
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:

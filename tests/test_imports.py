@@ -56,8 +56,8 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
-        | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
+        {"torch", "torchvision", "numpy", "numba", "llvmlite", "reportgen.errors"}
+        | {"reportgen.options", "reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(
         {"torch", "numpy", "reportgen.errors", "reportgen.options", "reportgen.load"}
