@@ -195,8 +195,8 @@ def main() -> None:
             for path in write_checkpoints(name, arguments.checkpoints, *data):
                 network = RECIPES[name].network()
                 network.load_state_dict(torch.load(path, weights_only=True))
-                share = accuracy(network, test_images, test_labels)
-                print(f"{path}: {share:.2%} of the 10,000 test images are right", flush=True)
+                share = accuracy(network, test_images[:2000], test_labels[:2000])
+                print(f"{path}: {share:.1%} of the first 2,000 test images are right", flush=True)
         return
     if "images" in wanted:
         write_images(test_images, test_labels)

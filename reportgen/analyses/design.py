@@ -18,7 +18,7 @@ from reportgen.report.records import Fact, Panel
 
 IMAGES = 4
 "Pictured images whose spectra are taken, evenly spaced: a spectrum sums over channels as well."
-DRAWN = 36
+DRAWN = 24
 "Layers with a picture; all are in the tables."
 
 
@@ -151,7 +151,8 @@ def _curves(spectra: Sequence[Spectrum | None]) -> FloatArray:
     for curve, spectrum in zip(curves, spectra, strict=True):
         if spectrum is not None and spectrum.total > 0:
             radial = spectrum.radial()
-            curve[:] = radial / np.nanmax(radial)
+            # All of it may lie in the corners.
+            curve[:] = radial / (np.nanmax(radial) or np.nan)
     return curves
 
 
@@ -193,7 +194,9 @@ def _patches(row: Sampled) -> str:
     text = "Windows lie side by side, so that each value is read once"
     if row.before is not None:
         text += f"; {percent(row.before)} of the energy is finer than one number a patch can carry"
-    return f"{text}. That is the design: the {units:,} units hold the {inputs:,} values of a patch."
+    return (
+        f"{text}. That is the design: {units:,} units stand for the {inputs:,} values of a patch."
+    )
 
 
 ANALYSIS = Analysis(

@@ -12,18 +12,21 @@ from reportgen.probe.spectrum import Spectrum, kernel_spectrum
 from reportgen.report.records import Finding, Layer, Rule, Severity
 
 TOO_FINE = 0.2
-"""Of the energy that the first layer gives: its stride cannot carry it. The trained samples have 1
-to 8 % there and at their poolings; of noise, stride 2 cannot carry 75 %, stride 4 94 %."""
+"""Of the energy that the first layer gives: its stride cannot carry it. On the sample photos it is
+8 % in the trained SqueezeNet, and 6 and 1 % in AlexNet and ResNet-18 with random weights."""
 LIKE_NOISE = 0.5
-"In later layers: of what their stride could not carry of noise."
+"""In later layers: of what their stride could not carry of noise. Their maps are smaller, so that
+more is fine; in the trained samples it is 5 to 34 %."""
 LARGE = 7
 "Pixels a side from which on kernels tell octaves apart: one holds nearly a wave of 1/8 cycles."
 FEW_IN_MIDDLE = 0.5
 "Of the share that the middle band has in kernels of random numbers."
+ON_EITHER_SIDE = 0.2
+"Energy below and above the middle; with less on one side, kernels are coarse, or fine, not mixed."
 NOISE_BANDS = (np.pi / 64, np.pi / 16 - np.pi / 64, 1 - np.pi / 16)
 "These shares: the areas of the bands in the plane of frequencies."
 FEW_DIMENSIONS = 0.05
-"Of the dimensions that a layer could use; the convolutions of the trained samples use 6 to 61 %."
+"Of the dimensions that a layer could use; convolutions of the trained samples use 13 to 45 %."
 ENOUGH_VALUES = 10
 "Times as many values as units; with fewer, any layer looks as if it used few dimensions."
 
@@ -40,7 +43,8 @@ RULES = (
         "few-middle-frequencies",
         f"Warning: kernels of {LARGE} x {LARGE} or larger hold less than "
         f"{percent(FEW_IN_MIDDLE * NOISE_BANDS[1])} of their energy between 1/8 and 1/4 cycles per "
-        "pixel, half of what random numbers hold there, and more than that both below and above.",
+        f"pixel, half of what random numbers hold there, and {percent(ON_EITHER_SIDE)} or more "
+        "below as well as above.",
         "Zeiler and Fergus, 2014, §4.1",
     ),
     Rule(
@@ -219,7 +223,7 @@ def _without_middle(sampled: Sequence[Sampled], drawn: Collection[Layer]) -> Ite
         if bands is None or min(row.windows.size) < LARGE:
             continue
         low, middle, high = bands
-        if middle < FEW_IN_MIDDLE * NOISE_BANDS[1] and middle < min(low, high):
+        if middle < FEW_IN_MIDDLE * NOISE_BANDS[1] and min(low, high) >= ON_EITHER_SIDE:
             text = f"{row.layer.title} ({row.form}): {percent(low)} of its kernels’ energy lies "
             text += f"below 1/8 cycles per pixel, {percent(middle)} between 1/8 and 1/4 and "
             text += f"{percent(high)} above: a mix of very coarse and very fine with little in "

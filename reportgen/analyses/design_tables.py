@@ -7,7 +7,7 @@ from reportgen.analyses.findings import layer_link
 from reportgen.report.blocks import Cell, Column, Link, Table
 from reportgen.report.records import Layer
 
-SHOWN = 32
+SHOWN = 24
 "Rows of a table on the page; the CSV has all."
 
 

@@ -80,7 +80,8 @@ def _inside(made: Comparison) -> str:
     if most is not None and most.weight_change:
         parts.append(f"weights moved most in {most.title}, by {_percent(most.weight_change)}")
     elif metrics["weight_change"] == 0:
-        parts.append("no weight moved")
+        is_same = all(one.shape_a == one.shape_b for one in made.parameters)
+        parts.append("no weight moved" if is_same else "no weight that kept its shape moved")
     died, born = int(metrics["units_died"] or 0), int(metrics["units_born"] or 0)
     if died or born:
         parts.append(f"{_counted(died, 'unit') if died else 'no unit'} died, {born:,} came to life")
@@ -132,13 +133,13 @@ def _units(made: Comparison) -> Iterator[Finding]:
         count = sum(len(layer.died) for layer in died)
         most = max(died, key=lambda layer: len(layer.died))
         text = f"{_counted(count, 'unit')} that fired in {a} never {_fires(count)} in {b}, "
-        text += f"{len(most.died):,} of them in {most.title}."
+        text += f"{_share(len(most.died), count)} in {most.title}."
         yield Finding("warning", "units-died", text, _page(most))
     if born:
         count = sum(len(layer.born) for layer in born)
         most = max(born, key=lambda layer: len(layer.born))
         text = f"{_counted(count, 'unit')} dead in {a} {_fires(count)} in {b}, "
-        text += f"{len(most.born):,} of them in {most.title}."
+        text += f"{_share(len(most.born), count)} in {most.title}."
         yield Finding("info", "units-born", text, _page(most))
 
 
@@ -221,6 +222,10 @@ def _counted(n: int, noun: str) -> str:
 
 def _and_more(items: Sequence[object], noun: str) -> str:
     return f"; and {_counted(len(items) - 1, f'more {noun}')}" if len(items) > 1 else ""
+
+
+def _share(part: int, count: int) -> str:
+    return f"{part:,} of them" if part < count else "all" if count > 1 else "which is"
 
 
 def _fires(count: int) -> str:

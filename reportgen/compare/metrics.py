@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from reportgen.compare.records import Comparison, ImageChange, ParameterChange, Subject
+from reportgen.compare.weights import is_weight
 
 
 def metrics(made: Comparison) -> Mapping[str, float | int | None]:
@@ -53,8 +54,12 @@ def _dead_share(subject: Subject) -> float | None:
 
 
 def _weight_change(parameters: Sequence[ParameterChange]) -> float | None:
-    """||B - A|| / ||A|| of all parameters of one shape together; None unless each is known."""
-    same = [made for made in parameters if made.shape_a == made.shape_b]
+    """||B - A|| / ||A|| of all weights of one shape together; None unless each is known."""
+    same = [
+        made
+        for made in parameters
+        if made.shape_a == made.shape_b and is_weight(made.name, made.shape_a)
+    ]
     if not same or any(made.change is None for made in same):
         return None
     far = math.hypot(*((made.change or 0.0) * made.norm_a for made in same))

@@ -218,7 +218,7 @@ def _images(comparison: Comparison) -> Table:
             Column(f"Probability, {a}", "share"),
             Column(f"Answer, {b}"),
             Column(f"Probability, {b}", "share"),
-            Column("Answer"),
+            Column("Outcome"),
             Column("Occlusion", "ρ", "Spearman's correlation of the two maps."),
             Column("Grad-CAM", "ρ", "Spearman's correlation of the two maps."),
         ),

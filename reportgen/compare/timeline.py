@@ -10,7 +10,7 @@ from reportgen.compare.correlations import spearman
 from reportgen.compare.given import Given
 from reportgen.compare.images import Key, image_keys, is_right, on_one_scale
 from reportgen.compare.records import Film, LayerSeries, Timeline
-from reportgen.compare.weights import Filters, moved
+from reportgen.compare.weights import Filters, is_weight, moved
 from reportgen.errors import OptionError
 from reportgen.report.blocks import Heatmap
 from reportgen.report.records import Image, Layer, Report
@@ -81,7 +81,7 @@ def _weights(report: Report) -> dict[str, float]:
     return {
         parameter.name: parameter.norm
         for parameter in report.parameters
-        if parameter.name.endswith("weight") and len(parameter.shape) > 1
+        if is_weight(parameter.name, parameter.shape)
     }
 
 

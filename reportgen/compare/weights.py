@@ -1,7 +1,7 @@
 """How far weights moved, from what reports keep of them: all weights, or sums with random signs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,11 @@ class Moved:
     "Relative standard error of `change`; 0 where it is exact."
     by_filter: tuple[float | None, ...]
     filter_error: float
+
+
+def is_weight(name: str, shape: Sequence[int]) -> bool:
+    """Whether a parameter is the weight of a convolution or linear layer, as its name says."""
+    return name.endswith("weight") and len(shape) > 1
 
 
 def kept_filters(report: Report) -> Mapping[str, Filters]:

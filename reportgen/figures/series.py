@@ -9,6 +9,8 @@ from reportgen.figures.svg import with_unit
 HEIGHT = 84
 "View box units of the drawing itself; one unit is one pixel where it has its own width."
 _TOP, _BELOW, _SIDE = 22, 20, 6
+_NAME = 24
+"Units that the name of a checkpoint takes."
 
 
 def series_svg(
@@ -45,14 +47,21 @@ def series_svg(
     dots = "".join(f"M{place(index)}h0" for index in sorted(known))
     first, last = (with_unit(known[i], unit) if i in known else "–" for i in (0, len(values) - 1))
     at_end = ' text-anchor="end"'
+    # As many names as there is room for; the first and the last always.
+    every = -(-len(values) * _NAME // width)
+    between = [
+        (_SIDE + i * step, bottom + 15, ' text-anchor="middle"', names[i])
+        for i in range(every, len(values) - every, every)
+    ]
     text = (
         (0, 12, ' font-weight="600"', title),
         (width, 12, at_end, f"{first} → {last}"),
         (0, bottom + 15, "", names[0]),
         (width, bottom + 15, at_end, names[-1]),
+        *between,
     )
     labels = "".join(
-        f'<text x="{x}" y="{y}" fill="currentColor" font-size="12"{more}>{escape(words)}</text>'
+        f'<text x="{x:.4g}" y="{y}" fill="currentColor" font-size="12"{more}>{escape(words)}</text>'
         for x, y, more, words in text
         if words
     )

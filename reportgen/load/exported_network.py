@@ -38,14 +38,13 @@ def program_network(request: Request) -> Network:
     missing = [path for path in (*program.weights, *program.constants) if path not in held]
     if missing:
         raise ModelError(f"{file} holds a program without its weights: {listed(missing)}.")
-    constants = {path: held[path] for path in program.constants}
     notes = []
     operations = tuple(_in_evaluation(o) for o in program.operations if not _counts_batches(o))
     if operations != program.operations:
         notes.append("The program was exported in training mode; it is run in evaluation mode.")
     freed = sized(replace(program, operations=operations), held, file)
     try:
-        module = network_of(program, freed.operations, _shapes(held), constants)
+        module = network_of(program, freed.operations, held)
     except KeyError as error:
         raise ModelError(f"{file} holds a weight of a name that cannot be: {error}.") from error
     weights = {path: tensors[path] for path in program.weights if path in tensors}
@@ -144,7 +143,3 @@ def _in_evaluation(operation: Operation) -> Operation:
     if not operation.arguments.get(name) or keeps_none:
         return operation
     return replace(operation, arguments={**operation.arguments, name: value})
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {path: tuple(tensor.shape) for path, tensor in tensors.items()}

@@ -19,7 +19,7 @@ _MAX_BYTES = 64 * 2**20
 _MAX_OPERATIONS = 20_000
 _MAX_DEPTH = 50
 "Of modules in modules."
-_PATH = re.compile(r"\w{1,200}(\.\w{1,200})*")
+_PATH = re.compile(r"[\w +:@=-]{1,200}(\.[\w +:@=-]{1,200})*")
 
 DTYPES: Mapping[int, torch.dtype] = {
     1: torch.uint8,

@@ -8,35 +8,31 @@ import torch
 from torch import Tensor, nn
 
 from reportgen.load.aten import FUNCTIONS, placed
-from reportgen.load.aten_layers import Shapes, layer
+from reportgen.load.aten_layers import layer
 from reportgen.load.program import Argument, Frame, Name, Operation, Program, Weight
 from reportgen.load.program_blocks import Block, Network, Routine, Source, Step, named
 
 
 def network_of(
-    program: Program,
-    operations: Sequence[Operation],
-    shapes: Shapes,
-    constants: Mapping[str, Tensor],
+    program: Program, operations: Sequence[Operation], tensors: Mapping[str, Tensor]
 ) -> nn.Module:
     """The network that a program was exported from, its weights on the meta device.
 
     Args:
         program: as it was read.
         operations: of the program, for batches of any size.
-        shapes: of all parameters and buffers, by path.
-        constants: tensors that are no part of the state_dict, by path.
+        tensors: parameters, buffers and constants, by path. Only the constants are put in.
 
     Raises:
         KeyError: if a weight has the name of something that a module needs itself.
     """
     short = program.type.rsplit(".", 1)[-1]
     root = named(Network, short)("")
-    tree = _Tree(root, shapes)
+    tree = _Tree(root, tensors)
     outputs = tuple(map(Name, program.outputs))
     builder = _Builder(tree, operations, outputs)
     root.routines.append(builder.routine(0, len(operations), 0, (Name(program.image),), outputs))
-    tree.complete(program, constants)
+    tree.complete(program)
     return root
 
 
@@ -51,9 +47,10 @@ def _settings(module: nn.Module) -> dict[str, object]:
 class _Tree:
     """The modules of a network by their paths."""
 
-    def __init__(self, root: Block, shapes: Shapes) -> None:
+    def __init__(self, root: Block, tensors: Mapping[str, Tensor]) -> None:
         self._modules: dict[str, nn.Module] = {"": root}
-        self.shapes = shapes
+        self._tensors = tensors
+        self.shapes = {path: tuple(tensor.shape) for path, tensor in tensors.items()}
 
     def block(self, frame: Frame) -> Block | None:
         """The block that a frame is a call of; None where another module stands there."""
@@ -86,21 +83,22 @@ class _Tree:
         self._modules[path] = module
         return True
 
-    def complete(self, program: Program, constants: Mapping[str, Tensor]) -> None:
+    def complete(self, program: Program) -> None:
         """Adds the weights that no layer has, and modules that do nothing."""
         root = self._modules[""]
         held = root.state_dict().keys()
         for path, is_parameter in program.weights.items():
             if path not in held:
                 module, name = self._owner(path)
-                empty = torch.empty(self.shapes[path], device="meta")
+                empty = torch.empty_like(self._tensors[path], device="meta")
                 if is_parameter:
-                    module.register_parameter(name, nn.Parameter(empty))
+                    does_learn = empty.is_floating_point()
+                    module.register_parameter(name, nn.Parameter(empty, does_learn))
                 else:
                     module.register_buffer(name, empty)
-        for path, tensor in constants.items():
+        for path in program.constants:
             module, name = self._owner(path)
-            module.register_buffer(name, tensor, persistent=False)
+            module.register_buffer(name, self._tensors[path], persistent=False)
         for path in program.modules:
             if path not in self._modules:
                 # A block that holds nothing but these is a block all the same.

@@ -19,6 +19,8 @@ RINGS = 32
 "Values of a radial average, from 0 to 0.5 cycles per pixel."
 GRID = 128
 "Fewest frequencies either way at which the spectrum of kernels is computed, by zero padding."
+ROUNDING = 1e-11
+"Energy beside that of the means, below which it is rounding: a few units in the last place."
 CHUNK = 1 << 22
 "Values that are transformed at once."
 
@@ -30,7 +32,7 @@ class Spectrum:
     energy: FloatArray
     """(h w//2+1): rows as `np.fft.fftfreq`, columns as `np.fft.rfftfreq`. A column that stands for
     its negative frequency too holds the energy of both, so that the sum is that of the squares of
-    the values times h * w [parseval]."""
+    the values times h * w (Parseval)."""
     width: int
     "w"
     has_mean: bool
@@ -161,20 +163,23 @@ def map_energy(maps: torch.Tensor) -> FloatArray:
 
     Each map is weighted with a Hann window along both axes, because the jump from its last row to
     its first, and from column to column, would spread over all frequencies [harris1978]; its mean
-    in the window is taken out before, since a level carries no structure.
+    in the window is taken out before, since a level carries no structure. Where only rounding is
+    left of all maps there is no energy.
     """
     height, width = maps.shape[-2:]
     window = torch.outer(_hann(height), _hann(width)).to(maps.device)
-    level = window / window.sum()
+    shares = window / window.sum()
     flat = maps.detach().float().reshape(-1, height, width)
-    energy = np.zeros((height, width // 2 + 1))
+    energy, levels = np.zeros((height, width // 2 + 1)), 0.0
     for part in torch.split(flat, CHUNK // (height * width) + 1):
-        centred = part - (part * level).sum((1, 2), keepdim=True)
-        half = torch.view_as_real(torch.fft.rfft2(centred * window))
+        level = (part * shares).sum((1, 2), keepdim=True)
+        half = torch.view_as_real(torch.fft.rfft2((part - level) * window))
         # On the CPU for float64, which Apple's GPUs do not have.
         energy += half.square_().sum((0, -1)).cpu().numpy()
+        levels += float(level.square().sum())
     result: FloatArray = energy * column_weights(width)
-    return result
+    of_levels = levels * height * width * float(window.square().sum())
+    return np.zeros_like(result) if result.sum() < ROUNDING * of_levels else result
 
 
 def _hann(n: int) -> torch.Tensor:

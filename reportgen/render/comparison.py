@@ -239,7 +239,7 @@ def _maps(comparison: Comparison) -> Iterator[tuple[str, str, str, Heatmap]]:
 
 
 def _pictures(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
-    shown = [image.photo.pixels for image in comparison.images if image.photo is not None]
+    shown = [image.photo.pixels for image in comparison.images if image.maps and image.photo]
     for subject, section, name, block in _maps(comparison):
         if block.over is not None:
             shown.append(block.over.pixels)

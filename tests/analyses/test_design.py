@@ -255,7 +255,7 @@ def test_patches_are_said_to_be_meant() -> None:
     outcome = run(study_with(net, (48, 64)))
     assert outcome.findings == ()
     (words,) = outcome.panels[""].facts["words"]
-    assert "side by side" in words and "the 20 units hold the 192 values of a patch" in words
+    assert "side by side" in words and "20 units stand for the 192 values of a patch" in words
     row = row_of(outcome, "sampling", "0")
     assert row["Too fine in what it samples"] is None
     assert row["Too fine in what it reads"] == pytest.approx(63 / 64, abs=0.02)

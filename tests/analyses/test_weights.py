@@ -42,7 +42,7 @@ def test_weights_of_a_small_network_are_kept_filter_by_filter() -> None:
     parts = [first.flatten(), net[0].bias, *filters, net[1].bias, net[2].weight.flatten()]
     expected = torch.cat([*parts, net[2].bias]).detach()
     np.testing.assert_array_equal(kept, expected.numpy())
-    norms = [float(row.norm()) for row in first] + [float(net[0].bias.norm())]
+    norms = [float(row.norm()) for row in first] + [float(net[0].bias.detach().norm())]
     norms += [float(row.norm()) for row in filters]
     np.testing.assert_allclose(panel.arrays["filter_norms"][: len(norms)], norms, rtol=1e-6)
 

@@ -230,3 +230,12 @@ def test_without_finite_energy_nothing_is_said(value: float) -> None:
     assert found.bands() is None and found.above((2, 2)) is None
     assert found.above((2, 2), blurred=True) is None
     assert kernel_spectrum(np.zeros((2, 2, 3, 3), np.float32)).bands() is None
+
+
+@pytest.mark.parametrize("level", [0.3, -77.7, 1e6])
+def test_what_rounding_leaves_of_level_maps_is_no_structure(level: float) -> None:
+    maps = torch.full((3, 21, 26), level)
+    maps[1] *= 1.7
+    assert not map_energy(maps).any()
+    maps[0, 9, 12] *= 1.001
+    assert map_energy(maps).any()

@@ -41,7 +41,7 @@ def test_each_layer_has_its_picture_words_and_place(report: Report) -> None:
         *page.ids
     }
     drawings = [a for a in page.all("svg") if "chart" in str(a.get("class"))]
-    assert len(drawings) == 2 and all(WORDS in str(a["aria-label"]) for a in drawings)
+    assert len(drawings) == 2 and all("Spectra of" in str(a["aria-label"]) for a in drawings)
     assert "11 × 11, stride 4" in page.text and WORDS in page.text
     assert "folds most: 20 %" in " ".join(page.text.split())
     assert "uses least: 3.2 of 64 dimensions" in " ".join(page.text.split())

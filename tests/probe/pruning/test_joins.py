@@ -63,7 +63,7 @@ def test_a_channel_of_the_stream_goes_where_all_that_make_it_are_idle() -> None:
     assert unit.entries == ("bn",)
     assert set(unit.readers) == {"first", "down", "third"}
     joined = "reads it joined with others, and not all are idle (stem, second)"
-    assert result.stayed == {"stem / 1": f"down {joined}", "stem / 2": f"first {joined}"}
+    assert result.stayed == {"stem / 1": f"down {joined}", "second / 2": f"first {joined}"}
 
 
 def test_an_idle_sum_of_two_branches_goes_from_both() -> None:
@@ -218,7 +218,7 @@ def test_what_is_dead_goes_with_the_weight_that_it_was_given() -> None:
     result = pruned(net)
     assert result.gone == {"conv / 1": "dead"}
     assert result.plan.going[0].partners == (("up", 1),)
-    assert list(result.stayed) == ["conv / 4"]
+    assert list(result.stayed) == ["up / 4"]
 
 
 class Shaped(nn.Module):
@@ -243,7 +243,7 @@ SHAPES: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, str]] = {
     "squeeze": (lambda x: x.amax(3).amax(2, keepdim=True).squeeze(-1), 4, ""),
     "slice": (lambda x: x[:, :, ::2, :1].flatten(1), 4, ""),
     "pad": (lambda x: F.pad(x, (1, 0)).flatten(1), 32, ""),
-    "fixed": (lambda x: x.view(-1, 24), 24, "a change of shape with fixed sizes reads it"),
+    "fixed": (lambda x: x.view(-1, 24), 24, "a change of shape (reshape) reads it"),
     "order": (lambda x: x.permute(0, 2, 3, 1).flatten(1), 24, "a new order of the axes reads it"),
     "choice": (lambda x: x[:, :2].flatten(1), 12, "a choice among the channels reads it"),
     "chunk": (lambda x: x.chunk(2, 1)[1].flatten(1), 12, "a choice among the channels reads it"),
