@@ -18,23 +18,23 @@ Function: TypeAlias = Callable[..., Any]
 # Functions of `torch` and methods of tensors that take what aten takes, in the same order.
 _OF_TORCH = (
     "abs.default adaptive_avg_pool1d.default add.Scalar add.Tensor addmm.default amax.default "
-    "amin.default argmax.default avg_pool1d.default bmm.default cat.default "
-    "celu.default celu_.default channel_shuffle.default chunk.default clamp.default clamp.Tensor "
+    "amin.default argmax.default avg_pool1d.default bmm.default cat.default celu.default "
+    "celu_.default channel_shuffle.default chunk.default clamp.Tensor clamp.default "
     "clamp_.default clamp_max.default clamp_max_.default clamp_min.default clamp_min_.default "
     "clone.default concat.default conv1d.default conv1d.padding conv2d.default conv2d.padding "
     "conv3d.default conv3d.padding conv_transpose1d.default conv_transpose2d.input "
     "conv_transpose3d.input cos.default cumsum.default detach.default detach_.default div.Scalar "
-    "div.Tensor div.Tensor_mode dropout.default dropout_.default erf.default exp.default "
-    "expm1.default feature_dropout.default feature_dropout_.default flatten.using_ints "
-    "flip.default floor.default group_norm.default index_select.default "
+    "div.Tensor div.Tensor_mode dropout.default dropout_.default eq.Scalar erf.default "
+    "exp.default expm1.default feature_dropout.default feature_dropout_.default "
+    "flatten.using_ints flip.default floor.default group_norm.default index_select.default "
     "layer_norm.default log.default log1p.default log_softmax.int logsumexp.default "
     "masked_fill.Scalar matmul.default max.dim max.other max_pool1d.default max_pool2d.default "
     "max_pool3d.default maximum.default mean.default mean.dim min.dim min.other minimum.default "
-    "mm.default movedim.int movedim.intlist mul.Scalar mul.Tensor narrow.default neg.default "
-    "neg_.default permute.default pixel_shuffle.default "
-    "pixel_unshuffle.default pow.Tensor_Scalar pow.Tensor_Tensor prelu.default reciprocal.default "
-    "relu.default relu_.default reshape.default rms_norm.default roll.default round.default "
-    "rsqrt.default rsub.Scalar rsub.Tensor select.int selu.default selu_.default sigmoid.default "
+    "mm.default movedim.int movedim.intlist mul.Scalar mul.Tensor narrow.default ne.Scalar "
+    "neg.default neg_.default permute.default pixel_shuffle.default pixel_unshuffle.default "
+    "pow.Tensor_Scalar pow.Tensor_Tensor prelu.default reciprocal.default relu.default "
+    "relu_.default reshape.default rms_norm.default roll.default round.default rsqrt.default "
+    "rsub.Scalar rsub.Tensor select.int selu.default selu_.default sigmoid.default "
     "sigmoid_.default sign.default sin.default softmax.int split.Tensor split_with_sizes.default "
     "sqrt.default square.default squeeze.default squeeze.dim squeeze.dims stack.default "
     "std.correction std.dim sub.Scalar sub.Tensor sum.default sum.dim_IntList swapaxes.default "
@@ -42,15 +42,15 @@ _OF_TORCH = (
     "unsqueeze.default var.correction var.dim where.self"
 )
 _OF_TENSORS = (
-    "add_.Scalar add_.Tensor div_.Scalar div_.Tensor expand.default mul_.Scalar mul_.Tensor "
-    "repeat.default sub_.Scalar sub_.Tensor type_as.default unsqueeze_.default view.default"
+    "add_.Scalar add_.Tensor div_.Scalar div_.Tensor expand.default fill_.Scalar mul_.Scalar "
+    "mul_.Tensor new_full.default new_ones.default new_zeros.default repeat.default sub_.Scalar "
+    "sub_.Tensor type_as.default unsqueeze_.default view.default"
 )
 _OF_NETWORKS = (
-    "adaptive_avg_pool2d.default adaptive_avg_pool3d.default avg_pool2d.default avg_pool3d.default "
-    "gelu.default glu.default hardsigmoid.default hardswish.default "
-    "hardtanh.default leaky_relu.default "
-    "linear.default mish.default pad.default relu6.default scaled_dot_product_attention.default "
-    "silu.default softplus.default"
+    "adaptive_avg_pool2d.default adaptive_avg_pool3d.default avg_pool2d.default "
+    "avg_pool3d.default gelu.default glu.default hardsigmoid.default hardswish.default "
+    "hardtanh.default leaky_relu.default linear.default mish.default pad.default relu6.default "
+    "scaled_dot_product_attention.default silu.default softplus.default"
 )
 _OF_PYTHON = "add sub mul floordiv mod neg eq ne lt le gt ge"
 
@@ -132,6 +132,9 @@ _SPECIAL: Mapping[str, Function] = {
     "elu_.default": torch._C._nn.elu_,
     "hardtanh_.default": _in_place(F.hardtanh),
     "leaky_relu_.default": _in_place(F.leaky_relu),
+    "index.Tensor": lambda tensor, indices: tensor[
+        tuple(slice(None) if index is None else index for index in indices)
+    ],
     "instance_norm.default": lambda x, w, b, mean, var, own, momentum, eps, _: F.instance_norm(
         x, mean, var, w, b, own, momentum, eps
     ),

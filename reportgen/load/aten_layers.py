@@ -81,38 +81,45 @@ def layer(operations: Sequence[Operation], shapes: Shapes) -> nn.Module | None:
     Returns:
         the layer on the meta device, with the names and shapes of its weights.
     """
-    last = operations[-1]
-    frame = last.frames[-1]
-    short = frame.type.rsplit(".", 1)[-1]
     values = [filled(operation.target, operation.arguments) for operation in operations]
     names = [operation.target.partition(".")[0] for operation in operations]
+    try:
+        with torch.device("meta"):
+            return _layer(operations, values, names, shapes)
+    except (AssertionError, TypeError, ValueError):
+        # A layer may refuse settings that its function takes, such as a share of 5 to be dropped.
+        return None
+
+
+def _layer(
+    operations: Sequence[Operation],
+    values: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    shapes: Shapes,
+) -> nn.Module | None:
+    frame = operations[-1].frames[-1]
+    if len(operations) == 2 and names[1] == "addmm":
+        return _linear(operations, values, frame.path, shapes)
     if not isinstance(next(iter(values[0].values()), None), Name):
         return None
-    with torch.device("meta"):
-        if len(operations) == 1:
-            return _one(names[0], short, frame.path, values[0], shapes, last)
-        follows = all(
-            next(iter(after.values())) == Name(before.results[0])
-            for before, after in zip(operations, values[1:], strict=False)
-        )
-        if not follows:
-            return None
-        if names == ["permute", "layer_norm", "permute"]:
-            return _norm_of_maps(values, frame.path, shapes)
-        if len(names) == 2 and names[0] == "pad" and names[1] in _CONVOLUTIONS:
-            return _padded(names[1], frame.path, values, shapes)
+    if len(operations) == 1:
+        return _one(names[0], frame.type.rsplit(".", 1)[-1], values[0], shapes, operations[0])
+    follows = all(
+        next(iter(after.values())) == Name(before.results[0])
+        for before, after in zip(operations, values[1:], strict=False)
+    )
+    if follows and names == ["permute", "layer_norm", "permute"]:
+        return _norm_of_maps(values, frame.path, shapes)
+    if follows and len(names) == 2 and names[0] == "pad" and names[1] in _CONVOLUTIONS:
+        return _padded(names[1], frame.path, values, shapes)
     return None
 
 
 def _one(
-    name: str,
-    short: str,
-    path: str,
-    given: dict[str, Any],
-    shapes: Shapes,
-    operation: Operation,
+    name: str, short: str, given: dict[str, Any], shapes: Shapes, operation: Operation
 ) -> nn.Module | None:
     """The layer that did one operation."""
+    path = operation.frames[-1].path
     weights = {key: value.path for key, value in given.items() if isinstance(value, Weight)}
     if weights:
         return _with_weights(name, short, path, given, weights, shapes)
@@ -164,13 +171,15 @@ def _with_weights(
     if any(weights[key] != f"{path}.{key}" for key in weights):
         return None
     shape = shapes[weights["weight"]] if "weight" in weights else ()
+    if name == "convolution" and not given["transposed"]:
+        name = f"conv{len(shape) - 2}d"
     has_bias = given.get("bias") is not None
     if name in _CONVOLUTIONS and shape:
         return _convolution(name, given, shape)
     match name:
         case "linear" if len(shape) == 2:
             return nn.Linear(shape[1], shape[0], bias=has_bias)
-        case "batch_norm" if short in _BATCH_NORMS:
+        case "batch_norm" | "_native_batch_norm_legit_no_training" if short in _BATCH_NORMS:
             is_tracked, is_affine = "running_mean" in weights, "weight" in weights
             if is_affine != has_bias or is_tracked != ("running_var" in weights):
                 return None
@@ -228,6 +237,26 @@ def _padded(
     return made
 
 
+def _linear(
+    operations: Sequence[Operation],
+    values: Sequence[dict[str, Any]],
+    path: str,
+    shapes: Shapes,
+) -> nn.Module | None:
+    """A linear layer that was taken apart into a transposition and a product."""
+    turned, product = values
+    is_turned = operations[0].target == "t.default" or turned.get("dims") in ((1, 0), [1, 0])
+    weight, bias = turned["self"], product["self"]
+    is_own = weight == Weight(f"{path}.weight") and bias == Weight(f"{path}.bias")
+    is_product = product["mat2"] == Name(operations[0].results[0])
+    if not (is_turned and is_own and is_product and isinstance(product["mat1"], Name)):
+        return None
+    if product["beta"] != 1 or product["alpha"] != 1:
+        return None
+    outputs, inputs = shapes[f"{path}.weight"]
+    return nn.Linear(inputs, outputs)
+
+
 def _norm_of_maps(values: Sequence[dict[str, Any]], path: str, shapes: Shapes) -> nn.Module | None:
     """ConvNeXt's norm over the channels of a map, between two permutations."""
     before, given, after = values
@@ -235,4 +264,5 @@ def _norm_of_maps(values: Sequence[dict[str, Any]], path: str, shapes: Shapes) -
     is_permuted = before["dims"] == _FIRST_TO_LAST and after["dims"] == _LAST_TO_FIRST
     if not is_permuted or weights != {"weight": f"{path}.weight", "bias": f"{path}.bias"}:
         return None
-    return LayerNorm2d(shapes[weights["weight"]], eps=given["eps"])
+    norm: nn.Module = LayerNorm2d(shapes[weights["weight"]], eps=given["eps"])
+    return norm

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from reportgen.errors import ModelError
+from reportgen.errors import ModelError, first_line
 from reportgen.load.architectures import differences, shapes_of
 from reportgen.load.exported import Exported
 from reportgen.load.fitting import listed, pour
@@ -38,14 +38,13 @@ def program_network(request: Request) -> Network:
     missing = [path for path in (*program.weights, *program.constants) if path not in held]
     if missing:
         raise ModelError(f"{file} holds a program without its weights: {listed(missing)}.")
-    constants = {path: held[path] for path in program.constants}
     notes = []
     operations = tuple(_in_evaluation(o) for o in program.operations if not _counts_batches(o))
     if operations != program.operations:
         notes.append("The program was exported in training mode; it is run in evaluation mode.")
     freed = sized(replace(program, operations=operations), held, file)
     try:
-        module = network_of(program, freed.operations, _shapes(held), constants)
+        module = network_of(program, freed.operations, held)
     except KeyError as error:
         raise ModelError(f"{file} holds a weight of a name that cannot be: {error}.") from error
     weights = {path: tensors[path] for path in program.weights if path in tensors}
@@ -53,7 +52,7 @@ def program_network(request: Request) -> Network:
     if misfits:
         raise ModelError(f"{file} holds a program that its weights do not fit: {listed(misfits)}.")
     pour(module, weights, file)
-    if freed.is_guess and not _keeps_images_apart(module, program.example_shape[1:]):
+    if freed.is_guess and not _keeps_images_apart(module, program.example_shape[1:], file):
         raise ModelError(
             f"{file} was exported for batches of {program.example_shape[0]} and cannot be freed "
             f"from that; {FREE}"
@@ -64,7 +63,7 @@ def program_network(request: Request) -> Network:
     size = (height, width) if height and width else None
     return Network(
         module=module,
-        architecture=_short(program.type) or "exported program",
+        architecture=type(module).__name__ if program.type else "exported program",
         source="made from the program in the file",
         publication=None,
         notes=tuple(notes),
@@ -73,17 +72,24 @@ def program_network(request: Request) -> Network:
     )
 
 
-def _keeps_images_apart(module: nn.Module, shape: tuple[int, ...]) -> bool:
+def _keeps_images_apart(module: nn.Module, shape: tuple[int, ...], file: str) -> bool:
     """Whether three images of noise give in one batch what each gives alone.
 
     Args:
         module: in evaluation mode.
         shape: of an image, (c h w).
+        file: the file's name, for messages.
+
+    Raises:
+        ModelError: if the network fails.
     """
     images = torch.rand((3, *shape), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        together = module(images.clone())
-        alone = [module(image[None].clone()) for image in images]
+    try:
+        with torch.inference_mode():
+            together = module(images.clone())
+            alone = [module(image[None].clone()) for image in images]
+    except RuntimeError as error:
+        raise ModelError(f"{file} holds a program that fails: {first_line(error)[:200]}") from error
     pairs = zip(_tensors(together), zip(*map(_tensors, alone), strict=True), strict=True)
     return all(torch.allclose(a, torch.cat(b), rtol=1e-3, atol=1e-4) for a, b in pairs)
 
@@ -137,11 +143,3 @@ def _in_evaluation(operation: Operation) -> Operation:
     if not operation.arguments.get(name) or keeps_none:
         return operation
     return replace(operation, arguments={**operation.arguments, name: value})
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {path: tuple(tensor.shape) for path, tensor in tensors.items()}
-
-
-def _short(kind: str) -> str:
-    return kind.rsplit(".", 1)[-1]

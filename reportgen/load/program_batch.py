@@ -5,6 +5,7 @@ batch of a fixed size says `view(x, [1, 512])` where the network said `x.view(le
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -25,6 +26,7 @@ _LARGEST = 2**28
 _LONGEST = 100_000
 "Positions of an axis that is cut into pieces."
 _MOST_ATTEMPTS = 1000
+_MOST_UNTRIED = 64
 _BATCH = Name("batch of any size")
 _RESHAPES = {"view.default": "size", "reshape.default": "shape", "_unsafe_view.default": "size"}
 _COPIES = {"expand.default": "size", "repeat.default": "repeats"}
@@ -121,7 +123,7 @@ class _Follower:
         image = Name(self._program.image)
         batch = Operation("sym_size.int", {"self": image, "dim": 0}, (_BATCH.name,), True, ())
         done = [batch] if self._is_fixed else []
-        untried: list[tuple[int, int, tuple[Values, Values], Way]] = []
+        untried: deque[tuple[int, int, tuple[Values, Values], Way]] = deque(maxlen=_MOST_UNTRIED)
         place, attempts = 0, 0
         way: Way = ()
         furthest = -1
@@ -151,7 +153,8 @@ class _Follower:
                 continue
             done += way
             place, way = place + 1, ()
-        return tuple(done)
+        is_used = any(_BATCH in _names(tuple(o.arguments.values())) for o in done)
+        return tuple(done) if is_used or not self._is_fixed else tuple(done[1:])
 
     def _run(self, operation: Operation) -> None:
         """Find the sizes of the results for both batches."""
@@ -228,7 +231,7 @@ class _Follower:
         """An operation whose result grows along an axis with the batch."""
         times = numbers[axis] // self._batches[0]
         size = Name(f"size of {operation.results[0]}") if times > 1 else _BATCH
-        sizes = (*numbers[:axis], size, *numbers[axis + 1 :])
+        sizes: Argument = (*numbers[:axis], size, *numbers[axis + 1 :])
         resized = replace(operation, arguments={**operation.arguments, key: sizes})
         if times == 1:
             return (resized,)
@@ -236,11 +239,10 @@ class _Follower:
         return (Operation("_operator.mul", factors, (size.name,), True, operation.frames), resized)
 
     def _check_outputs(self) -> None:
-        for name in self._program.outputs[:1]:
-            for values, batch in zip(self._values, self._batches, strict=True):
-                shape = tuple(values[Name(name)].shape)
-                if not shape or shape[0] != batch:
-                    raise ValueError(f"it gives {shape} for {batch} images")
+        for values, batch in zip(self._values, self._batches, strict=True):
+            shapes = [tuple(values[Name(name)].shape) for name in self._program.outputs]
+            if not shapes[0] or shapes[0][0] != batch:
+                raise ValueError(f"it gives {shapes[0]} for {batch} images")
 
     def _too_large(self, operation: Operation) -> ModelError:
         name = operation.target

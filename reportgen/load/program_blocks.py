@@ -10,6 +10,7 @@ from torch import nn
 from reportgen.load.program import Argument, Name, Weight
 
 Source: TypeAlias = Name | Weight
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +77,17 @@ class Block(nn.Module):
 class Network(Block):
     """The exported network itself."""
 
-    def forward(self, image: Any) -> Any:
+    # All that runs it gives one batch of images.
+    def forward(self, image: Any) -> Any:  # type: ignore[override]
         """Scores of normalised images (b c h w)."""
         return super().forward(image)
 
 
 def named(base: type[Block], name: str) -> type[Block]:
     """A class of the name that the network's author gave to it."""
-    return type(name, (base,), {"__doc__": base.__doc__}) if name.isidentifier() else base
+    if not name.isidentifier() or len(name) > _LONGEST_NAME:
+        return base
+    return type(name, (base,), {"__doc__": base.__doc__})
 
 
 def _inside(path: str, outer: str) -> str:

@@ -19,7 +19,7 @@ _MAX_BYTES = 64 * 2**20
 _MAX_OPERATIONS = 20_000
 _MAX_DEPTH = 50
 "Of modules in modules."
-_PATH = re.compile(r"\w{1,200}(\.\w{1,200})*")
+_PATH = re.compile(r"[\w +:@=-]{1,200}(\.[\w +:@=-]{1,200})*")
 
 DTYPES: Mapping[int, torch.dtype] = {
     1: torch.uint8,
@@ -96,6 +96,9 @@ def _program(
         raise ValueError("two tensors have one name")
     roots: list[str] = []
     operations = tuple(_operations(graph["nodes"], named, roots))
+    results = [images[0], *(name for o in operations for name in o.results if name)]
+    if len(set(results)) < len(results):
+        raise ValueError("two results have one name")
     outputs = [s["user_output"]["arg"] for s in signature["output_specs"] if "user_output" in s]
     sizes = graph["tensor_values"][images[0]]["sizes"]
     return Program(
@@ -133,7 +136,8 @@ def _argument(given: Mapping[str, Any], named: Mapping[str, Argument]) -> Argume
         case "as_none":
             return None
         case "as_bool":
-            return _of(bool, value)
+            truth: bool = _of(bool, value)
+            return truth
         case "as_int":
             return _whole(value)
         case "as_float":

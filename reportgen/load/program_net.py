@@ -8,46 +8,49 @@ import torch
 from torch import Tensor, nn
 
 from reportgen.load.aten import FUNCTIONS, placed
-from reportgen.load.aten_layers import Shapes, layer
+from reportgen.load.aten_layers import layer
 from reportgen.load.program import Argument, Frame, Name, Operation, Program, Weight
 from reportgen.load.program_blocks import Block, Network, Routine, Source, Step, named
 
 
 def network_of(
-    program: Program,
-    operations: Sequence[Operation],
-    shapes: Shapes,
-    constants: Mapping[str, Tensor],
+    program: Program, operations: Sequence[Operation], tensors: Mapping[str, Tensor]
 ) -> nn.Module:
     """The network that a program was exported from, its weights on the meta device.
 
     Args:
         program: as it was read.
         operations: of the program, for batches of any size.
-        shapes: of all parameters and buffers, by path.
-        constants: tensors that are no part of the state_dict, by path.
+        tensors: parameters, buffers and constants, by path. Only the constants are put in.
 
     Raises:
         KeyError: if a weight has the name of something that a module needs itself.
     """
     short = program.type.rsplit(".", 1)[-1]
     root = named(Network, short)("")
-    tree = _Tree(root, shapes)
+    tree = _Tree(root, tensors)
     outputs = tuple(map(Name, program.outputs))
     builder = _Builder(tree, operations, outputs)
-    root.routines.append(
-        builder.routine(root, 0, len(operations), 0, (Name(program.image),), outputs)
-    )
-    tree.complete(program, constants)
+    root.routines.append(builder.routine(0, len(operations), 0, (Name(program.image),), outputs))
+    tree.complete(program)
     return root
+
+
+_MOST_MODULES = 20_000
+
+
+def _settings(module: nn.Module) -> dict[str, object]:
+    """The plain attributes of a layer: its sizes, stride, eps and the like."""
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 
 class _Tree:
     """The modules of a network by their paths."""
 
-    def __init__(self, root: Block, shapes: Shapes) -> None:
+    def __init__(self, root: Block, tensors: Mapping[str, Tensor]) -> None:
         self._modules: dict[str, nn.Module] = {"": root}
-        self.shapes = shapes
+        self._tensors = tensors
+        self.shapes = {path: tuple(tensor.shape) for path, tensor in tensors.items()}
 
     def block(self, frame: Frame) -> Block | None:
         """The block that a frame is a call of; None where another module stands there."""
@@ -63,12 +66,14 @@ class _Tree:
         found = self._modules.get(frame.path)
         if found is None:
             return made if self._put(frame.path, made) else None
-        is_same = type(found) is type(made) and repr(found) == repr(made)
+        is_same = type(found) is type(made) and _settings(found) == _settings(made)
         return found if is_same else None
 
     def _put(self, path: str, module: nn.Module) -> bool:
         """Puts a module at a path, if that is free; blocks above it that are missing are made."""
         above, _, name = path.rpartition(".")
+        if len(self._modules) >= _MOST_MODULES:
+            return False
         if above not in self._modules and not self._put(above, Block(above)):
             return False
         parent = self._modules[above]
@@ -78,21 +83,22 @@ class _Tree:
         self._modules[path] = module
         return True
 
-    def complete(self, program: Program, constants: Mapping[str, Tensor]) -> None:
+    def complete(self, program: Program) -> None:
         """Adds the weights that no layer has, and modules that do nothing."""
         root = self._modules[""]
         held = root.state_dict().keys()
         for path, is_parameter in program.weights.items():
             if path not in held:
                 module, name = self._owner(path)
-                empty = torch.empty(self.shapes[path], device="meta")
+                empty = torch.empty_like(self._tensors[path], device="meta")
                 if is_parameter:
-                    module.register_parameter(name, nn.Parameter(empty))
+                    does_learn = empty.is_floating_point()
+                    module.register_parameter(name, nn.Parameter(empty, does_learn))
                 else:
                     module.register_buffer(name, empty)
-        for path, tensor in constants.items():
+        for path in program.constants:
             module, name = self._owner(path)
-            module.register_buffer(name, tensor, persistent=False)
+            module.register_buffer(name, self._tensors[path], persistent=False)
         for path in program.modules:
             if path not in self._modules:
                 # A block that holds nothing but these is a block all the same.
@@ -122,7 +128,6 @@ class _Builder:
 
     def routine(
         self,
-        block: Block,
         start: int,
         stop: int,
         depth: int,
@@ -164,7 +169,13 @@ class _Builder:
         function = self._tree.layer(frame, made) if made else None
         if function is None:
             return None
-        read = next(iter(done[0].arguments.values()))
+        made_inside = {Name(name) for operation in done for name in operation.results}
+        read = next(
+            source
+            for operation in done
+            for source in operation.arguments.values()
+            if isinstance(source, Name) and source not in made_inside
+        )
         return Step(function, (read,), {}, (outputs[0].name,), True)
 
     def _call(self, start: int, end: int, depth: int, frame: Frame) -> Step | None:
@@ -186,7 +197,7 @@ class _Builder:
         named = {"call": len(block.routines)} if block.routines else {}
         # Its place among the calls, before the calls inside of it take theirs.
         block.routines.append(Routine((), (), ()))
-        routine = self.routine(block, start, end, depth + 1, inputs, outputs)
+        routine = self.routine(start, end, depth + 1, inputs, outputs)
         block.routines[named.get("call", 0)] = routine
         names = tuple(name.name for name in outputs)
         return Step(block, inputs, named, names, len(names) == 1)

@@ -50,6 +50,10 @@ def convnext() -> nn.Module:
     return models.ConvNeXt(settings, num_classes=5)
 
 
+def mobilenet() -> nn.Module:
+    return models.MobileNetV2(5, inverted_residual_setting=[[1, 8, 1, 1], [6, 12, 2, 2]])
+
+
 def transformer() -> nn.Module:
     net = models.VisionTransformer(16, 4, 2, 2, 12, 20, num_classes=5)
     nn.init.normal_(net.heads[0].weight)
@@ -63,7 +67,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "odd": (Odd, (3, 18, 25)),
     "resnet18": (lambda: models.resnet18(num_classes=5), (3, 64, 40)),
     "squeezenet": (lambda: models.squeezenet1_1(num_classes=5), (3, 64, 40)),
-    "mobilenet_v2": (lambda: models.mobilenet_v2(num_classes=5, width_mult=0.25), (3, 64, 40)),
+    "mobilenet": (mobilenet, (3, 64, 40)),
     "densenet": (lambda: models.DenseNet(4, (2, 2, 2), 8, num_classes=5), (3, 64, 40)),
     "convnext": (convnext, (3, 64, 40)),
     "transformer": (transformer, (3, 16, 16)),
@@ -76,7 +80,9 @@ def seeded(name: str) -> nn.Module:
         torch.manual_seed(len(name))
         net = NETWORKS[name][0]()
         for buffer_name, buffer in net.named_buffers():
-            if buffer_name.endswith(("running_mean", "running_var")):
+            if buffer_name.endswith("running_mean"):
+                buffer.uniform_(-0.3, 0.3)
+            elif buffer_name.endswith("running_var"):
                 buffer.uniform_(0.5, 1.5)
     return net.eval()
 
