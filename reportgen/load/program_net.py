@@ -103,6 +103,13 @@ class _Tree:
             if path not in self._modules:
                 # A block that holds nothing but these is a block all the same.
                 self._put(path, nn.Identity())
+        # In the order in which the network's author made them, not that of the calls.
+        order = {path: place for place, path in enumerate((*program.modules, *program.weights))}
+        for above, module in self._modules.items():
+            if isinstance(module, Block):
+                paths = {name: f"{above}.{name}".lstrip(".") for name in module._modules}
+                names = sorted(paths, key=lambda name: order.get(paths[name], len(order)))
+                module._modules = {name: module._modules[name] for name in names}
 
     def _owner(self, path: str) -> tuple[nn.Module, str]:
         """The module that a tensor belongs to, and its name there."""

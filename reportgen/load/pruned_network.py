@@ -20,7 +20,7 @@ def pruned_network(request: Request, pruned: Pruned, file: str) -> Network:
     Args:
         request: the checkpoint, and the network that was asked for it.
         pruned: what is said beside it.
-        file: name of the file that says it.
+        file: what says it, for messages.
 
     Raises:
         ModelError: if the description does not fit, or the network's code is needed.
@@ -33,7 +33,7 @@ def pruned_network(request: Request, pruned: Pruned, file: str) -> Network:
         try:
             return _narrower(request, pruned, file)
         except ReportgenError as error:
-            problem = f"{file} does not describe {request.file}: {error}"
+            problem = f"{file} does not describe its weights: {error}"
             if not exported:
                 raise ModelError(problem) from error
         # What is wrong about the modules is not believed about the images either.
