@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.probe.nets import seeded
+from reportgen.probe.borrow import borrowed
+from reportgen.probe.pruning.follow import followed, unused
+from tests.probe.nets import photos, seeded
 from tests.probe.pruning.planting import pruned
 from tests.probe.pruning.test_chains import alive, kill
 
@@ -312,3 +314,26 @@ def test_hooks_and_parametrised_weights_keep_what_they_touch() -> None:
     result = pruned(net.eval())
     assert result.gone == {}
     assert result.stayed == {"0 / 1": "2 computes its weights from others"}
+
+
+class Heads(nn.Module):
+    """A network with a head that serves in training only, and attention as one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.mix = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.aux = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x).flatten(2).transpose(1, 2)
+        x = self.mix(x, x, x)[0].mean(1)
+        return self.fc(x) + self.aux(x) if self.training else self.fc(x)
+
+
+def test_what_nothing_calls_is_named() -> None:
+    net = seeded(Heads)
+    with borrowed(net):
+        found = followed(net, photos(1)[0])
+    assert unused(found, net) == ["aux"]
