@@ -1,7 +1,7 @@
 """The command line's promises: answers at once, one sentence an error, the right exit code."""
 
-import shlex
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
