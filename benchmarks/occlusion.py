@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from benchmarks.occluding_peers import best_per_eval, captum, looped
+from benchmarks.shares import Shares, shares_of
 from benchmarks.table import Row, Rows, ratio_of, run, seconds
 
 EFFECT = 4.0
 "The largest change of a score, in nats, that the maps are stretched to: random weights see little."
-PER_EVAL = (1, 4, 8, 16, 49)
-"Captum's `perturbations_per_eval` that are tried."
 LOOPED = 8
 "Positions of the tutorial's loop."
 QUICK = ("alexnet", "resnet18", "mobilenet_v3_large")
@@ -33,7 +33,8 @@ all that they prepare for an image. *MACs* is how many times fewer multiplicatio
 Weights are random, batch norms calibrated; probabilities are of scores stretched to an effect of 4
 nats, and a clean probability of one half. The error of exact is against the network itself, on the
 positions that plain is timed on, that of fast against exact on the whole grid. *With its check* is
-what `--occlusion-engine fast` costs: 16 positions are made exactly as well."""
+what `--occlusion-engine fast` costs: 16 positions are made exactly as well. *Where the time goes*
+is one run under PyTorch's profiler."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def rows(
     for case in CASES:
         if not chosen or case.model in chosen:
             for row in measured(case, min(rounds, 2) if quick else rounds):
-                if row.met is False and missed is not None:
+                if missed is not None and isinstance(row, Row) and row.met is False:
                     missed.append(row)
                 yield row
     yield NOTES
 
 
-def measured(case: Case, rounds: int) -> Iterator[Row]:
-    """The rows of one network."""
+def measured(case: Case, rounds: int) -> Iterator[Row | str]:
+    """The rows of one network, and where the time goes."""
     import torch
 
     from reportgen.probe.occlusion.delta import delta_scores
@@ -188,6 +189,20 @@ def measured(case: Case, rounds: int) -> Iterator[Row]:
     if case.has_peers:
         yield row("exact", "captum", f"Captum ({best})", case.captum)
         yield row("exact", "loop", "tutorial's loop", case.loop)
+    macs = probe.trace(image).macs
+    sides = {
+        "plain": (contenders["plain"], macs * len(few)),
+        "exact": (contenders["exact"], macs / saved * len(places)),
+        # Its threads convolve beside each other, and their seconds are added up.
+        "fast": (contenders["fast"], macs / saved * len(places) * torch.get_num_threads()),
+    }
+    told = [f"{name} {_rate(shares_of(work), some)}" for name, (work, some) in sides.items()]
+    yield f"{what}, where the time goes: {'; '.join(told)}."
+
+
+def _rate(shares: Shares, macs: float) -> str:
+    """Shares of the time, and how quick the convolutions are among themselves."""
+    return f"{shares}, convolutions at {macs / shares.convolving / 1e9:.0f} GMAC/s"
 
 
 def picture(seed: int) -> Any:
@@ -219,46 +234,6 @@ def calibrated(model: str) -> Any:
         with torch.no_grad():
             net(torch.stack([picture(seed) for seed in range(1, 9)]))
     return net.eval()
-
-
-def best_per_eval(net: Any, image: Any) -> int:
-    """The fastest number of positions that Captum takes at a time."""
-    return min(PER_EVAL, key=lambda count: captum(net, image, count))
-
-
-def captum(net: Any, image: Any, per_eval: int) -> float:
-    """Seconds a position of Captum's `Occlusion`: of 16, or of 49 where so many go at a time."""
-    import torch
-    from captum.attr import Occlusion
-
-    # What is hidden side by side: a larger window costs as much, and there are fewer.
-    side = 32 if per_eval > 16 else 64
-    count = (-(-(224 - side) // side) + 1) ** 2
-    with torch.no_grad():
-        attribute = partial(
-            Occlusion(net).attribute,
-            image[None],
-            sliding_window_shapes=(3, side, side),
-            strides=(3, side, side),
-            target=0,
-            perturbations_per_eval=per_eval,
-        )
-        # One forward more, of the clean image.
-        return seconds(attribute) / (count + 1)
-
-
-def looped(net: Any, image: Any, window: tuple[int, int], places: Any) -> float:
-    """Seconds a position of one forward for each, as tutorials write it."""
-    import torch
-
-    def go() -> None:
-        with torch.no_grad():
-            for row, column in places:
-                hidden = image.clone()
-                hidden[:, row : row + window[0], column : column + window[1]] = 0
-                net(hidden[None]).softmax(1)[0, 0].item()
-
-    return seconds(go) / len(places)
 
 
 def multiplications_saved(probe: Any, image: Any, window: tuple[int, int], places: Any) -> float:

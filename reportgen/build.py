@@ -20,10 +20,18 @@ from reportgen.analyses.subjects import (
     parameter_records,
 )
 from reportgen.analyses.units import FEWEST_IMAGES, unit_calls
-from reportgen.destination import check_output
+from reportgen.destination import check_file, check_output
 from reportgen.errors import OptionError, ReportgenError, SkippedError
 from reportgen.figures.files import prints
 from reportgen.figures.press import Press
+from reportgen.gates.judge import (
+    conditions_in,
+    failure,
+    judged,
+    refuse_unlabelled,
+    refuse_unmade,
+)
+from reportgen.gates.language import Condition
 from reportgen.load.images import image_set
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import load_model
@@ -34,6 +42,7 @@ from reportgen.progress import Progress
 from reportgen.render.pages import pages
 from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
 from reportgen.report.store import report_in, stored
+from reportgen.summary import report_summary, write_summary
 from reportgen.write import Written, write_site
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
@@ -43,26 +52,47 @@ _WRITING = "Writing"
 VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
 
 
-def build(options: Options, progress: Progress, *, command: str) -> Written:
+def build(
+    options: Options, progress: Progress, *, command: str
+) -> tuple[Written, ReportgenError | None]:
     """Run the network over the images and write the report.
+
+    Returns:
+        What was written, and what is still to be told: that a gate failed, or that under `--strict`
+        anything was left out.
 
     Raises:
         ReportgenError: of the kind that says what went wrong, with nothing written.
-        SkippedError: under `--strict`, once the report is written, if anything was left out.
     """
     inputs = (options.model, *options.images)
     analyses = _chosen(options)
+    conditions = _conditions(options, analyses)
     check_output(options.output, inputs, force=options.force)
-    study, labels_source = _study(options, progress)
+    if options.summary_file:
+        check_file(options.summary_file, options.output, inputs)
+    study, labels_source = _study(options, conditions, progress)
     with Press() as press:
         outcomes = _outcomes(analyses, study, progress, press)
         report = _report(analyses, study, outcomes, labels_source, command)
+        report = replace(report, gates=judged(conditions, report))
         progress.stage(_WRITING)
         files = _files(report, progress, press)
         written = write_site(files, options.output, force=options.force, inputs=inputs)
-    if options.strict:
-        _refuse_skipped(report)
-    return written
+    if options.summary_file:
+        write_summary(report_summary(report), options.summary_file, options.summary_base)
+    return written, failure(report.gates) or (_skipped(report) if options.strict else None)
+
+
+def _conditions(options: Options, analyses: Sequence[Analysis]) -> tuple[Condition, ...]:
+    """The gates, none of which asks for what this build will not know.
+
+    Raises:
+        OptionError: if one does, or is no condition.
+    """
+    conditions = conditions_in(options.fail_on)
+    kinds = {rule.kind for analysis in analyses for rule in analysis.rules}
+    refuse_unmade(conditions, [analysis.name for analysis in analyses], kinds)
+    return conditions
 
 
 def _chosen(options: Options) -> tuple[Analysis, ...]:
@@ -82,7 +112,9 @@ def _chosen(options: Options) -> tuple[Analysis, ...]:
     return tuple(analysis for analysis in ANALYSES if analysis.name in wanted)
 
 
-def _study(options: Options, progress: Progress) -> tuple[Study, str]:
+def _study(
+    options: Options, conditions: Sequence[Condition], progress: Progress
+) -> tuple[Study, str]:
     """The network watched over the images, and where its class names come from."""
     progress.stage("Loading the network")
     loaded = load_model(
@@ -93,6 +125,8 @@ def _study(options: Options, progress: Progress) -> tuple[Study, str]:
     )
     progress.stage("Reading the images")
     images = image_set(options.images, preprocessing_for(loaded, options))
+    if not any(file.true_class for file in images.files):
+        refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
     # Some networks draw random numbers in evaluation mode too; the probe gives the state back after
     # each use, so that all of them start from here.
@@ -184,7 +218,10 @@ def _report(
             batch_size=study.probe.batch_size,
             seed=options.seed,
         ),
-        model=model_record(study.loaded, study.images, study.evidence, labels_source),
+        model=replace(
+            model_record(study.loaded, study.images, study.evidence, labels_source),
+            bytes=options.model.stat().st_size,
+        ),
         accuracy=accuracy(study.image_records),
         images=tuple(
             replace(image, panels=_panels(image.slug, "image", made))
@@ -228,17 +265,18 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _refuse_skipped(report: Report) -> None:
-    """Under `--strict`: say what is missing from a report that was written all the same."""
+def _skipped(report: Report) -> SkippedError | None:
+    """Under `--strict`: what is missing from a report that was written all the same."""
     left_out = [f"{image.path} ({image.reason})" for image in report.skipped]
     left_out += [
         f"section {section.title} ({section.problem})"
         for section in report.sections
         if section.problem
     ]
-    if left_out:
-        others = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        raise SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
+    if not left_out:
+        return None
+    others = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+    return SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
 
 
 def _files(report: Report, progress: Progress, press: Press) -> Iterator[tuple[str, bytes]]:

@@ -13,7 +13,7 @@ import click
 
 from reportgen import __version__
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.flags import REPEATED, build_flags, prune_flags
+from reportgen.flags import REPEATED, build_flags, outcome_flags, prune_flags
 from reportgen.options import Options
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
@@ -77,11 +77,13 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     options = Options(**given)
     try:
         with Progress(quiet=quiet, profile=profiled) as progress:
-            written = build_report(options, progress, command=_command_line(options))
+            written, problem = build_report(options, progress, command=_command_line(options))
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
     click.echo(written.summary())
+    if problem:
+        raise problem
 
 
 @commands.command(cls=BuildCommand)
@@ -113,11 +115,41 @@ def prune(quiet: bool, dry_run: bool, kinds: str, max_drop: float, **given: Any)
     "-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: REPORT]"
 )
 @click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
-def render(report: Path, output: Path | None, force: bool) -> None:
+@outcome_flags
+def render(report: Path, output: Path | None, **given: Any) -> None:
     """Make the pages of a saved REPORT again, without the network."""
     from reportgen.rerender import rerender
 
-    click.echo(rerender(report, output or report, force=force).summary())
+    written, problem = rerender(report, output or report, **given)
+    click.echo(written.summary())
+    if problem:
+        raise problem
+
+
+@commands.command()
+@click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write."
+)
+@click.option("--title", default="", help="Title of the comparison.  [default: the reports' names]")
+@click.option(
+    "--image",
+    default="",
+    metavar="NAME",
+    help="Image of the film strip, of three reports or more.  [default: what changed most]",
+)
+@click.option(
+    "--force", is_flag=True, help="Replace a comparison whose files were changed by hand."
+)
+@outcome_flags
+def compare(reports: tuple[Path, ...], output: Path, **given: Any) -> None:
+    """Say what changed between saved REPORTS: two, or more in order as a timeline."""
+    from reportgen.comparison import compare_reports
+
+    written, problem = compare_reports(reports, output, **given)
+    click.echo(written.summary())
+    if problem:
+        raise problem
 
 
 @commands.command()
@@ -217,6 +249,9 @@ def _exit_code(run: Callable[[], Any], *, debug: bool) -> int:
         run()
     except click.exceptions.Exit as done:
         return done.exit_code
+    except SystemExit as done:
+        # click leaves so where whoever read our output has gone, as `head` does.
+        return done.code if isinstance(done.code, int) else 1
     except click.UsageError as error:
         error.show()
         return OptionError.exit_code

@@ -9,24 +9,34 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from reportgen.errors import OutputError
 
+try:
+    import fcntl as fcntl
+except ImportError:  # Windows has no such locks; two runs to one folder are not kept apart there.
+    fcntl = None  # type: ignore[assignment]
+
 MARKER = ".reportgen"
 "Lists every file of a report and its SHA-256."
+REPORT = "report.json"
+"What every report holds; a site of another kind is known by a file of its own."
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 "Left in any folder that a person looks into; neither kept nor held against it."
 
 
-def check_output(output: Path, inputs: Sequence[Path] = (), *, force: bool = False) -> Path:
+def check_output(
+    output: Path, inputs: Sequence[Path] = (), *, force: bool = False, holds: str = REPORT
+) -> Path:
     """The folder to write, resolved, if a report may stand there.
 
     Args:
         output: a new or empty folder, or a report that we wrote and nobody changed since.
         inputs: the model and the images, which the folder must not touch.
         force: accept a report whose files were changed, or that holds files of others.
+        holds: a file that tells the sites that may be replaced.
 
     Raises:
         OutputError: if writing there could destroy something.
@@ -35,7 +45,10 @@ def check_output(output: Path, inputs: Sequence[Path] = (), *, force: bool = Fal
         if reason := _objection(output, inputs):
             raise OutputError(f"{output} {reason}; give another folder with -o")
         target = output.resolve()
-        foreign_files(target, output, force=force)
+        # Not while another run puts its report there; where nobody can look, nobody writes.
+        is_there = os.access(target.parent, os.R_OK)
+        with locked(target.parent) if is_there else nullcontext():
+            foreign_files(target, output, force=force, holds=holds)
     return target
 
 
@@ -66,7 +79,7 @@ def _objection(output: Path, inputs: Sequence[Path]) -> str:
     return ""
 
 
-def foreign_files(target: Path, output: Path, *, force: bool) -> list[str]:
+def foreign_files(target: Path, output: Path, *, force: bool, holds: str = REPORT) -> list[str]:
     """Files in the target that are not ours; with anything but an untouched report, only by force.
 
     Raises:
@@ -76,9 +89,10 @@ def foreign_files(target: Path, output: Path, *, force: bool) -> list[str]:
     if not present:
         return []
     listed = listed_files(target)
-    if "report.json" not in listed:
+    if holds not in listed:
+        ours = "report" if holds == REPORT else holds.partition(".")[0]
         raise OutputError(
-            f"{output} is not empty and holds no report of ours; give another folder with -o"
+            f"{output} is not empty and holds no {ours} of ours; give another folder with -o"
         )
     foreign = [name for name in present if name not in listed and name != MARKER]
     edited = [
@@ -114,6 +128,32 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def check_file(path: Path, output: Path, inputs: Sequence[Path] = ()) -> None:
+    """Refuse a file that cannot be written, or that would do harm, before anything is done.
+
+    Args:
+        path: a file that is no part of a report.
+        output: the folder of the report, which holds nothing else.
+        inputs: the model and the images, which are not to be touched.
+
+    Raises:
+        OutputError: if it is refused.
+    """
+    with told(path, "give another file"):
+        target = path.resolve()
+        if target.is_dir():
+            reason = "is a folder"
+        elif not target.parent.is_dir():
+            reason = "lies in a folder that does not exist"
+        elif target.is_relative_to(output.resolve()):
+            reason = f"lies in the folder of the report, {output}"
+        elif any(target.is_relative_to(given.resolve()) for given in inputs):
+            reason = "is or lies among the model and the images"
+        else:
+            return
+    raise OutputError(f"{path} {reason}; give another file")
+
+
 def listed_files(folder: Path) -> dict[str, str]:
     """What the marker of a report lists, SHA-256 by path; empty where there is no marker."""
     try:
@@ -129,7 +169,23 @@ def file_hash(file: Path) -> str:
 
 
 @contextmanager
-def told(output: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Alone among the runs that write beside each other; waits for its turn."""
+    if not fcntl:
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(lock)
+
+
+@contextmanager
+def told(output: Path, hint: str = "give another folder with -o") -> Iterator[None]:
     """Tell what the system refuses as one sentence.
 
     Raises:
@@ -147,6 +203,5 @@ def told(output: Path) -> Iterator[None]:
             errno.EBUSY: "it is in use, or a disk is mounted there",
         }.get(error.errno or 0, (error.strerror or str(error)).lower())
         raise OutputError(
-            f"cannot write {output} ({reason}), so nothing was changed there; "
-            "give another folder with -o"
+            f"cannot write {output} ({reason}), so nothing was changed there; {hint}"
         ) from error

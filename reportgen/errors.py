@@ -7,6 +7,12 @@ class ReportgenError(Exception):
     exit_code = 70
 
 
+class GateError(ReportgenError):
+    """A condition of `--fail-on` holds, or cannot be judged; the report stands all the same."""
+
+    exit_code = 1
+
+
 class ChangedError(ReportgenError):
     """The pruned network says something else than the whole one, by more than was allowed."""
 

@@ -10,7 +10,7 @@ from reportgen.options import Engine, Fill, Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-REPEATED = ("layers", "sections", "exclude", "visualise_also")
+REPEATED = ("layers", "sections", "exclude", "visualise_also", "fail_on")
 "Flags that are given again for each value."
 
 LOADING_FLAGS = (
@@ -160,6 +160,27 @@ FLAGS = (
     ),
 )
 
+OUTCOME_FLAGS = (
+    click.option(
+        "--fail-on",
+        multiple=True,
+        metavar="CONDITION",
+        help='Exit with 1 if it holds, such as "dead>5%" or "accuracy<0.9" (docs/gates.md).',
+    ),
+    click.option(
+        "--summary-file",
+        type=click.Path(path_type=Path),
+        help="Write tiles, findings and gates as Markdown; $GITHUB_STEP_SUMMARY is added to.",
+    ),
+    click.option(
+        "--summary-base",
+        default="",
+        metavar="URL",
+        help="Where the site will be published: makes the summary's findings links.",
+    ),
+)
+"What comes of a report beside its pages; for every command that writes one."
+
 
 PRUNE_FLAGS = (
     click.option(
@@ -200,6 +221,13 @@ def prune_flags(command: Command) -> Command:
 
 def build_flags(command: Command) -> Command:
     """Gives a command the flags, in this order."""
-    for flag in reversed(FLAGS):
+    for flag in reversed((*FLAGS, *OUTCOME_FLAGS)):
+        command = flag(command)
+    return command
+
+
+def outcome_flags(command: Command) -> Command:
+    """Gives a command the flags of gates and summary."""
+    for flag in reversed(OUTCOME_FLAGS):
         command = flag(command)
     return command

@@ -65,6 +65,12 @@ class Options:
     # the outcome
     force: bool = False
     strict: bool = False
+    fail_on: tuple[str, ...] = ()
+    "Conditions that fail the build, in the language of docs/gates.md."
+    summary_file: Path | None = None
+    "Where the report is summed up in Markdown."
+    summary_base: str = ""
+    "Address that the site will have, which makes links of the summary's findings."
 
     def changed(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The options that differ from their defaults, as (name, words)."""
@@ -85,4 +91,6 @@ class Options:
 
 
 # Where a report is written, and how hard we try, does not change what is in it.
-_NOT_SHOWN = frozenset({"model", "images", "output", "force", "strict"})
+_NOT_SHOWN = frozenset(
+    {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
+)

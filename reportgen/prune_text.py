@@ -1,13 +1,12 @@
 """A pruning in words: what can go, what it saves, what stays and why, and what the proof found."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from reportgen.analyses.deadness import firing_bound
 from reportgen.analyses.findings import counted, percent, these
 from reportgen.probe.pruning.plan import Plan
 from reportgen.probe.pruning.proof import Flip, Proof
-from reportgen.probe.pruning.words import kinds_by_layer, staying
+from reportgen.probe.pruning.words import counts, kinds_by_layer, staying
 
 LISTED_FLIPS = 10
 
@@ -60,7 +59,7 @@ def table(plan: Plan) -> Iterator[tuple[str, ...]]:
             layer.layer,
             _change(layer.units),
             _change(layer.inputs) if layer.inputs[0] else "",
-            ", ".join(f"{n:,} {kind}" for kind, n in kinds.get(layer.layer, Counter()).items()),
+            counts(kinds.get(layer.layer, {})),
             *(_less(pair) for pair in (layer.parameters, layer.macs, layer.bytes)),
         )
 

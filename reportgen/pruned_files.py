@@ -93,7 +93,7 @@ def _digest(content: bytes) -> str:
 def state_bytes(module: nn.Module) -> tuple[bytes, str]:
     """The file of weights, and its SHA-256."""
     file = io.BytesIO()
-    torch.save(dict(module.state_dict()), file)
+    torch.save(module.state_dict(), file)
     return file.getvalue(), _digest(file.getvalue())
 
 

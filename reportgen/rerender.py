@@ -1,23 +1,61 @@
 """The site of a saved report made again, without the network and without torch."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from reportgen.destination import check_file
+from reportgen.errors import GateError
 from reportgen.figures.files import figures_of
 from reportgen.figures.press import Press
+from reportgen.gates.judge import conditions_in, failure, judged, refuse_unknown
 from reportgen.render.pages import pages
 from reportgen.report.store import load_report, stored
+from reportgen.summary import report_summary, write_summary
 from reportgen.write import Written, write_site
 
 
-def rerender(folder: Path, output: Path, *, force: bool = False) -> Written:
+def rerender(
+    folder: Path,
+    output: Path,
+    *,
+    force: bool = False,
+    fail_on: Sequence[str] = (),
+    summary_file: Path | None = None,
+    summary_base: str = "",
+) -> tuple[Written, GateError | None]:
     """Write the site of the report saved in `folder` to `output`, which may be the same folder.
 
+    Args:
+        folder: of a report.
+        output: where to write.
+        force: replace a report whose files were changed by hand.
+        fail_on: conditions that take the place of those the report was built with, which stand on
+            its pages but fail nothing here.
+        summary_file: where to sum the report up in Markdown.
+        summary_base: address that the site will have.
+
+    Returns:
+        What was written, and which of `fail_on` failed.
+
     Raises:
-        OptionError: if `folder` holds no report that this version can read.
+        OptionError: if `folder` holds no report that this version can read, or not what a
+            condition asks for.
         OutputError: if `output` is refused or cannot be written.
     """
+    conditions = conditions_in(fail_on)
+    if summary_file:
+        check_file(summary_file, output, (folder,))
     report = load_report(folder, pictures=True)
+    if conditions:
+        gates = judged(conditions, report)
+        refuse_unknown(gates)
+        report = replace(report, gates=gates)
     with Press() as press:
         press.order(figures_of(report))
-        return write_site(chain(stored(report), pages(report, press.drawn)), output, force=force)
+        files = chain(stored(report), pages(report, press.drawn))
+        written = write_site(files, output, force=force)
+    if summary_file:
+        write_summary(report_summary(report), summary_file, summary_base)
+    return written, failure(report.gates) if conditions else None

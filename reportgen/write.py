@@ -13,25 +13,23 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from reportgen.destination import (
     LITTER,
     MARKER,
+    REPORT,
     check_output,
+    fcntl,
     file_hash,
     foreign_files,
     listed_files,
+    locked,
     told,
 )
 from reportgen.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; two runs to one folder are not kept apart there.
-    fcntl = None  # type: ignore[assignment]
 
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.-]+(/[\w.-]+)*", re.ASCII)
 _EXCHANGE = 2
@@ -62,6 +60,7 @@ def write_site(
     *,
     force: bool = False,
     inputs: Sequence[Path] = (),
+    holds: str = REPORT,
 ) -> Written:
     """Write the files of a report to the folder `output`, or leave everything as it was.
 
@@ -70,15 +69,13 @@ def write_site(
         output: a new or empty folder, or a report that we wrote and nobody changed since.
         force: replace a report whose files were changed; files that are not ours are kept.
         inputs: the model and the images, which the folder must not touch.
+        holds: a file that tells the sites that may be replaced.
 
     Raises:
         OutputError: if the folder is refused or writing fails.
         ValueError: if a path is unsafe or names two different files.
     """
-    parent = output.resolve().parent
-    # Not while another run puts its report there.
-    with told(output), _locked(parent) if os.access(parent, os.R_OK) else nullcontext():
-        target = check_output(output, inputs, force=force)
+    target = check_output(output, inputs, force=force, holds=holds)
     known: dict[str, tuple[str, str]] = {}
     size = 0
     with _parents(target, output), _staging(target, output) as staging:
@@ -88,12 +85,12 @@ def write_site(
                 with told(output):
                     _write(staging, name, content)
                 size += len(content)
-        with told(output), _locked(target.parent):
+        with told(output), locked(target.parent):
             (staging / MARKER).unlink()
             marker = json.dumps({"files": dict(sorted(known.values()))}, indent=1)
             _write(staging, MARKER, f"{marker}\n".encode())
             _settle([staging / MARKER, *(staging / name for name, _ in known.values())])
-            for name in foreign_files(target, output, force=force):
+            for name in foreign_files(target, output, force=force, holds=holds):
                 _keep(target, staging, name)
             for folder, _, _ in os.walk(staging):
                 _sync(Path(folder))
@@ -102,11 +99,32 @@ def write_site(
     return Written(output, len(known), size)
 
 
+def write_file(path: Path, content: bytes, *, append: bool = False) -> None:
+    """Write a file that is no part of a report: in one step, or after what stands in it.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    target = path.resolve()  # what a link leads to
+    if append or (target.exists() and not target.is_file()):  # such as a pipe
+        with told(path, "give another file"), target.open("ab") as file:
+            file.write(content)
+    else:
+        write_together({target: content})
+
+
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files of one folder, none of which takes its place before all are complete."""
+    """Write files of one folder, none of which takes its place before all are complete.
+
+    Raises:
+        OutputError: if they cannot be written.
+    """
     first = next(iter(files))
     folder = first.resolve().parent
-    with told(first), tempfile.TemporaryDirectory(prefix=_prefix(first), dir=folder) as staging:
+    with (
+        told(first, "give another file"),
+        tempfile.TemporaryDirectory(prefix=_prefix(first), dir=folder) as staging,
+    ):
         for path, content in files.items():
             _write(Path(staging), path.name, content)
         _settle([Path(staging, path.name) for path in files])
@@ -147,7 +165,7 @@ def _staging(target: Path, output: Path) -> Iterator[Path]:
     staging, ours, lock = None, 0, None
     try:
         with told(output):
-            with _locked(target.parent):
+            with locked(target.parent):
                 _clear_abandoned(target)
                 staging = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
                 ours = staging.stat().st_ino
@@ -186,22 +204,6 @@ def _clear_abandoned(target: Path) -> None:
                     shutil.rmtree(folder)
             finally:
                 os.close(lock)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Alone among the runs that write beside each other; waits for its turn."""
-    if not fcntl:
-        yield
-        return
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network disks have no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        with suppress(OSError):
-            os.close(lock)
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:

@@ -3,6 +3,7 @@
     python sample_models/train.py            # everything, about ten minutes on one core
     python sample_models/train.py lenet      # one network
     python sample_models/train.py images     # the sample images and the class names
+    python sample_models/train.py small_resnet --checkpoints FOLDER    # three, in under a minute
 
 The data is the Debian package `dataset-fashion-mnist` (`apt install dataset-fashion-mnist`).
 """
@@ -13,7 +14,7 @@ import math
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,9 @@ CLASSES = (
 )
 "In index order, as the data set's authors name them."
 IMAGES_PER_CLASS = 2
+CHECKPOINTS = (10, 60, 200)
+"Steps of a short training after which a checkpoint is saved: hardly begun, under way, at its end."
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,17 @@ def accuracy(network: nn.Module, images: np.ndarray, labels: np.ndarray) -> floa
     return float((answers.numpy() == labels).mean())
 
 
-def train(recipe: Recipe, images: np.ndarray, labels: np.ndarray, seed: int = 0) -> nn.Module:
-    """A network trained with AdamW under a one-cycle schedule, batches of 128."""
+def train(
+    recipe: Recipe,
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    watch: Callable[[int, nn.Module], None] | None = None,
+) -> nn.Module:
+    """A network trained with AdamW under a one-cycle schedule; `watch` is told of every step."""
     torch.manual_seed(seed)
     network = recipe.network().train()
-    steps = math.ceil(len(images) / 128)
+    steps = math.ceil(len(images) / BATCH)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, epochs=recipe.epochs, steps_per_epoch=steps
@@ -109,7 +119,7 @@ def train(recipe: Recipe, images: np.ndarray, labels: np.ndarray, seed: int = 0)
     targets = torch.from_numpy(labels.astype(np.int64))
     for epoch in range(recipe.epochs):
         total = 0.0
-        for batch in torch.randperm(len(images)).split(128):
+        for step, batch in enumerate(torch.randperm(len(images)).split(BATCH), 1):
             inputs = as_input(images[batch.numpy()])
             if recipe.flips:
                 flipped = torch.rand(len(inputs), 1, 1, 1) < 0.5
@@ -122,8 +132,27 @@ def train(recipe: Recipe, images: np.ndarray, labels: np.ndarray, seed: int = 0)
             optimiser.step()
             schedule.step()
             total += loss.item() * len(batch)
+            if watch is not None:
+                watch(epoch * steps + step, network)
         print(f"  epoch {epoch + 1} of {recipe.epochs}: loss {total / len(images):.4f}", flush=True)
     return network
+
+
+def write_checkpoints(
+    name: str, folder: Path, images: np.ndarray, labels: np.ndarray
+) -> tuple[Path, ...]:
+    """Three checkpoints along one short training, `<name>-0010.pth` and so on, in their order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+
+    def save(step: int, network: nn.Module) -> None:
+        if step in CHECKPOINTS:
+            written.append(folder / f"{name}-{step:04d}.pth")
+            torch.save(network.state_dict(), written[-1])
+
+    seen = CHECKPOINTS[-1] * BATCH
+    train(replace(RECIPES[name], epochs=1), images[:seen], labels[:seen], watch=save)
+    return tuple(written)
 
 
 def folder_name(label: str) -> str:
@@ -148,12 +177,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="*", help=f"{', '.join(RECIPES)} or images; default all")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the .gz files")
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        metavar="FOLDER",
+        help="save three checkpoints of a short training here, and nothing else",
+    )
     arguments = parser.parse_args()
     wanted = arguments.what or ["images", *RECIPES]
     unknown = sorted(set(wanted) - {"images", *RECIPES})
     if unknown:
         parser.error(f"nothing is called {unknown[0]}: choose from {', '.join(RECIPES)}, images")
     test_images, test_labels = read_split(arguments.data, "t10k")
+    if arguments.checkpoints is not None:
+        data = read_split(arguments.data, "train")
+        for name in (name for name in RECIPES if name in wanted):
+            for path in write_checkpoints(name, arguments.checkpoints, *data):
+                network = RECIPES[name].network()
+                network.load_state_dict(torch.load(path, weights_only=True))
+                share = accuracy(network, test_images[:2000], test_labels[:2000])
+                print(f"{path}: {share:.1%} of the first 2,000 test images are right", flush=True)
+        return
     if "images" in wanted:
         write_images(test_images, test_labels)
         print(f"fashion_mnist: {IMAGES_PER_CLASS * len(CLASSES)} images")

@@ -29,10 +29,23 @@ ALLOWED: dict[str, frozenset[str]] = {
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination"}),
+    "gates": frozenset(
+        {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.gates"}
+    ),
+    "summary": frozenset(
+        {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.write"}
+        | {"reportgen.compare.records"}
+    ),
     "cli": EVERYTHING,
     "rerender": frozenset(
-        {"reportgen.figures", "reportgen.render", "reportgen.report", "reportgen.write"}
+        {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
+        | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
     ),
+    "comparison": frozenset(
+        {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}
+        | {"reportgen.errors", "reportgen.gates", "reportgen.summary", "reportgen.__version__"}
+    ),
+    "compare": frozenset({"numpy", "reportgen.errors", "reportgen.report", "reportgen.compare"}),
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
@@ -47,15 +60,15 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "render": frozenset(
         {"jinja2", "markupsafe", "rcssmin", "rjsmin", "reportgen.errors", "reportgen.report"}
-        | {"numpy", "reportgen.figures", "reportgen.render", "reportgen"}
+        | {"numpy", "reportgen.figures", "reportgen.render", "reportgen.compare", "reportgen"}
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}
         | {"reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
-        {"torch", "torchvision", "numpy", "numba", "reportgen.errors", "reportgen.options"}
-        | {"reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
+        {"torch", "torchvision", "numpy", "numba", "llvmlite", "reportgen.errors"}
+        | {"reportgen.options", "reportgen.report", "reportgen.probe", "reportgen.figures.mosaic"}
     ),
     "analyses": frozenset(
         {"torch", "numpy", "reportgen.errors", "reportgen.options", "reportgen.load"}

@@ -1,5 +1,7 @@
+import dataclasses
 import hashlib
 import importlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,22 @@ def test_the_normalisation_is_that_of_the_training_images(train, held_out):
 def test_training_without_the_data_ends_in_one_sentence(train, tmp_path):
     with pytest.raises(SystemExit, match="install the Debian package dataset-fashion-mnist"):
         train.read_split(tmp_path, "train")
+
+
+def test_checkpoints_along_one_training(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CHECKPOINTS", (1, 2, 4))
+    monkeypatch.setattr(train, "BATCH", 8)
+    random = np.random.default_rng(3)
+    images = random.integers(0, 256, (40, 28, 28), np.uint8)
+    labels = random.integers(0, 10, 40).astype(np.uint8)
+    paths = train.write_checkpoints("lenet", tmp_path / "new" / "folder", images, labels)
+    assert [path.name for path in paths] == ["lenet-0001.pth", "lenet-0002.pth", "lenet-0004.pth"]
+    states = [torch.load(path, weights_only=True) for path in paths]
+    # The last one is where a training on as many images ends.
+    recipe = dataclasses.replace(train.RECIPES["lenet"], epochs=1)
+    trained = train.train(recipe, images[:32], labels[:32]).state_dict()
+    assert all(torch.equal(states[-1][name], value) for name, value in trained.items())
+    assert all(not torch.equal(a["conv1.weight"], b["conv1.weight"]) for a, b in pairwise(states))
 
 
 def test_the_squeezenet_weights_are_the_documented_ones():

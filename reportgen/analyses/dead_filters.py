@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reportgen.analyses.census import Row, census
+from reportgen.analyses.dead_curve import dead_curve
 from reportgen.analyses.dead_findings import RULES, dead_findings
 from reportgen.analyses.deadness import CONSTANT, DEAD, NEAR_DEAD, firing_bound
 from reportgen.analyses.filters import zero_filters
@@ -36,8 +37,12 @@ def run(study: Study) -> Outcome:
         "zero_weights": sum(int(mask.sum()) for mask in zero.values()),
     }
     blocks = {"layers": _layers(rows, n), "units": _units(rows), "images": _images(study, rows)}
-    plan = removal(study)
-    panel = Panel(facts={**facts, **plan.facts}, blocks={**blocks, **plan.blocks})
+    curve, plan = dead_curve(rows, n), removal(study)
+    panel = Panel(
+        facts={**facts, **curve.facts, **plan.facts},
+        arrays=curve.arrays,
+        blocks={**blocks, **plan.blocks},
+    )
     return Outcome({"": panel}, (*dead_findings(study, rows, zero), *plan.findings))
 
 
@@ -164,8 +169,12 @@ ANALYSIS = Analysis(
     run=run,
     rules=(*RULES, RULE),
     references=(
+        "Good: The population frequencies of species and the estimation of population parameters. "
+        "Biometrika, 1953.",
         "Hanley, Lippman-Hand: If nothing goes wrong, is everything all right? Interpreting zero "
         "numerators. JAMA, 1983.",
+        "Hurlbert: The Nonconcept of Species Diversity: A Critique and Alternative Parameters. "
+        "Ecology, 1971.",
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",
     ),
 )

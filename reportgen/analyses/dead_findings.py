@@ -84,7 +84,7 @@ def _zero_weights(study: Study, zero: Mapping[CallKey, NDArray[np.bool_]]) -> It
         if mask.any():
             layer, units = layer_of[key], np.flatnonzero(mask)
             text = f"{layer.title}: {len(units):,} of {counted(len(mask), 'filter')} "
-            text += f"{'has' if len(units) == 1 else 'have'} only zero weights and can be pruned."
+            text += f"{'has' if len(units) == 1 else 'have'} only zero weights."
             href = layer_link(layer, int(units[0]))
             yield Finding("warning", "zero-weight-filters", text, href)
 

@@ -149,6 +149,7 @@ def _by_answers(study: Study, call: Call, alike: Alike | None) -> dict[str, Fact
         "answers_first": unit if has_any else None,
         "answers_second": int(alike.unit[unit]) if has_any else None,
         "answers_correlation": float(known[unit]) if has_any else None,
+        "answers_dimensions": alike.dimensions if np.isfinite(alike.dimensions) else None,
     }
 
 

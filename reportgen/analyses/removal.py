@@ -1,7 +1,6 @@
 """The plan on the page of dead filters: which units can be taken out, what it saves, what stays."""
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ from reportgen.options import Options
 from reportgen.probe.evidence import CallKey
 from reportgen.probe.occlusion.graph import Untraceable
 from reportgen.probe.pruning.plan import Going, Plan, planned
-from reportgen.probe.pruning.words import kinds_by_layer, staying
+from reportgen.probe.pruning.words import counts, kinds_by_layer, staying
 from reportgen.report.blocks import Cell, Column, Link, Table
 from reportgen.report.records import Fact, Finding, Rule
 
@@ -20,8 +19,8 @@ WORTHWHILE = 0.01
 
 RULE = Rule(
     "prunable",
-    "Info: units that do nothing on these images can be taken out without changing an answer, and "
-    "1 % or more of the parameters or multiplications with them.",
+    "Info: units can be taken out without changing an answer on these images, and 1 % or more of "
+    "the parameters or multiplications with them.",
 )
 PLACE = "dead_filters.html#plan"
 LISTED = 6
@@ -70,10 +69,9 @@ def removal(study: Study) -> Removal:
     findings: tuple[Finding, ...] = ()
     if max(parameters, macs) >= WORTHWHILE:
         n = len(study.image_records)
-        verb = "does" if len(plan.going) == 1 else "do"
-        text = f"{counted(len(plan.going), 'unit')} {verb} nothing on {these(n)} and can be taken "
-        text += f"out without changing an answer: {percent(parameters)} of the parameters, "
-        text += f"{percent(macs)} of the multiplications."
+        text = f"{counted(len(plan.going), 'unit')} can be taken out without changing an answer on "
+        text += f"{these(n)}: {percent(parameters)} of the parameters, {percent(macs)} of the "
+        text += "multiplications."
         findings = (Finding("info", RULE.kind, text, PLACE),)
     return Removal(facts, blocks, findings)
 
@@ -96,21 +94,21 @@ def _link(study: Study, path: str, unit: int | None = None) -> Cell:
 
 def _layers(study: Study, plan: Plan) -> Table:
     kinds = kinds_by_layer(plan)
-    rows = []
+    saved = (before - after for before, after in (plan.parameters, plan.macs, plan.bytes))
+    rows: list[tuple[Cell, ...]] = [
+        ("in all", None, None, counted(len(plan.going), "unit"), None, *saved)
+    ]
     for layer in plan.layers:
-        counts = kinds.get(layer.layer, Counter())
         rows.append(
             (
                 _link(study, layer.layer),
                 layer.units[0],
                 layer.units[1],
-                ", ".join(f"{count:,} {kind}" for kind, count in counts.items()),
+                counts(kinds.get(layer.layer, {})),
                 layer.inputs[0] - layer.inputs[1],
                 *(before - after for before, after in (layer.parameters, layer.macs, layer.bytes)),
             )
         )
-    saved = (before - after for before, after in (plan.parameters, plan.macs, plan.bytes))
-    rows.append(("in all", None, None, counted(len(plan.going), "unit"), None, *saved))
     return Table(
         caption=(
             "What each layer loses when all of these units go together. Norms lose the entries of "

@@ -85,6 +85,7 @@ def _layer(call: Call, slug: str, inputs: tuple[str, ...], seen: LayerEvidence |
         near_dead_filters=None if near_dead is None else int(near_dead.sum()),
         constant_filters=None if constant is None else int(constant.sum()),
         dead_units=() if dead is None else tuple(int(unit) for unit in np.flatnonzero(dead)),
+        nonfinite=None if seen is None else int(seen.nonfinite.sum()),
     )
 
 

@@ -1,13 +1,20 @@
 """What the network has learned, as numbers: every weight, bias and norm parameter."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import nn
 
 from reportgen.analyses.architecture import by
+from reportgen.analyses.filters import kernels
 from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Column, Link, Table
-from reportgen.report.records import Finding, Panel, Parameter, Rule
+from reportgen.report.records import Fact, Finding, Panel, Parameter, Rule
+from reportgen.report.sketch import sketch_width, sketched
 
 MOSTLY_ZERO = 0.5
 
@@ -44,22 +51,48 @@ def run(study: Study) -> Outcome:
         ),
     )
     sizes = [_size(record) for record in records]
-    facts = {
+    facts: dict[str, Fact] = {
         "parameters": len(records),
         "values": sum(sizes),
         "zeros": sum(round(r.zero_fraction * n) for r, n in zip(records, sizes, strict=True)),
         "nonfinite": sum(record.nonfinite for record in records),
     }
+    entries = study.loaded.module.state_dict()
+    filters = [_filters(study.loaded.module, record.name, entries) for record in records]
+    width = sketch_width([rows.shape for rows in filters])
+    facts |= {"sketch_width": width, "sketch_rows": tuple(len(rows) for rows in filters)}
+    arrays: dict[str, Array] = {}
+    if filters:
+        arrays["sketch"] = np.concatenate([sketched(rows, width).ravel() for rows in filters])
+        arrays["filter_norms"] = np.concatenate([_norms(rows) for rows in filters])
     found = (
         *few(tuple(_nonfinite(study)), "parameter", "weights.html"),
         *few(tuple(_mostly_zero(study)), "parameter", "weights.html"),
     )
-    return Outcome({"": Panel(facts=facts, blocks={"table": table})}, found)
+    return Outcome({"": Panel(facts, arrays, {"table": table})}, found)
 
 
 def parameter_link(name: str) -> str:
     """Address of a parameter's histogram."""
     return "weights.html#" + re.sub(r"[^A-Za-z0-9._-]", "-", name)
+
+
+def _filters(module: nn.Module, name: str, entries: Mapping[str, torch.Tensor]) -> FloatArray:
+    """A parameter as (filters weights) float32; a tensor of one axis is one filter."""
+    value = entries[name].detach().cpu().float()
+    owner = module.get_submodule(name.rpartition(".")[0])
+    turned = kernels(owner) if getattr(owner, "transposed", False) and value.ndim > 1 else None
+    if turned is not None:
+        return turned.reshape(len(turned), -1)
+    rows = len(value) if value.ndim > 1 else 1
+    matrix: FloatArray = value.reshape(rows, -1).numpy()
+    return matrix
+
+
+def _norms(filters: FloatArray) -> FloatArray:
+    """(filters,) root of the sum of squares, float32."""
+    norms: FloatArray = np.sqrt(np.square(filters, dtype=np.float64).sum(axis=1))
+    return norms.astype(np.float32)
 
 
 def _size(record: Parameter) -> int:

@@ -22,21 +22,27 @@ class ChannelsLast:
     def __init__(self) -> None:
         self._works: bool | None = None
 
-    def scores(self, module: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        """Scores (b classes), float32 on the CPU, of images (b c h w) that may be written to."""
+    def arranged(self, module: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        """The images (b c h w) as the network shall have them; the first ones are tried on it."""
         if self._works is None:
             copies = images[:1].expand(COPIES, *images.shape[1:])
-            self._works = images.device.type == "cpu" and _is_the_same(module, copies)
-        return logits_in(module(_arranged(images) if self._works else images), len(images))
+            self.try_on(module, copies)
+        return _arranged(images) if self._works else images
+
+    def try_on(
+        self, module: nn.Module, copies: torch.Tensor, scores: torch.Tensor | None = None
+    ) -> None:
+        """Tries copies of one image on the network, whose scores for them may be known already."""
+        self._works = copies.device.type == "cpu" and _is_the_same(module, copies, scores)
 
 
-def _is_the_same(module: nn.Module, images: torch.Tensor) -> bool:
+def _is_the_same(module: nn.Module, images: torch.Tensor, plain: torch.Tensor | None) -> bool:
     # A network that draws random numbers draws the same ones whether it was tried before or not.
     with torch.random.fork_rng(devices=[]):
         try:
-            plain, other = (
-                logits_in(module(some), COPIES) for some in (images.clone(), _arranged(images))
-            )
+            if plain is None:
+                plain = logits_in(module(images.clone()), len(images))
+            other = logits_in(module(_arranged(images)), len(images))
         except Exception:
             # Whatever a network says of images in an unusual order: it gets them in the usual one,
             # and what it says of those will be heard.

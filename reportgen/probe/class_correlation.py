@@ -1,8 +1,11 @@
 """How the units of a layer go along with the scores of the classes, image by image, streamed."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
+from reportgen.probe.evidence import Call, CallKey
 from reportgen.report.arrays import FloatArray
 
 MOST_PAIRS = 1 << 23
@@ -53,6 +56,15 @@ class ClassCorrelation:
         with np.errstate(invalid="ignore"):
             result: FloatArray = np.clip(self._products / spread, -1, 1).astype(np.float32)
         return result
+
+
+def correlations_of(calls: Iterable[Call], classes: int) -> dict[CallKey, ClassCorrelation]:
+    """An empty one for each call that is not too large."""
+    return {
+        call.key: ClassCorrelation(call.units, classes)
+        for call in calls
+        if call.units * classes <= MOST_PAIRS
+    }
 
 
 class _Margin:

@@ -13,7 +13,7 @@ from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.pictures import picture
-from reportgen.probe.reduction import highest_of, is_here
+from reportgen.probe.reduction import Highest, are_side_by_side, highest_of, is_here
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
@@ -71,12 +71,15 @@ class Collector(Observer):
             )
         # A network may turn gradients on for itself.
         per_image = by_image(output.detach(), arranged, self._images)
-        values = by_unit(per_image, arranged).contiguous()
+        values = by_unit(per_image, arranged)
+        placed = on_grid(values, arranged)
+        if placed.shape != values.shape or not are_side_by_side(values):
+            values = values.contiguous()
+            placed = on_grid(values, arranged)
         self.statistics[key] = LayerStatistics(values.shape[1])
         highest = self.statistics[key].update(values)
-        placed = on_grid(values, arranged)
         if placed.shape != values.shape and key in self.strongest:
-            highest = highest_of(placed)
+            highest = Highest(highest_of(placed))
         if key in self.strongest:
             self.strongest[key].update(placed, highest, self._first)
         if key in self._averaged:

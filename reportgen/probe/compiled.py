@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reportgen.probe import kernels
+from reportgen.probe import kernels, lanes
 from reportgen.probe.nine import enter, merge
+from reportgen.probe.reduction import Highest
 
 
 def summary(
@@ -37,9 +38,34 @@ def summary(
     return bins
 
 
+def summary_side_by_side(
+    values: torch.Tensor,
+    columns: NDArray[np.float64],
+    highest: NDArray[np.float32],
+    places: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """What `summary` does, for values of which the units of a position lie side by side.
+
+    Args:
+        values: (images units positions), float32 on the CPU; in memory (images positions units).
+        columns: (columns units)
+        highest: (images units)
+        places: first position of each of these, (images units); 0 where nothing is finite.
+
+    Returns:
+        As `summary`.
+    """
+    bins = np.zeros((torch.get_num_threads(), 257), np.int64)
+    bins[:, 256] = -149
+    addresses = (array.ctypes.data for array in (highest, places, columns, bins))
+    job = np.array([0, 0, *values.shape, values.data_ptr(), *addresses])
+    _run(lanes.summarise, job, len(bins))
+    return bins
+
+
 def enter_nine(
     values: torch.Tensor,
-    highest: torch.Tensor,
+    highest: Highest,
     first: int,
     least: Sequence[NDArray[Any]],
     nine: Sequence[NDArray[Any]],
@@ -47,14 +73,16 @@ def enter_nine(
     """Puts images into each unit's nine, and finds the first position of their highest values.
 
     Args:
-        values: (images units positions), float32 on the CPU, neighbouring positions side by side.
-        highest: highest finite value of each, (images units), contiguous.
+        values: (images units positions), float32 on the CPU; neighbouring positions side by side
+            unless the places of the highest are known.
+        highest: what is highest in them.
         first: index of the first image.
         least: value (units,) and image that an image has to come before to be looked at.
         nine: value (units 9), larger ones first, image, and position; -1 where there is none.
     """
     addresses = (array.ctypes.data for array in (*least, *nine))
-    tensors = (highest.data_ptr(), values.data_ptr(), *values.stride()[:2])
+    places = 0 if highest.places is None else highest.places.data_ptr()
+    tensors = (highest.values.data_ptr(), values.data_ptr(), *values.stride()[:2], places)
     job = np.array([0, *values.shape, first, *tensors, *addresses])
     _run(enter, job, torch.get_num_threads())
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,6 +29,9 @@ class Alike:
     "(units,) float64, Pearson's; NaN where there is no such unit."
     values: int
     "Values of each unit that it was computed from: images times positions."
+    dimensions: float
+    """Participation ratio of the units' covariance: (sum of eigenvalues)^2 / sum of their squares,
+    from 1 where all go together to the number of units [gao2017]; NaN where none varies."""
 
 
 class Moments:
@@ -69,7 +73,16 @@ class Moments:
             torch.where(is_known, unit, -1).cpu().numpy(),
             torch.where(is_known, best.clamp(-1, 1), torch.nan).cpu().numpy(),
             self.count,
+            self.dimensions(),
         )
+
+    def dimensions(self) -> float:
+        """The participation ratio, from the trace and the squares: no eigenvalue is computed."""
+        # Rounding gives a constant unit a spread of its own.
+        varies = (self._low != self._high).cpu().numpy()
+        products = self._products.cpu().numpy()[np.ix_(varies, varies)]
+        squares = float(np.square(products).sum())
+        return float(np.trace(products) ** 2 / squares) if squares else float("nan")
 
 
 def most_alike(

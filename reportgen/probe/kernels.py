@@ -31,13 +31,13 @@ REORDERED = {"reassoc", "contract", "nsz"}
 
 
 @njit
-def _value(key: Any) -> Any:
+def number_of(key: Any) -> Any:
     """The number of a key, as float64; zero never has a sign."""
     return np.float64(float32(key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF)))) + 0.0
 
 
 @njit(fastmath=REORDERED)
-def _first_sweep(row: Any, block: Any) -> Any:
+def first_sweep(row: Any, block: Any) -> Any:
     """Copies a row into the block; gives the keys of its range, what is positive, zeros, sum."""
     bits = row.view(np.int32)
     low, high = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
@@ -54,7 +54,7 @@ def _first_sweep(row: Any, block: Any) -> Any:
 
 
 @njit(fastmath=REORDERED)
-def _second_sweep(block: Any, mean: Any, scale: Any, codes: Any) -> Any:
+def second_sweep(block: Any, mean: Any, scale: Any, codes: Any) -> Any:
     """Gives the squares around the mean; fills in each value's bin."""
     squares = 0.0
     for i in range(block.size):
@@ -65,7 +65,7 @@ def _second_sweep(block: Any, mean: Any, scale: Any, codes: Any) -> Any:
 
 
 @njit
-def _count_codes(codes: Any, size: Any, table: Any) -> None:
+def count_codes(codes: Any, size: Any, table: Any) -> None:
     """Counts the first `size` codes in four tables, for equal neighbours would wait in one."""
     words = codes.view(np.uint64)
     byte, one = np.uint64(255), np.uint32(1)
@@ -96,7 +96,23 @@ def _widen(table: Any) -> None:
 
 
 @njit
-def _finite_part(row: Any, rest: Any) -> Any:
+def fitted(table: Any, exponent: Any, scale: Any, minimum: Any, maximum: Any) -> Any:
+    """Widens the bins until a range falls into them; gives their exponent and scale."""
+    while minimum * scale < -128 or maximum * scale >= 128:
+        _widen(table)
+        exponent, scale = exponent + 1, scale / 2
+    return exponent, scale
+
+
+@njit
+def merged(count: Any, mean: Any, squares: Any, more: Any, their_mean: Any, spread: Any) -> Any:
+    """Gives count, mean and squares around it of two parts together [chan1983]."""
+    apart, share = their_mean - mean, more / (count + more)
+    return count + more, mean + apart * share, squares + spread + apart * apart * count * share
+
+
+@njit
+def finite_part(row: Any, rest: Any) -> Any:
     """Copies what is finite to the front of `rest`; gives how many that are."""
     size = 0
     for i in range(row.size):
@@ -131,33 +147,27 @@ def _summarise(job: Any) -> None:
                 size, total = 0, 0.0
                 for image in range(first, min(first + together, images)):
                     row = values[image, unit, start : start + BLOCK]
-                    low, high, above, equal, part = _first_sweep(row, block[size:])
+                    low, high, above, equal, part = first_sweep(row, block[size:])
                     kept = row.size
                     if high >= INFINITE or low < -INFINITE:
-                        kept = _finite_part(row, rest)
+                        kept = finite_part(row, rest)
                         if not kept:
                             continue
-                        low, high, above, equal, part = _first_sweep(rest[:kept], block[size:])
+                        low, high, above, equal, part = first_sweep(rest[:kept], block[size:])
                     size += kept
                     total += part
                     positive += above
                     zeros += equal
-                    minimum = min(minimum, _value(low))
-                    maximum = max(maximum, _value(high))
-                    highest[image, unit] = max(highest[image, unit], _value(high))
+                    minimum = min(minimum, number_of(low))
+                    maximum = max(maximum, number_of(high))
+                    highest[image, unit] = max(highest[image, unit], number_of(high))
                 if not size:
                     continue
-                while minimum * scale < -128 or maximum * scale >= 128:
-                    _widen(table)
-                    exponent, scale = exponent + 1, scale / 2
+                exponent, scale = fitted(table, exponent, scale, minimum, maximum)
                 middle = total / size
-                spread = _second_sweep(block[:size], middle, scale, codes)
-                _count_codes(codes, size, table)
-                # Means and squares of two parts become those of both [chan1983].
-                apart, share = middle - mean, size / (count + size)
-                squares += spread + apart * apart * count * share
-                mean += apart * share
-                count += size
+                spread = second_sweep(block[:size], middle, scale, codes)
+                count_codes(codes, size, table)
+                count, mean, squares = merged(count, mean, squares, size, middle, spread)
         for image in range(images):
             fired += highest[image, unit] > 0
         columns[0, unit], columns[1, unit] = minimum, maximum
@@ -177,14 +187,14 @@ def _low_and_high(row: Any, rest: Any) -> Any:
     complete = True
     for start in range(0, row.size, BLOCK):
         part = row[start : start + BLOCK]
-        least, most, _, _, _ = _first_sweep(part, rest)
+        least, most, _, _, _ = first_sweep(part, rest)
         if most >= INFINITE or least < -INFINITE:
             complete = False
-            size = _finite_part(part, rest)
+            size = finite_part(part, rest)
             if not size:
                 continue
-            least, most, _, _, _ = _first_sweep(rest[:size], rest)
-        low, high = min(low, _value(least)), max(high, _value(most))
+            least, most, _, _, _ = first_sweep(rest[:size], rest)
+        low, high = min(low, number_of(least)), max(high, number_of(most))
     return (low, high, complete) if low <= high else (np.nan, np.nan, complete)
 
 

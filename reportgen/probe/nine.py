@@ -49,11 +49,12 @@ def _enter(job: Any) -> None:
     """One thread's share of `enter_nine`: one unit after the other, until none is left."""
     images, units, positions, first = job[1], job[2], job[3], job[4]
     highest = carray(at(job[5]), (images, units), np.float32)
-    least = carray(at(job[9]), units, np.float64)
-    least_image = carray(at(job[10]), units, np.int64)
-    values = carray(at(job[11]), (units, 9), np.float64)
-    chosen = carray(at(job[12]), (units, 9), np.int64)
-    places = carray(at(job[13]), (units, 9), np.int64)
+    known = carray(at(job[9]), (images, units), np.int64)
+    least = carray(at(job[10]), units, np.float64)
+    least_image = carray(at(job[11]), units, np.int64)
+    values = carray(at(job[12]), (units, 9), np.float64)
+    chosen = carray(at(job[13]), (units, 9), np.int64)
+    places = carray(at(job[14]), (units, 9), np.int64)
     while True:
         unit = taken(job, 0)
         if unit >= units:
@@ -67,7 +68,11 @@ def _enter(job: Any) -> None:
             _insert(kept, value, image, np.int64(-1))
         for k in range(9):
             n = chosen[unit, k] - first
-            if places[unit, k] < 0 and 0 <= n < images:
+            if places[unit, k] >= 0 or not 0 <= n < images:
+                continue
+            if job[9]:
+                places[unit, k] = known[n, unit]
+            else:
                 row = carray(at(job[6] + (n * job[7] + unit * job[8]) * 4), positions, np.float32)
                 places[unit, k] = _first_place(row, np.float32(values[unit, k]))
 
@@ -93,7 +98,7 @@ def _merge(job: Any) -> None:
 
 enter = entry(_enter)
 """Job: a counter, images, units, positions, first image; highest, values, and the strides of an
-image and of a unit; least value and image; the values, images and positions of the nine."""
+image and of a unit, places or 0; least value and image; values, images, positions of the nine."""
 
 merge = entry(_merge)
 "Job: a counter, units; values, images and positions of the nine, and of those that come."

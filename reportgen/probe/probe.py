@@ -15,7 +15,7 @@ from reportgen.probe.answers import Answers, logits_in, probabilities
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
 from reportgen.probe.channels_last import ChannelsLast
-from reportgen.probe.class_correlation import MOST_PAIRS, ClassCorrelation
+from reportgen.probe.class_correlation import correlations_of
 from reportgen.probe.collector import Collector, Pictures
 from reportgen.probe.device import device_named, too_large
 from reportgen.probe.evidence import Call, CallKey, Evidence
@@ -203,6 +203,8 @@ class Probe:
             if first is None:
                 raise ImageError("There is no image to run the network on.")
             traced = self.trace(first[0])
+            with self.lent(first[:1].repeat(len(traced.scores), 1, 1, 1)) as (net, copies):
+                self._channels_last.try_on(net, copies, traced.scores)
             wanted = matching([call.key for call in traced.calls], layers)
             calls = [call for call in traced.calls if call.kind in OBSERVED and call.key in wanted]
             observed = {
@@ -217,11 +219,7 @@ class Probe:
                 if call.key in observed and (columns := map_columns(observed[call.key]))
             }
             chosen_calls = correlated(traced.calls, traced.classes, observed) if correlated else ()
-            correlations = {
-                call.key: ClassCorrelation(call.units, traced.classes)
-                for call in chosen_calls
-                if call.units * traced.classes <= MOST_PAIRS
-            }
+            correlations = correlations_of(chosen_calls, traced.classes)
             pictures: Pictures = {index: {} for index in sorted(pictured)}
             answers = Answers(traced.ends_in_sigmoid)
 
@@ -231,8 +229,9 @@ class Probe:
                 collector = Collector(
                     observed, len(part), chosen, keep_arrays, further, offset, correlations
                 )
-                with Watch(self._module, collector), self.lent(part) as (module, moved):
-                    collector.logits = logits_in(module(moved), len(part))
+                with self.lent(part) as (module, moved), Watch(module, collector):
+                    arranged_images = self._channels_last.arranged(module, moved)
+                    collector.logits = logits_in(module(arranged_images), len(part))
                 return collector
 
             done = 0
@@ -268,7 +267,7 @@ class Probe:
 
     def _scores(self, part: torch.Tensor, _: int) -> torch.Tensor:
         with self.lent(part) as (module, moved):
-            return self._channels_last.scores(module, moved)
+            return logits_in(module(self._channels_last.arranged(module, moved)), len(part))
 
     def in_parts(
         self, batch: torch.Tensor, run: Callable[[torch.Tensor, int], Result], offset: int = 0

@@ -21,8 +21,24 @@ CHUNK = 1 << 20
 CHUNK_ON_A_GPU = 1 << 26
 "As above, elsewhere: few enough for the memory."
 
+LANES = 16
+"Units that compiled code reads at once where they lie side by side in memory."
+
+MANY_UNITS = 64
+"From here on, units that are left over hardly count."
+
 COLUMNS = 9
 "Numbers of each unit: see `Part`."
+
+
+@dataclass(frozen=True, eq=False)
+class Highest:
+    """What is highest in each image and unit."""
+
+    values: torch.Tensor
+    "The highest finite value, (images units); -inf without any."
+    places: torch.Tensor | None = None
+    "Its first position, where that was found on the way, (images units)."
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +50,7 @@ class Part:
     values are finite, positive and zero, images it fired on, and values that are not finite."""
     bins: torch.Tensor
     "(n 257): values in each bin, and then the exponent of the bins' width; rows are added up."
-    highest: torch.Tensor
-    "The highest finite value of each image and unit, (images units); -inf without any."
+    highest: Highest
 
 
 def parts(values: torch.Tensor) -> list[Part]:
@@ -52,7 +67,7 @@ def parts(values: torch.Tensor) -> list[Part]:
     # More would not fit the counters of a bin.
     is_plain = here and values.dtype == torch.float32 and values.numel() < 1 << 32
     if is_plain and (code := compiled()):
-        return [_compiled(code, values.contiguous())]
+        return [_compiled(code, values)]
     images, units, positions = values.shape
     step = max(1, (CHUNK if here else CHUNK_ON_A_GPU) // (units * positions))
     return [_eager(values[first : first + step]) for first in range(0, images, step)]
@@ -80,8 +95,22 @@ def _compiled(code: ModuleType, values: torch.Tensor) -> Part:
     """Reads float32 values on the CPU once."""
     images, units, _ = values.shape
     columns, highest = np.empty((COLUMNS, units)), np.empty((images, units), np.float32)
-    bins = code.summary(values, columns, highest)
-    return Part(*(torch.from_numpy(array) for array in (columns, bins, highest)))
+    if not are_side_by_side(values):
+        bins = code.summary(values.contiguous(), columns, highest)
+        found = Highest(torch.from_numpy(highest))
+    else:
+        places = np.empty((images, units), np.int64)
+        bins = code.summary_side_by_side(values, columns, highest, places)
+        found = Highest(torch.from_numpy(highest), torch.from_numpy(places))
+    return Part(torch.from_numpy(columns), torch.from_numpy(bins), found)
+
+
+def are_side_by_side(values: torch.Tensor) -> bool:
+    """Whether the units of a position lie side by side, and are many enough to be read so."""
+    _, units, positions = values.shape
+    # Units that do not fill a vector are read one by one.
+    are_vectors = units % LANES == 0 or units > MANY_UNITS
+    return are_vectors and positions > 1 and values.stride() == (units * positions, 1, units)
 
 
 def _eager(rows: torch.Tensor) -> Part:
@@ -114,7 +143,7 @@ def _eager(rows: torch.Tensor) -> Part:
     return Part(
         columns=torch.stack([column.double() for column in columns]),
         bins=torch.cat([counts, exponent.double()[None]])[None],
-        highest=highest,
+        highest=Highest(highest),
     )
 
 

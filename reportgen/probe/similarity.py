@@ -7,12 +7,12 @@ PIECE = 1 << 15
 "Values worked on at a time: large copies would cost more than the arithmetic."
 
 
-def similarity(before: torch.Tensor | None, after: torch.Tensor) -> float | None:
+def similarity(before: torch.Tensor, after: torch.Tensor) -> float | None:
     """Pearson correlation of input and output; None where it is not defined.
 
     In numpy, for while a network is traced, each function of PyTorch passes a counter.
     """
-    if before is None or before.shape != after.shape:
+    if before.shape != after.shape:
         return None
     wide = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
     x = before.detach().to("cpu", wide).flatten().numpy()
@@ -21,8 +21,10 @@ def similarity(before: torch.Tensor | None, after: torch.Tensor) -> float | None
     with np.errstate(invalid="ignore", over="ignore"):
         mean_x, mean_y = x.mean(dtype=np.float64), y.mean(dtype=np.float64)
         for start in range(0, len(x), PIECE):
-            a, b = x[start : start + PIECE] - mean_x, y[start : start + PIECE] - mean_y
-            sums += [np.einsum("i,i", *pair) for pair in ((a, a), (b, b), (a, b))]
+            a, b = (some[start : start + PIECE].astype(np.float64) for some in (x, y))
+            a -= mean_x
+            b -= mean_y
+            sums += [np.dot(*pair) for pair in ((a, a), (b, b), (a, b))]
     norm = float(np.sqrt(sums[0]) * np.sqrt(sums[1]))
     found = float(sums[2]) / norm if norm else float("nan")
     return min(max(found, -1.0), 1.0) if found == found else None

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from reportgen.probe.evidence import BinnedValues, LayerEvidence
-from reportgen.probe.reduction import LOWEST_EXPONENT, SIDE, Part, is_here, parts, widened
+from reportgen.probe.reduction import LOWEST_EXPONENT, SIDE, Highest, Part, is_here, parts, widened
 
 
 class LayerStatistics:
@@ -32,22 +32,20 @@ class LayerStatistics:
         self._exponent = LOWEST_EXPONENT
         self._waiting: list[Part] = []
 
-    def update(self, values: torch.Tensor) -> torch.Tensor:
-        """Adds some images: (images units positions).
-
-        Returns:
-            The highest finite value of each image and unit, (images units); -inf without any.
-        """
+    def update(self, values: torch.Tensor) -> Highest:
+        """Adds some images: (images units positions); gives what is highest in each."""
         images, units, positions = values.shape
         if not values.numel():
-            return torch.full((images, units), -torch.inf)
+            return Highest(torch.full((images, units), -torch.inf))
         self._images += images
         self._positions = positions
         come = parts(values)
         self._waiting += come
         if is_here(values):
             self._settle()
-        return torch.cat([part.highest for part in come])
+        if len(come) == 1:
+            return come[0].highest
+        return Highest(torch.cat([part.highest.values for part in come]))
 
     def merge(self, other: "LayerStatistics") -> None:
         """Adds what was seen of other images."""

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from reportgen.probe.evidence import Strongest
 from reportgen.probe.layout import Arrangement
-from reportgen.probe.reduction import compiled, is_here
+from reportgen.probe.reduction import Highest, compiled, is_here
 
 KEPT = 9
 "Images a unit."
@@ -40,23 +40,25 @@ class StrongestImages:
         empty._least, empty._least_image = self._value[:, -1].copy(), self._image[:, -1].copy()
         return empty
 
-    def update(self, values: torch.Tensor, highest: torch.Tensor, first: int) -> None:
+    def update(self, values: torch.Tensor, highest: Highest, first: int) -> None:
         """Adds some images.
 
         Args:
             values: (images units positions)
-            highest: the highest finite value of each, (images units); -inf where there is none.
+            highest: what is highest in them.
             first: index of the first image; the others follow.
         """
-        is_plain = values.dtype == torch.float32 and values.stride(2) == 1
+        is_plain = values.dtype == torch.float32 and (
+            highest.places is not None or values.stride(2) == 1
+        )
         if not is_here(values):
             # Not to wait for the device now, all are looked for.
-            self._waiting.append((highest, _places(values), first))
+            self._waiting.append((highest.values, _places(values), first))
         elif is_plain and (code := compiled()):
             nine = (self._value, self._image, self._position)
             code.enter_nine(values, highest, first, (self._least, self._least_image), nine)
         else:
-            self._enter(highest.numpy(), _places(values).numpy(), first)
+            self._enter(highest.values.numpy(), _places(values).numpy(), first)
 
     def merge(self, other: "StrongestImages") -> None:
         """Adds what was seen of other images."""

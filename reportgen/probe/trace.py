@@ -38,6 +38,8 @@ class Trace:
     ends_in_sigmoid: bool
     "Whether the last call that computes is a sigmoid."
     input_similarity: Mapping[CallKey, float]
+    scores: torch.Tensor
+    "Of `COPIES` copies of the image (COPIES classes), float32 on the CPU."
 
 
 def trace(module: nn.Module, image: torch.Tensor) -> Trace:
@@ -68,6 +70,7 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
         ),
         ends_in_sigmoid=_ends_in_sigmoid(tracer.calls),
         input_similarity=tracer.input_similarity,
+        scores=first,
     )
 
 
@@ -102,7 +105,7 @@ class _Pending:
 
     inputs: tuple[CallKey, ...]
     first_input: torch.Tensor | None
-    "A copy, for the call may overwrite it."
+    "A copy, for the call may overwrite it; of one of the images."
     flops: int
     listed_flops: int
     calls: int
@@ -196,7 +199,7 @@ class Tracer(Observer):
         flows = [flow for tensor in tensors if (flow := self._flows.get(id(tensor)))]
         self._pending[key] = _Pending(
             inputs=tuple(dict.fromkeys(source for flow in flows for source in flow.sources)),
-            first_input=tensors[0].detach().clone() if tensors else None,
+            first_input=_one_copy(tensors[0]).detach().clone() if tensors else None,
             flops=self._counter.get_total_flops(),
             listed_flops=self._listed_flops,
             calls=len(self.calls),
@@ -242,9 +245,10 @@ class Tracer(Observer):
                 tokens=arranged.tokens if arranged else None,
             )
         )
-        alike = None if kind == "other" else similarity(pending.first_input, output)
-        if alike is not None:
-            self.input_similarity[key] = alike
+        if kind != "other" and pending.first_input is not None:
+            alike = similarity(pending.first_input, _one_copy(output))
+            if alike is not None:
+                self.input_similarity[key] = alike
         self._last_output = output
         self._learn(output, replace(flow, sources=(key,)))
         if _memory(output) in pending.written:
@@ -260,6 +264,11 @@ class Tracer(Observer):
         }
         self._counted.update(new)
         return sum(new.values())
+
+
+def _one_copy(tensor: torch.Tensor) -> torch.Tensor:
+    """The part of one copy, where the first axis is that of the images: the other is the same."""
+    return tensor[:1] if len(tensor.shape) > 1 and tensor.shape[0] == COPIES else tensor
 
 
 def _version(tensor: torch.Tensor) -> int:

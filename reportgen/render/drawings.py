@@ -7,15 +7,20 @@ import numpy as np
 from markupsafe import Markup
 
 from reportgen.figures.colormaps import COLORMAPS
+from reportgen.figures.dwindling import dwindling_svg
+from reportgen.figures.dwindling import mean_count as mean_count  # for templates
 from reportgen.figures.fading import fading_svg
 from reportgen.figures.files import FORMATS, Drawn, Print, figure_files, figure_path, has_score
 from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
+from reportgen.figures.spectra import spectrum_svg
 from reportgen.figures.svg import curves_svg, histogram_svg
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Curves, Heatmap, Histogram
-from reportgen.report.records import Parameter, Report
+from reportgen.report.records import Panel, Parameter, Report
 
 COLOURS = tuple(COLORMAPS.values())
+CURVES_SHOWN = 6
+"Layers whose dead units are drawn over the number of images."
 SPARK_WIDTH = 100
 SPARK_HEIGHT = 40
 
@@ -65,6 +70,29 @@ def fadings(arrays: Mapping[str, Array], at: int, words: str) -> tuple[Markup, .
         Markup(fading_svg(name.title(), own[at].tolist(), random[at].tolist(), highest, words))
         for name, (own, random) in pairs.items()
     )
+
+
+def dwindling(panel: Panel, layers: tuple[str, ...]) -> tuple[Markup, ...]:
+    """How the dead units of all layers, and of those with most of them, fall with the images.
+
+    Args:
+        panel: of the section of dead filters.
+        layers: titles of its `curve_layers`.
+    """
+    images, curves = panel.arrays["curve_images"].tolist(), panel.arrays["curve_dead"]
+    drawn = [dwindling_svg("Dead units, all layers", images, curves.sum(axis=0).tolist())]
+    most = [at for at in np.argsort(-curves[:, -1], kind="stable").tolist() if curves[at, -1] >= 1]
+    for at in sorted(most[:CURVES_SHOWN]) if len(layers) > 1 else ():
+        drawn.append(dwindling_svg(layers[at], images, curves[at].tolist(), height=56))
+    return tuple(Markup(drawing) for drawing in drawn)
+
+
+def spectrum(
+    arrays: Mapping[str, Array], at: int, bands: tuple[float, ...], stride: int, words: str
+) -> Markup:
+    """The spectra of the layer `at` of a section's arrays; `words` say what is drawn."""
+    kernels, read, given = (arrays[name][at].tolist() for name in ("kernels", "read", "given"))
+    return Markup(spectrum_svg(words, kernels, read, given, bands, stride))
 
 
 def spark(parameter: Parameter) -> Markup:

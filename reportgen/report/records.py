@@ -105,6 +105,8 @@ class Model:
     classes: int
     labels_source: str
     preprocessing: Preprocessing
+    bytes: int | None = None
+    "Size of the file; None in reports made before it was kept."
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,8 @@ class Layer:
     constant_filters: int | None
     "Units that give one and the same value everywhere."
     dead_units: tuple[int, ...] = ()
+    nonfinite: int | None = None
+    "NaN or infinite values that it gave, over all images; None where nothing was observed."
     panels: Mapping[str, Panel] = field(default_factory=dict)
 
     @property
@@ -220,6 +224,20 @@ class SkippedImage:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition of `--fail-on`, and what it came to."""
+
+    condition: str
+    "As it was given: `dead>5%`."
+    outcome: Literal["passed", "tripped", "unknown"]
+    "`unknown` where the report does not hold the number; it fails as well."
+    value: float | None
+    "The number, of several the worst; None where it is not finite or not known."
+    words: str
+    "The same for people, with the layers that trip, or why it is not known."
 
 
 @dataclass(frozen=True)
@@ -257,3 +275,5 @@ class Report:
     notes: tuple[str, ...]
     "Assumptions and warnings about loading and preprocessing, one sentence each."
     sections: tuple[Section, ...]
+    gates: tuple[Gate, ...] = ()
+    "In the order in which they were given."

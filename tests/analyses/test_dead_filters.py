@@ -70,9 +70,7 @@ def test_zero_weights_are_told_apart_from_dead() -> None:
     kinds = [(row[0].text, row[1]) for row in outcome.panels[""].blocks["units"].rows]
     assert kinds == [("1 / 1", "zero weights"), ("1 / 3", "constant")]
     texts = {finding.kind: finding.text for finding in outcome.findings}
-    assert (
-        texts["zero-weight-filters"] == "0: 1 of 4 filters has only zero weights and can be pruned."
-    )
+    assert texts["zero-weight-filters"] == "0: 1 of 4 filters has only zero weights."
     assert "unit 3 gives 0.5" in texts["constant-units"]
 
 

@@ -1,7 +1,9 @@
+import numpy as np
 import torch
 from torch import nn
 
 from reportgen.analyses.weights import run
+from reportgen.report.sketch import sketched
 from tests.analyses.planted import evidence_of, study_of
 
 
@@ -18,7 +20,43 @@ def test_one_row_per_parameter_and_the_totals() -> None:
     assert rows[0][0].href == "weights.html#0.weight"
     assert rows[0][1] == "3 x 2 x 3 x 5"
     zeros = sum(int((v == 0).sum()) for v in net.state_dict().values() if v.is_floating_point())
-    assert panel.facts == {"parameters": 6, "values": 105, "zeros": zeros, "nonfinite": 0}
+    totals = {name: panel.facts[name] for name in ("parameters", "values", "zeros", "nonfinite")}
+    assert totals == {"parameters": 6, "values": 105, "zeros": zeros, "nonfinite": 0}
+
+
+def test_weights_of_a_small_network_are_kept_filter_by_filter() -> None:
+    torch.manual_seed(5)
+    net = nn.Sequential(
+        nn.Conv2d(4, 6, (3, 2), groups=2),
+        nn.ConvTranspose2d(6, 4, (2, 3), groups=2),
+        nn.Linear(7, 3),
+    )
+    panel = run(study_of(evidence_of([]), net)).panels[""]
+    assert panel.facts["sketch_rows"] == (6, 1, 4, 1, 3, 1)
+    assert panel.facts["sketch_width"] == 18
+    kept = panel.arrays["sketch"]
+    assert kept.dtype == panel.arrays["filter_norms"].dtype == np.float32
+    first, turned = net[0].weight.detach(), net[1].weight.detach()
+    # Output channel c of a transposed convolution reads the inputs of its group, c // 2.
+    filters = [turned[3 * (c // 2) : 3 * (c // 2) + 3, c % 2].flatten() for c in range(4)]
+    parts = [first.flatten(), net[0].bias, *filters, net[1].bias, net[2].weight.flatten()]
+    expected = torch.cat([*parts, net[2].bias]).detach()
+    np.testing.assert_array_equal(kept, expected.numpy())
+    norms = [float(row.norm()) for row in first] + [float(net[0].bias.detach().norm())]
+    norms += [float(row.norm()) for row in filters]
+    np.testing.assert_allclose(panel.arrays["filter_norms"][: len(norms)], norms, rtol=1e-6)
+
+
+def test_weights_of_a_large_network_are_kept_as_sums() -> None:
+    torch.manual_seed(6)
+    net = nn.Sequential(nn.Linear(600, 500), nn.Linear(500, 20))
+    panel = run(study_of(evidence_of([]), net)).panels[""]
+    assert panel.facts["sketch_width"] == 32
+    assert panel.arrays["sketch"].size == 500 * 32 + 32 + 20 * 32 + 20
+    weight = net[0].weight.detach().numpy()
+    np.testing.assert_array_equal(
+        panel.arrays["sketch"][: 500 * 32].reshape(500, 32), sketched(weight, 32)
+    )
 
 
 def test_sick_and_empty_weights_are_found_but_zero_biases_are_not() -> None:

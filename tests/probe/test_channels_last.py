@@ -1,9 +1,11 @@
 """Images with their channels last: taken where the scores are the same, else left alone."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from reportgen.probe.evidence import CallKey
 from reportgen.probe.probe import Probe
 
 IMAGES = torch.randn(3, 3, 20, 14, generator=torch.Generator().manual_seed(1))
@@ -70,8 +72,19 @@ def test_trying_draws_no_random_numbers() -> None:
     assert net.last == [False, True, False]
 
 
-def test_watched_images_lie_as_ever() -> None:
-    net = Noting("flatten").eval()
-    probe = Probe(net, "cpu", batch_size=2)
-    probe.collect(lambda size: IMAGES.split(size), 3, [0])
-    assert not any(net.last)
+@pytest.mark.parametrize(("end", "is_last"), [("flatten", True), ("view", False)])
+def test_watched_images_lie_so_too_where_nothing_changes(end: str, is_last: bool) -> None:
+    net = Noting(end).eval()
+    evidence = Probe(net, "cpu", batch_size=2).collect(lambda size: IMAGES.split(size), 3, [0])
+    assert net.last == [False, False, True, is_last, is_last], "followed, tried, then two parts"
+    with torch.no_grad():
+        maps = net.body(IMAGES.clone()).double()
+    seen = evidence.layers[CallKey("body.2")]
+    np.testing.assert_allclose(seen.mean, maps.mean((0, 2, 3)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(seen.maximum, maps.amax((0, 2, 3)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_that_gives_something_else_each_time_is_left_alone() -> None:
+    net = Noting("random").eval()
+    Probe(net, "cpu").collect(lambda size: IMAGES.split(size), 3, [])
+    assert net.last == [False, False, True, False]

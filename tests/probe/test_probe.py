@@ -222,9 +222,10 @@ def test_the_batch_halves_when_memory_runs_out(error: type[Exception], message: 
     probe = Probe(small, "cpu", 8)
     evidence = probe.collect(batches_of(images), 11, [7])
     expected = Probe(large, "cpu", 2).collect(batches_of(images), 11, [7])
-    # Once for the first forward pass and once followed; then 8 halves to 4 and 2, and stays there.
-    assert small.tried[:5] == [2, 2, 8, 4, 2]
-    assert set(small.tried[5:]) == {1, 2}
+    # Once for the first forward pass, once followed and once with channels last; then 8 halves to
+    # 4 and 2, and stays there.
+    assert small.tried[:6] == [2, 2, 2, 8, 4, 2]
+    assert set(small.tried[6:]) == {1, 2}
     assert probe.batch_size == 2
     for key, found in evidence.layers.items():
         other = expected.layers[key]

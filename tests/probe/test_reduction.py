@@ -69,13 +69,32 @@ VALUES = {
 }
 
 
+def side_by_side(values: torch.Tensor) -> torch.Tensor:
+    """The same units again and again, until they fill four vectors and a part of a fifth, each with
+    its neighbour beside it in memory."""
+    many = values.repeat(1, 69, 1)[:, :69]
+    found = many.transpose(1, 2).contiguous().transpose(1, 2)
+    assert reduction.are_side_by_side(found)
+    return found
+
+
+VALUES |= {
+    f"{name}, side by side": side_by_side(values)
+    for name, values in VALUES.items()
+    if values.shape[2] > 1
+}
+
+
 def parts(values: torch.Tensor, with_numba: bool, patch: pytest.MonkeyPatch) -> LayerStatistics:
     if not with_numba:
         patch.setattr(reduction, "compiled", lambda: None)
     total = LayerStatistics(values.shape[1])
     highest = total.update(values)
     literal = torch.where(torch.isfinite(values), values, -torch.inf).amax(2)
-    assert torch.equal(highest, literal.to(highest))
+    assert torch.equal(highest.values, literal.to(highest.values))
+    if highest.places is not None:
+        found = torch.where(torch.isfinite(values), values, -torch.inf).argmax(2)
+        assert torch.equal(highest.places, found)
     patch.undo()
     return total
 
@@ -114,9 +133,10 @@ def threads_of_torch(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("side", ["", ", side by side"])
 @pytest.mark.parametrize("name", ["short rows", "rows of several blocks", "many scales", "holes"])
-def test_no_bit_depends_on_the_number_of_threads(name: str) -> None:
-    found = []
+def test_no_bit_depends_on_the_number_of_threads(name: str, side: str) -> None:
+    found, name = [], name + side
     for threads in (1, 2, 5):
         with threads_of_torch(threads):
             total, nine = LayerStatistics(VALUES[name].shape[1]), nine_of(VALUES[name], 3)
@@ -147,8 +167,12 @@ def nine_of(values: torch.Tensor, size: int) -> Any:
     return total.evidence()
 
 
+@pytest.mark.parametrize("side", ["", ", side by side"])
 @pytest.mark.parametrize("name", ["more images than fit a block", "rectified", "holes", "constant"])
-def test_the_nine_are_those_that_numpy_finds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nine_are_those_that_numpy_finds(
+    name: str, side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name += side
     ours = nine_of(VALUES[name], 4)
     monkeypatch.setattr(strongest, "compiled", lambda: None)
     theirs = nine_of(VALUES[name], 4)

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from reportgen.report.arrays import Pixels
 from reportgen.report.blocks import Column, Curve, Curves, Link, Table
 from reportgen.report.records import (
@@ -200,8 +202,13 @@ def sample_report() -> Report:
                         "near_dead": 0,
                         "constant": 0,
                         "zero_weights": 0,
+                        "curve_layers": (SLUGS[1], SLUGS[4]),
+                        "fired_once": (2, 0),
                     },
-                    {},
+                    {
+                        "curve_images": np.array([1, 2, 3]),
+                        "curve_dead": np.array([[4.0, 2.5, 2.0], [3.0, 1.5, 1.0]]),
+                    },
                     dead_tables,
                 ),
             ),

@@ -80,8 +80,12 @@ def hidden_scores(
     try:
         if engine == "fast":
             reason = _obstacle(probe.device, len(places))
-            if not reason:
-                fast = delta_scores(*given, places, progress, clean=clean)
+            try:
+                fast = None if reason else delta_scores(*given, places, progress, clean=clean)
+            except Untraceable as error:
+                # What carries differences knows fewer operations than what carries values.
+                fast, reason = None, str(error)
+            if fast is not None:
                 sample = sampled(places, -fast[:, target].numpy())
                 exact = exact_scores(*given, [places[index] for index in sample], clean=clean)
                 agreement = _agreement(probe, fast, sample, exact, target)

@@ -41,6 +41,8 @@ class Verdict:
     "Whether it is idle for every image, by its weights alone."
     twin: int | None = None
     "Root of the channel that does the same."
+    where: tuple[Mixing, int] | None = None
+    "The layer and its unit that is idle, where that is not the first that makes the channel."
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +117,9 @@ def channels_of(found: Followed) -> dict[int, Channel]:
     return dict(made)
 
 
-def _still(found: Followed, values: Mapping[fx.Node, Values]) -> dict[int, float]:
-    """The channels that are constant somewhere on their way, and their first constant there."""
-    first: dict[int, float] = {}
+def _still(found: Followed, values: Mapping[fx.Node, Values]) -> dict[int, tuple[fx.Node, float]]:
+    """The channels that are constant somewhere on their way: where first, and their value there."""
+    first: dict[int, tuple[fx.Node, float]] = {}
     for node, known in values.items():
         roots, places, where = np.unique(
             found.forest.roots(found.tracks[node].slots), return_index=True, return_inverse=True
@@ -125,7 +127,7 @@ def _still(found: Followed, values: Mapping[fx.Node, Values]) -> dict[int, float
         # After a flatten a channel has many columns, and a corner that is always zero is no news.
         moving = np.bincount(where, weights=~np.isfinite(known), minlength=len(roots))
         for root, place in zip(roots[moving == 0], places[moving == 0], strict=True):
-            first.setdefault(int(root), float(known[place]))
+            first.setdefault(int(root), (node, float(known[place])))
     return first
 
 
@@ -133,12 +135,13 @@ def _idle(
     found: Followed,
     root: int,
     channel: Channel,
-    first: float,
+    still: tuple[fx.Node, float],
     by_images: Mapping[fx.Node, Values],
     by_weights: Mapping[fx.Node, Values],
     seen: Evidence,
 ) -> Verdict:
-    """What is decided of a channel that is constant somewhere, `first` there."""
+    """What is decided of a channel that is constant somewhere, `still` there."""
+    node, first = still
     reads = {m: by_images[reads_of(m)][columns] for m, columns in channel.columns.items()}
     constant = {mixing for mixing, read in reads.items() if np.isfinite(read).all()}
     is_off = not any(read.any() for read in reads.values()) if reads else first == 0
@@ -158,7 +161,18 @@ def _idle(
         np.isfinite(by_weights[reads_of(m)][columns]).all()
         for m, columns in channel.columns.items()
     )
-    return Verdict(kind, reason, is_always)
+    return Verdict(kind, reason, is_always, where=_maker(found, channel, node))
+
+
+def _maker(found: Followed, channel: Channel, node: fx.Node) -> tuple[Mixing, int] | None:
+    """The layer that makes what a node gives of a channel, and the unit; None if several do."""
+    makers = {mixing.node: (mixing, row) for mixing, row in channel.rows}
+    while node not in makers:
+        reads = [read for read in node.all_input_nodes if read in found.tracks]
+        if len(reads) != 1:
+            return None
+        node = reads[0]
+    return makers[node]
 
 
 def _is_empty(found: Followed, channel: Channel) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe
 from reportgen.probe.pruning.channels import Alone, Mixing
-from reportgen.probe.pruning.decide import KINDS, Channel, Decision, Kind, decided
+from reportgen.probe.pruning.decide import KINDS, Channel, Decision, Kind, Verdict, decided
 from reportgen.probe.pruning.follow import followed
 from reportgen.report.pruned import Width
 
@@ -152,7 +152,7 @@ def plan_of(decision: Decision, network: nn.Module, macs: int) -> Plan:
             for root in _in_order(decision, decision.going)
         ),
         staying=tuple(
-            Staying(*_unit(decision.channels[root]), verdict.kind, verdict.reason)
+            Staying(*_unit(decision.channels[root], verdict), verdict.kind, verdict.reason)
             for root, verdict in decision.verdicts.items()
             if verdict.reason
         ),
@@ -220,8 +220,9 @@ def _smaller(size: int, units: tuple[int, int], inputs: tuple[int, int]) -> int:
     return size // inputs[0] * inputs[1] if inputs[0] else size
 
 
-def _unit(channel: Channel) -> tuple[str, int]:
-    mixing, row = channel.rows[0]
+def _unit(channel: Channel, verdict: Verdict | None = None) -> tuple[str, int]:
+    """Layer and unit: the one that is idle, else the first that makes the channel."""
+    mixing, row = (verdict.where if verdict else None) or channel.rows[0]
     return mixing.path, row
 
 

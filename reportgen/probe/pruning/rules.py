@@ -37,14 +37,13 @@ _POOL_MODULES: dict[type[nn.Module], str] = {
     for axes in (1, 2, 3)
 }
 _WORDS = {
-    **dict.fromkeys(("view", "reshape"), "a change of shape with fixed sizes"),
+    **{name: f"a change of shape ({name})" for name in ("view", "reshape", "flatten")},
     **dict.fromkeys(("permute", "transpose", "movedim"), "a new order of the axes"),
     **dict.fromkeys(("chunk", "split", "unbind", "getitem"), "a choice among the channels"),
     **dict.fromkeys(("matmul", "bmm", "einsum"), "a product of matrices"),
     **dict.fromkeys(("softmax", "log_softmax"), "a softmax"),
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "linear"), "a layer that is no module"),
     **dict.fromkeys(("batch_norm", "layer_norm"), "a norm that is no module"),
-    "flatten": "a change of shape",
     "scaled_dot_product_attention": "attention",
 }
 
@@ -89,6 +88,8 @@ def follow(found: Followed, node: fx.Node, value: Any) -> None:
             is_done = track is not None and apply(found, node, name, track, is_module=False)
     if not is_done:
         reason = problem or f"{_words(node, module, name)} reads it"
+        if not problem and len(reads) > 1 and not found.opaque.keys().isdisjoint(reads):
+            reason = "it is joined with channels that are not followed"
         for read in reads:
             _freeze(found, read, reason)
         found.opaque[node] = next((found.opaque[r] for r in reads if r in found.opaque), reason)

@@ -1,8 +1,8 @@
 """The weights of the smaller network: what is left, with constants and copies moved into it."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 
 from reportgen.probe.pruning.channels import Mixing
@@ -20,7 +20,10 @@ def smaller_state(decision: Decision, state: Mapping[str, torch.Tensor]) -> dict
         decision: what goes.
         state: the state_dict of the whole network, which stays as it is.
     """
-    smaller = {name: tensor.detach().clone() for name, tensor in state.items()}
+    smaller = OrderedDict((name, tensor.detach().clone()) for name, tensor in state.items())
+    if (versions := getattr(state, "_metadata", None)) is not None:
+        # Some modules refuse weights that do not say of which version they are.
+        smaller._metadata = versions  # type: ignore[attr-defined]
     for mixing in decision.found.mixings:
         if mixing.columns is not None:
             _fold(decision, mixing, smaller)
@@ -37,23 +40,22 @@ def smaller_state(decision: Decision, state: Mapping[str, torch.Tensor]) -> dict
 def _fold(decision: Decision, mixing: Mixing, state: dict[str, torch.Tensor]) -> None:
     """Moves what a reader got from the channels that go to where it stays."""
     weight = state[f"{mixing.path}.weight"]
-    exact = weight.double()
     values = decision.values[mixing]
     shift = torch.zeros(len(weight), dtype=torch.float64, device=weight.device)
+    merged: dict[int, list[list[int]]] = {}
     for root, verdict in decision.going.items():
         columns = decision.channels[root].columns.get(mixing, [])
-        if not columns:
-            continue
-        if verdict.twin is not None:
-            exact[:, decision.channels[verdict.twin].columns[mixing]] += exact[:, columns]
-            continue
-        read = torch.from_numpy(np.array(values[columns])).to(shift)
-        shift += (
-            exact[:, columns].flatten(2).sum(2) @ read
-            if exact.ndim > 2
-            else exact[:, columns] @ read
-        )
-    state[f"{mixing.path}.weight"] = exact.to(weight)
+        if columns and verdict.twin is not None:
+            merged.setdefault(verdict.twin, []).append(columns)
+        elif columns and values[columns].any():
+            read = torch.from_numpy(values[columns]).to(shift)
+            shift += (
+                weight[:, columns].double().reshape(len(weight), len(columns), -1).sum(2) @ read
+            )
+    for twin, copies in merged.items():
+        columns = decision.channels[twin].columns[mixing]
+        parts = [weight[:, place].double() for place in (columns, *copies)]
+        weight[:, columns] = torch.stack(parts).sum(0).to(weight)
     if shift.any():
         path = bias_taker(decision.found, mixing)
         assert path is not None

@@ -18,6 +18,14 @@ def kinds_by_layer(plan: Plan) -> Mapping[str, Counter[str]]:
     return found
 
 
+def counts(kinds: Mapping[str, int]) -> str:
+    """`3 dead, 80 duplicates`."""
+    return ", ".join(
+        f"{n:,} {kind}s" if kind == "duplicate" and n > 1 else f"{n:,} {kind}"
+        for kind, n in kinds.items()
+    )
+
+
 def staying(plan: Plan) -> Iterator[tuple[str, int, str, str, str]]:
     """Layer, count, units, kind and reason of what stays, in one where the rest is the same."""
     groups: dict[tuple[str, str, str], list[int]] = {}

@@ -163,6 +163,19 @@ def test_a_network_that_cannot_be_traced_is_run_in_full(
     assert run.reason == "It cannot be followed."
 
 
+def test_where_differences_do_not_go_through_the_map_is_exact(
+    image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any, **__: Any) -> torch.Tensor:
+        raise Untraceable("No differences go through the network.")
+
+    monkeypatch.setattr(engine, "delta_scores", unknown)
+    scores, run = hidden(image, "fast")
+    assert torch.allclose(scores, literal(image), atol=1e-5)
+    assert used == ["exact"]
+    assert (run.used, run.reason) == ("exact", "No differences go through the network.")
+
+
 def test_where_the_steps_do_not_fit_the_memory_the_network_is_run_in_full(
     image: torch.Tensor, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.probe.nets import seeded
+from reportgen.probe.borrow import borrowed
+from reportgen.probe.pruning.follow import followed, unused
+from tests.probe.nets import photos, seeded
 from tests.probe.pruning.planting import pruned
 from tests.probe.pruning.test_chains import alive, kill
 
@@ -63,7 +65,7 @@ def test_a_channel_of_the_stream_goes_where_all_that_make_it_are_idle() -> None:
     assert unit.entries == ("bn",)
     assert set(unit.readers) == {"first", "down", "third"}
     joined = "reads it joined with others, and not all are idle (stem, second)"
-    assert result.stayed == {"stem / 1": f"down {joined}", "stem / 2": f"first {joined}"}
+    assert result.stayed == {"stem / 1": f"down {joined}", "second / 2": f"first {joined}"}
 
 
 def test_an_idle_sum_of_two_branches_goes_from_both() -> None:
@@ -218,7 +220,7 @@ def test_what_is_dead_goes_with_the_weight_that_it_was_given() -> None:
     result = pruned(net)
     assert result.gone == {"conv / 1": "dead"}
     assert result.plan.going[0].partners == (("up", 1),)
-    assert list(result.stayed) == ["conv / 4"]
+    assert list(result.stayed) == ["up / 4"]
 
 
 class Shaped(nn.Module):
@@ -243,7 +245,7 @@ SHAPES: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, str]] = {
     "squeeze": (lambda x: x.amax(3).amax(2, keepdim=True).squeeze(-1), 4, ""),
     "slice": (lambda x: x[:, :, ::2, :1].flatten(1), 4, ""),
     "pad": (lambda x: F.pad(x, (1, 0)).flatten(1), 32, ""),
-    "fixed": (lambda x: x.view(-1, 24), 24, "a change of shape with fixed sizes reads it"),
+    "fixed": (lambda x: x.view(-1, 24), 24, "a change of shape (reshape) reads it"),
     "order": (lambda x: x.permute(0, 2, 3, 1).flatten(1), 24, "a new order of the axes reads it"),
     "choice": (lambda x: x[:, :2].flatten(1), 12, "a choice among the channels reads it"),
     "chunk": (lambda x: x.chunk(2, 1)[1].flatten(1), 12, "a choice among the channels reads it"),
@@ -312,3 +314,26 @@ def test_hooks_and_parametrised_weights_keep_what_they_touch() -> None:
     result = pruned(net.eval())
     assert result.gone == {}
     assert result.stayed == {"0 / 1": "2 computes its weights from others"}
+
+
+class Heads(nn.Module):
+    """A network with a head that serves in training only, and attention as one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.mix = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.aux = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x).flatten(2).transpose(1, 2)
+        x = self.mix(x, x, x)[0].mean(1)
+        return self.fc(x) + self.aux(x) if self.training else self.fc(x)
+
+
+def test_what_nothing_calls_is_named() -> None:
+    net = seeded(Heads)
+    with borrowed(net):
+        found = followed(net, photos(1)[0])
+    assert unused(found, net) == ["aux"]

@@ -1,0 +1,84 @@
+"""The comparison in flat numbers, which scripts and gates read by name."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from reportgen.compare.records import Comparison, ImageChange, ParameterChange, Subject
+from reportgen.compare.weights import is_weight
+
+
+def metrics(made: Comparison) -> Mapping[str, float | int | None]:
+    """Every number by name; None where one is not defined for these reports.
+
+    A drop is A minus B, a rise B minus A, a ratio B divided by A. Minima and maxima are over what
+    could be compared.
+    """
+    a, b = made.subjects[0], made.subjects[-1]
+    known = [image for image in made.images if image.outcome != "unknown"]
+    changed = sum(image.outcome != "same" for image in known)
+    right_a = _share(image.right_a for image in made.images)
+    right_b = _share(image.right_b for image in made.images)
+    return {
+        "images_compared": len(made.images),
+        "accuracy_a": right_a,
+        "accuracy_b": right_b,
+        "accuracy_drop": _drop(right_a, right_b),
+        "answers_changed": changed,
+        "answers_changed_share": changed / len(known) if known else None,
+        "answers_broken": sum(image.outcome == "broken" for image in made.images),
+        "answers_corrected": sum(image.outcome == "corrected" for image in made.images),
+        "dead_share_a": _dead_share(a),
+        "dead_share_b": _dead_share(b),
+        "dead_share_rise": _drop(_dead_share(b), _dead_share(a)),
+        "units_died": sum(len(layer.died) for layer in made.layers),
+        "units_born": sum(len(layer.born) for layer in made.layers),
+        "zero_weights_rise": _drop(b.zero_share, a.zero_share),
+        "parameters_ratio": _ratio(a.parameters, b.parameters),
+        "macs_ratio": _ratio(a.macs, b.macs),
+        "bytes_ratio": _ratio(a.bytes, b.bytes),
+        "weight_change": _weight_change(made.parameters),
+        "weight_change_max": _most(layer.weight_change for layer in made.layers),
+        "activation_distance_max": _most(layer.distance for layer in made.layers),
+        "occlusion_correlation_min": _least(made.images, "occlusion"),
+        "gradcam_correlation_min": _least(made.images, "gradcam"),
+    }
+
+
+def _share(answers: Iterable[bool | None]) -> float | None:
+    known = [answer for answer in answers if answer is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _dead_share(subject: Subject) -> float | None:
+    return subject.dead / subject.rectified if subject.rectified else None
+
+
+def _weight_change(parameters: Sequence[ParameterChange]) -> float | None:
+    """||B - A|| / ||A|| of all weights of one shape together; None unless each is known."""
+    same = [
+        made
+        for made in parameters
+        if made.shape_a == made.shape_b and is_weight(made.name, made.shape_a)
+    ]
+    if not same or any(made.change is None for made in same):
+        return None
+    far = math.hypot(*((made.change or 0.0) * made.norm_a for made in same))
+    size = math.hypot(*(made.norm_a for made in same))
+    return far / size if size else None
+
+
+def _drop(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else before - after
+
+
+def _ratio(before: int | None, after: int | None) -> float | None:
+    return None if not before or after is None else after / before
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _least(images: Sequence[ImageChange], method: str) -> float | None:
+    found = (made.spearman for image in images for made in image.maps if made.method == method)
+    return min((value for value in found if value is not None), default=None)

@@ -1,0 +1,54 @@
+"""Saved reports to the site that says what changed between them, without a network or torch."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reportgen import __version__
+from reportgen.compare.compared import compared
+from reportgen.compare.given import given_reports
+from reportgen.compare.store import FILE
+from reportgen.destination import check_file, check_output
+from reportgen.errors import GateError
+from reportgen.gates.judge import conditions_in, failure, judged, refuse_unknown
+from reportgen.render.comparison import comparison_pages
+from reportgen.summary import comparison_summary, write_summary
+from reportgen.write import Written, write_site
+
+
+def compare_reports(
+    folders: Sequence[Path],
+    output: Path,
+    *,
+    title: str = "",
+    image: str = "",
+    force: bool = False,
+    fail_on: Sequence[str] = (),
+    summary_file: Path | None = None,
+    summary_base: str = "",
+) -> tuple[Written, GateError | None]:
+    """Write the site that compares the reports in `folders`, in this order, to `output`.
+
+    Returns:
+        What was written, and which of `fail_on` failed; what they ask of one report is asked of the
+        last.
+
+    Raises:
+        OptionError: if these are not two or more reports, `image` is in none of them, or they do
+            not hold what a condition asks for.
+        OutputError: if `output` is refused or cannot be written.
+    """
+    conditions = conditions_in(fail_on, comparing=True)
+    reports = given_reports(folders, output)
+    check_output(output, folders, force=force, holds=FILE)
+    if summary_file:
+        check_file(summary_file, output, folders)
+    comparison = compared(reports, version=__version__, title=title, image=image)
+    gates = judged(conditions, reports[-1].report, comparison.metrics)
+    refuse_unknown(gates)
+    comparison = replace(comparison, gates=gates)
+    files = comparison_pages(comparison)
+    written = write_site(files, output, force=force, inputs=folders, holds=FILE)
+    if summary_file:
+        write_summary(comparison_summary(comparison), summary_file, summary_base)
+    return written, failure(gates)

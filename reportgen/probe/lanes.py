@@ -1,0 +1,156 @@
+"""Compiled code that reads every activation once where the units of a position lie side by side.
+
+It finds what `kernels.summarise` finds of maps that lie one after the other, sixteen units at a
+time. Units that do not fill a vector, and parts of maps that hold NaN or infinite values, are
+copied out and taken one by one.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import carray, njit
+
+from reportgen.probe.intrinsics import at, entry, taken
+from reportgen.probe.kernels import (
+    BLOCK,
+    INFINITE,
+    count_codes,
+    finite_part,
+    first_sweep,
+    fitted,
+    merged,
+    number_of,
+    second_sweep,
+)
+from reportgen.probe.reduction import LANES
+from reportgen.probe.sweep import sweep
+
+STEPS = BLOCK // LANES
+"Positions worked on at a time."
+
+
+@njit
+def _first_place(column: Any, highest: Any) -> Any:
+    """First position of a value that the column holds."""
+    place = 0
+    while column[place] != highest:
+        place += 1
+    return place
+
+
+@njit
+def _sum_of_differences(row: Any, shift: Any) -> Any:
+    total = 0.0
+    for i in range(row.size):
+        total += np.float64(row[i]) - shift
+    return total
+
+
+@njit
+def _enter(columns: Any, unit: Any, origin: Any, counts: Any, bounds: Any, moments: Any) -> None:
+    """Adds a part of one unit's values to what is known of the unit.
+
+    Args:
+        columns: of all units, as `reduction.Part` describes them, but for the mean: less `origin`,
+            so that a spread far below the mean is not lost.
+        unit: whose.
+        origin: any value of the unit.
+        counts: values in all, positive ones, and zeros.
+        bounds: lowest and highest value.
+        moments: a value of the part, the sum of the differences from it, and the sum of squares
+            around the part's mean.
+    """
+    count, positive, zeros = counts
+    shift, total, spread = moments
+    mean = shift - origin + total / count
+    found = merged(columns[4, unit], columns[2, unit], columns[3, unit], count, mean, spread)
+    columns[4, unit], columns[2, unit], columns[3, unit] = found
+    columns[0, unit] = min(columns[0, unit], bounds[0])
+    columns[1, unit] = max(columns[1, unit], bounds[1])
+    columns[5, unit] += positive
+    columns[6, unit] += zeros
+
+
+def _summarise(job: Any) -> None:
+    """One thread's share: sixteen units after the other, until none is left."""
+    images, units, positions = job[2], job[3], job[4]
+    values = carray(at(job[5]), (images, positions, units), np.float32)
+    highest = carray(at(job[6]), (images, units), np.float32)
+    places = carray(at(job[7]), (images, units), np.int64)
+    columns = carray(at(job[8]), (9, units), np.float64)
+    bins = carray(at(job[9] + taken(job, 0) * 257 * 8), 257, np.int64)
+    table, codes = np.zeros((4, 256), np.uint32), np.zeros(BLOCK, np.uint8)
+    column, rest = np.empty(STEPS, np.float32), np.empty(STEPS, np.float32)
+    block, origin = np.empty(STEPS, np.float32), np.empty(LANES, np.float64)
+    ints, sums = np.empty((5, LANES), np.int32), np.empty((3, LANES), np.float64)
+    exponent, scale = -149, 2.0**149
+    while True:
+        first = taken(job, 1) * LANES
+        if first >= units:
+            break
+        last = min(first + LANES, units)
+        highest[:, first:last], places[:, first:last] = -np.inf, 0
+        columns[:, first:last] = 0
+        columns[0, first:last], columns[1, first:last] = np.inf, -np.inf
+        for image in range(images):
+            for start in range(0, positions, STEPS):
+                size = min(STEPS, positions - start)
+                is_whole = last - first == LANES
+                is_swept = False
+                while is_whole and not is_swept:
+                    address = job[5] + ((image * positions + start) * units + first) * 4
+                    found = at(codes.ctypes.data), at(ints.ctypes.data), at(sums.ctypes.data)
+                    sweep(at(address), units * 4, size, scale, found[0], found[1], found[2])
+                    least, most = ints[0].min(), ints[1].max()
+                    is_whole = least >= -INFINITE and most < INFINITE
+                    if is_whole:
+                        before, low, high = exponent, number_of(least), number_of(most)
+                        exponent, scale = fitted(table, exponent, scale, low, high)
+                        is_swept = exponent == before
+                if is_whole:
+                    count_codes(codes, size * LANES, table)
+                for lane in range(last - first):
+                    unit = first + lane
+                    if is_whole:
+                        place, kept = ints[2, lane], size
+                        low, high = number_of(ints[0, lane]), number_of(ints[1, lane])
+                        positive, zeros = ints[3, lane], ints[4, lane]
+                        total, shift = sums[0, lane], sums[2, lane]
+                        # Nothing is lost: the shift is one of the values, so that what is taken
+                        # away is at most `size` times what is left.
+                        squares = max(sums[1, lane] - total * total / size, 0.0)
+                    else:
+                        for i in range(size):
+                            column[i] = values[image, start + i, unit]
+                        kept = finite_part(column[:size], rest)
+                        if not kept:
+                            continue
+                        least, most, positive, zeros, _ = first_sweep(rest[:kept], block)
+                        low, high = number_of(least), number_of(most)
+                        place = _first_place(column, np.float32(high))
+                        exponent, scale = fitted(table, exponent, scale, low, high)
+                        shift = np.float64(rest[0])
+                        total = _sum_of_differences(rest[:kept], shift)
+                        mean = shift + total / kept
+                        squares = second_sweep(block[:kept], mean, scale, codes)
+                        count_codes(codes, kept, table)
+                    if not columns[4, unit]:
+                        origin[lane] = shift
+                    if high > highest[image, unit]:
+                        highest[image, unit], places[image, unit] = high, start + place
+                    counts, moments = (kept, positive, zeros), (shift, total, squares)
+                    _enter(columns, unit, origin[lane], counts, (low, high), moments)
+        for unit in range(first, last):
+            for image in range(images):
+                columns[7, unit] += highest[image, unit] > 0
+            columns[8, unit] = images * positions - columns[4, unit]
+            if columns[4, unit]:
+                columns[2, unit] += origin[unit - first]
+    for i in range(256):
+        bins[i] = np.int64(table[0, i]) + table[1, i] + table[2, i] + table[3, i]
+    bins[256] = exponent
+
+
+summarise = entry(_summarise)
+"""Job: two counters, images, units, positions; values, highest, their first places, columns, bins
+of each thread."""

@@ -1,0 +1,87 @@
+"""Single files beside a report: whole or not at all, and nowhere that would do harm."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from reportgen.destination import check_file
+from reportgen.errors import OutputError
+from reportgen.write import write_file
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_new_replaced_or_added_to(tmp_path):
+    file = tmp_path / "a.md"
+    write_file(file, b"one")
+    assert file.read_bytes() == b"one"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    write_file(file, b"two")
+    write_file(file, b"three", append=True)
+    write_file(tmp_path / "b.md", b"four", append=True)
+    assert (file.read_bytes(), (tmp_path / "b.md").read_bytes()) == (b"twothree", b"four")
+    assert names(tmp_path) == ["a.md", "b.md"]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "real.md").write_text("old")
+    (tmp_path / "link.md").symlink_to("deep/real.md")
+    write_file(tmp_path / "link.md", b"new")
+    assert (tmp_path / "link.md").is_symlink()
+    assert (tmp_path / "deep" / "real.md").read_bytes() == b"new"
+    assert names(tmp_path / "deep") == ["real.md"]
+
+
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, b"words")
+    assert os.read(reader, 99) == b"words"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_a_fault_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call):
+    file = tmp_path / "a.md"
+    write_file(file, b"old")
+
+    def fails(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fails)
+        if call == "replace":
+            patched.setattr(Path, call, fails)
+        with pytest.raises(OutputError, match=r"a\.md \(the disk is full\).*; give another file$"):
+            write_file(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.md"]
+
+
+def test_files_that_cannot_be_or_would_do_harm_are_refused(tmp_path):
+    photos, output = tmp_path / "photos", tmp_path / "report"
+    photos.mkdir()
+    model = tmp_path / "model.pth"
+    model.write_bytes(b"weights")
+    inputs = (model, photos)
+    for path, reason in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "none" / "s.md", "lies in a folder that does not exist"),
+        (output, "lies in the folder of the report"),
+        (model, "is or lies among the model and the images"),
+        (photos / "cat.png", "is or lies among the model and the images"),
+    ):
+        with pytest.raises(OutputError, match=reason):
+            check_file(path, output, inputs)
+    output.mkdir()
+    with pytest.raises(OutputError, match="lies in the folder of the report"):
+        check_file(output / "s.md", output, inputs)
+    check_file(tmp_path / "s.md", output, inputs)
+    assert names(tmp_path) == ["model.pth", "photos", "report"]
