@@ -26,7 +26,7 @@ def told(folder: Path) -> dict[str, Any]:
 
     text = (folder / "report.json").read_text()
     report: dict[str, Any] = json.loads(text, object_pairs_hook=without_commands)
-    for name in ("file", "sha256", "format", "architecture_source"):
+    for name in ("file", "sha256", "bytes", "format", "architecture_source"):
         del report["model"][name]
     return {name: value for name, value in report.items() if name not in ("provenance", "notes")}
 
