@@ -71,7 +71,8 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     for line in plan_lines(plan, len(images.files)):
         say(line)
     if not plan.going:
-        say("Nothing was written: no unit of this network can go without changing its answers.")
+        which = "no unit" if asked.kinds == KINDS else f"no unit that is {' or '.join(asked.kinds)}"
+        say(f"Nothing was written: {which} can go from this network without changing its answers.")
         return
     if asked.dry_run:
         say("Nothing was written (--dry-run).")
@@ -97,8 +98,11 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     )
     for sentence in filter(None, (*_notes(loaded, decision), note)):
         say(sentence)
-    places = zip(targets(options.output), (content, program, described), strict=True)
-    write_together({path: text for path, text in places if text})
+    places = dict(zip(targets(options.output), (content, program, described), strict=True))
+    write_together({path: text for path, text in places.items() if text})
+    for path in places:
+        if not places[path] and path.exists():
+            say(f"{path} is of an earlier run.")
     say(str(options.output))
 
 
