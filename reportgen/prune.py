@@ -143,7 +143,7 @@ def smaller_network(module: nn.Module, decision: Decision, plan: Plan) -> nn.Mod
         ModelError: if the network holds its layers in a way that cannot be narrowed.
     """
     small = narrowed(module, {path: _sizes(width) for path, width in plan.widths.items()})
-    small.load_state_dict(smaller_state(decision, module.state_dict()), strict=True)
+    small.load_state_dict(smaller_state(decision, module), strict=True)
     return small.eval()
 
 
