@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isnan
 from pathlib import Path
 
 import torch
@@ -58,6 +59,8 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     """
     options = asked.options
     check_kinds(asked.kinds)
+    if isnan(asked.max_drop):
+        raise OptionError("--max-drop nan: give a share between 0 and 1.")
     if not asked.dry_run:
         check_targets(options.output, (options.model, *options.images), force=options.force)
     loaded, images, probe, evidence = _watched(options, progress)
@@ -96,8 +99,12 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     )
     for sentence in filter(None, (*_notes(loaded), note)):
         say(sentence)
-    places = zip(targets(options.output), (content, program, described), strict=True)
-    write_together({path: text for path, text in places if text})
+    weights, beside, description = targets(options.output)
+    files = {weights: content, beside: program, description: described}
+    write_together({path: text for path, text in files.items() if text})
+    if not program:
+        # One of an earlier run is of another network.
+        beside.unlink(missing_ok=True)
     say(str(options.output))
 
 
