@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isnan
 from pathlib import Path
 
 import torch
@@ -59,6 +60,8 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     """
     options = asked.options
     check_kinds(asked.kinds)
+    if isnan(asked.max_drop):
+        raise OptionError("--max-drop nan: give a share between 0 and 1.")
     if not asked.dry_run:
         check_targets(options.output, (options.model, *options.images), force=options.force)
     loaded, images, probe, evidence = _watched(options, progress)
@@ -98,11 +101,12 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     )
     for sentence in filter(None, (*_notes(loaded, decision), note)):
         say(sentence)
-    places = dict(zip(targets(options.output), (content, program, described), strict=True))
-    write_together({path: text for path, text in places.items() if text})
-    for path in places:
-        if not places[path] and path.exists():
-            say(f"{path} is of an earlier run.")
+    weights, beside, description = targets(options.output)
+    files = {weights: content, beside: program, description: described}
+    write_together({path: text for path, text in files.items() if text})
+    if not program:
+        # One of an earlier run is of another network.
+        beside.unlink(missing_ok=True)
     say(str(options.output))
 
 
@@ -148,7 +152,7 @@ def smaller_network(module: nn.Module, decision: Decision, plan: Plan) -> nn.Mod
         ModelError: if the network holds its layers in a way that cannot be narrowed.
     """
     small = narrowed(module, {path: _sizes(width) for path, width in plan.widths.items()})
-    small.load_state_dict(smaller_state(decision, module.state_dict()), strict=True)
+    small.load_state_dict(smaller_state(decision, module), strict=True)
     return small.eval()
 
 

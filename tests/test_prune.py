@@ -322,6 +322,15 @@ def test_the_same_inputs_give_the_same_bytes_and_ours_are_replaced(
     assert contents[0] == contents[1]
 
 
+def test_no_program_of_an_earlier_network_stays_beside_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, *LENET, "-o", tmp_path / "small.pth")[0] == 0
+    monkeypatch.setattr("reportgen.prune.program_bytes", lambda *_: (b"", "No .pt2 file."))
+    assert run(capsys, *LENET, "-o", tmp_path / "small.pth")[0] == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["small.json", "small.pth"]
+
+
 @pytest.mark.parametrize("name", ["small.pth", "small.json", "small.pt2"])
 def test_files_of_others_are_replaced_by_force_alone(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -351,11 +360,12 @@ def test_the_model_itself_is_never_replaced(
         (("--kinds", "dead,constnat"), 2, "did you mean constant?"),
         (("--kinds", ","), 2, "--kinds names nothing"),
         (("--max-drop", "2"), 2, "--max-drop"),
+        (("--max-drop", "nan"), 2, "give a share between 0 and 1"),
         (("-o", "nowhere/there/small.pth"), 6, "There is no folder"),
         (("-o", "small.json"), 6, "give a name that ends with .pth"),
         (("--device", "abacus"), 2, "abacus"),
     ],
-    ids=["kind", "no kind", "drop", "folder", "name", "device"],
+    ids=["kind", "no kind", "drop", "no drop", "folder", "name", "device"],
 )
 def test_bad_input_gets_one_sentence(
     words: tuple[str, ...],

@@ -53,6 +53,8 @@ _OF_NETWORKS = (
     "scaled_dot_product_attention.default silu.default softplus.default"
 )
 _OF_PYTHON = "add sub mul floordiv mod neg eq ne lt le gt ge"
+_MOST_AXES = 64
+"That a tensor of PyTorch may have."
 
 
 def _method(name: str) -> Function:
@@ -77,6 +79,8 @@ def _in_place(function: Function) -> Function:
 def _sliced(
     tensor: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
+    if abs(dim) > _MOST_AXES:
+        raise IndexError(f"there is no axis {dim}")
     places = [slice(None)] * dim if dim >= 0 else [Ellipsis]
     after = [slice(None)] * (-1 - dim) if dim < 0 else []
     result: Tensor = tensor[(*places, slice(start, end, step), *after)]

@@ -97,9 +97,9 @@ def _pt2_tensor(archive: zipfile.ZipFile, folder: str, entry: dict[str, Any]) ->
     strides = [int(stride["as_int"]) for stride in layout["strides"]]
     offset = int(layout["storage_offset"]["as_int"])
     raw = bytearray(archive.read(f"{folder}/{entry['path_name']}"))
-    if not raw:
+    if not raw and min(sizes, default=1) == 0:
         return torch.empty(sizes, dtype=dtype)
-    flat = torch.frombuffer(raw, dtype=dtype)
+    flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if min([offset, *sizes, *strides]) < 0 or last >= flat.numel():
         raise ValueError(f"{entry['path_name']} is smaller than its shape")

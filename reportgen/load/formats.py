@@ -138,7 +138,7 @@ def _kind_of_zip(stream: IO[bytes], file: str, size: int) -> Kind:
         with zipfile.ZipFile(stream) as archive:
             names = [info.filename for info in archive.infolist()]
             kind = _torch_kind(names, file)
-            _check_records(archive, file, size)
+            _check_records(archive, file, size, kind)
     except zipfile.BadZipFile as error:
         raise ModelError(f"{file} {_zip_fault(str(error), size)}") from error
     except (EOFError, OSError, ValueError, zlib.error, NotImplementedError, RuntimeError) as error:
@@ -163,7 +163,7 @@ def _torch_kind(names: list[str], file: str) -> Kind:
     raise ModelError(f"{file} is an ordinary zip archive; unpack it and give the model inside.")
 
 
-def _check_records(archive: zipfile.ZipFile, file: str, size: int) -> None:
+def _check_records(archive: zipfile.ZipFile, file: str, size: int, kind: Kind) -> None:
     """Refuse records that are doubled, packed, locked or changed."""
     # miniz, which torch reads with, does not tell upper from lower case.
     names = [info.filename.casefold() for info in archive.infolist()]
@@ -181,7 +181,7 @@ def _check_records(archive: zipfile.ZipFile, file: str, size: int) -> None:
         if info.flag_bits & 1:
             raise ModelError(f"{file} holds an encrypted record ({info.filename}).")
         # The code of a TorchScript file is packed; it is never read.
-        if "/code/" in info.filename:
+        if kind == "TorchScript" and "/code/" in info.filename:
             continue
         if info.compress_type != zipfile.ZIP_STORED:
             raise ModelError(

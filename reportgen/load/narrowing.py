@@ -65,7 +65,7 @@ def _part(module: nn.Module, path: str) -> nn.Module:
     try:
         return module.get_submodule(path)
     except AttributeError as error:
-        raise ModelError(f"The network has no module {path} to be narrowed.") from error
+        raise ModelError(f"The network has no module {path[:200]} to be narrowed.") from error
 
 
 def _fresh(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:

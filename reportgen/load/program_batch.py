@@ -87,6 +87,10 @@ def _check_writing(program: Program, file: str) -> None:
             from_image.update(map(Name, operation.results))
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Tensor))
+
+
 def _names(arguments: Argument) -> Iterator[Name]:
     if isinstance(arguments, Name):
         yield arguments
@@ -161,6 +165,9 @@ class _Follower:
         places, named = placed(operation.target, operation.arguments)
         for values, batch in zip(self._values, self._batches, strict=True):
             args = [self._value(value, values) for value in places]
+            if operation.target.startswith("_operator.") and not all(map(_is_number, args)):
+                # Of words and lists Python would make copies, as many as it is told.
+                raise TypeError(f"{operation.target} is given what is no number")
             if operation.target.startswith(_PIECES) and max(args[0].shape) > _LONGEST:
                 raise self._too_large(operation)
             keywords = {name: self._value(value, values) for name, value in named.items()}

@@ -104,7 +104,7 @@ def read(text: bytes, file: str) -> Pruned | None:
 
 
 def _damaged(file: str, detail: str) -> ModelError:
-    return ModelError(f"{file} is damaged ({detail}): prune the network again.")
+    return ModelError(f"{file} is damaged ({detail[:200]}): prune the network again.")
 
 
 def _refuse_constant(name: str) -> None:

@@ -146,3 +146,9 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
     net[5].weight = net[4].weight
     with pytest.raises(ModelError, match=words):
         narrowed(net, widths)
+
+
+def test_a_name_without_end_is_cut_in_what_is_said() -> None:
+    with pytest.raises(ModelError) as caught:
+        narrowed(nn.Sequential(nn.Linear(2, 2)), {"a" * 10**6: {"out": 1}})
+    assert len(str(caught.value)) < 300

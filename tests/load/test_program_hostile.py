@@ -1,5 +1,7 @@
 """Programs that are damaged or mean harm: one sentence, and nothing of theirs is run."""
 
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,21 @@ def squares(program: dict[str, Any]) -> None:
         last = {"as_sym_int": {"as_name": f"n{i}"}}
 
 
+def counting(target: str, a: dict[str, Any], b: dict[str, Any]) -> Edit:
+    """Puts a function of Python in front of everything."""
+
+    def edit(program: dict[str, Any]) -> None:
+        inputs = [{"name": name, "arg": value, "kind": 1} for name, value in (("a", a), ("b", b))]
+        result = {"as_sym_int": {"as_name": "n"}}
+        nodes(program).insert(
+            0, {"target": target, "inputs": inputs, "outputs": [result], "metadata": {}}
+        )
+
+    return edit
+
+
+MANY = {"as_int": 2**40}
+SLICE = "torch.ops.aten.slice.Tensor"
 HUGE = {"as_ints": [1, 10**3, 10**3, 10**3]}
 RELU = "torch.ops.aten.relu.default"
 HOSTILE: dict[str, tuple[Edit, str]] = {
@@ -120,6 +137,14 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "huge view": (setting("view.default", "size", {"as_ints": [10**12, 4]}), "do not fit"),
     "huge number": (setting("view.default", "size", {"as_ints": [2**70, 4]}), "too large"),
     "digits": (squares, "no memory would hold"),
+    "copies": (counting("_operator.mul", {"as_string": "a"}, MANY), "given what is no number"),
+    "list": (counting("_operator.mul", {"as_ints": [1]}, MANY), "given what is no number"),
+    "spaces": (
+        counting("_operator.mod", {"as_string": "%099999999999d"}, MANY),
+        "given what is no number",
+    ),
+    "axis": (calling(SLICE, dim=MANY), "there is no axis"),
+    "axis from behind": (calling(SLICE, dim={"as_int": -(2**40)}), "there is no axis"),
     "word": (setting("view.default", "size", {"as_ints": ["4", 4]}), "is needed"),
     "truth": (setting("view.default", "size", {"as_ints": [True, 4]}), "True stands where a int"),
     "not yet": (setting("relu.default", "self", {"as_tensor": {"name": "linear"}}), "do not fit"),
@@ -139,7 +164,7 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "unknown weight": (lambda p: parameter(p, "conv.other"), "without its weights: conv.other"),
     "no nodes": (lambda p: nodes(p).clear(), "computes nothing"),
     "no graph": (lambda p: p["graph_module"].pop("graph"), "there is no 'graph'"),
-    "list": (lambda p: p["graph_module"].update(graph=[]), "cannot be read"),
+    "no mapping": (lambda p: p["graph_module"].update(graph=[]), "cannot be read"),
     "image size": (
         lambda p: p["graph_module"]["graph"]["tensor_values"]["x"].update(
             sizes=[{"as_int": 2}, {"as_int": 3}, {"as_int": 10**6}, {"as_int": 10**6}]
@@ -261,3 +286,22 @@ def test_the_code_stays_out(honest: Path, tmp_path: Path) -> None:
         lambda name, old: b"cos\nsystem\n(S'false'\ntR." if "sample_inputs" in name else old,
     )
     assert load_model(file).architecture == "Small"
+
+
+def test_weights_without_numbers_are_refused(honest: Path, tmp_path: Path) -> None:
+    file = with_records(
+        honest, tmp_path / "odd.pt2", lambda name, old: b"" if "/weights/weight_" in name else old
+    )
+    with pytest.raises(ModelError, match="is smaller than its shape"):
+        load_model(file)
+
+
+def test_a_packed_description_is_refused(honest: Path, tmp_path: Path) -> None:
+    file = tmp_path / "packed.pt2"
+    shutil.copy(honest, file)
+    with zipfile.ZipFile(file, "a") as archive:
+        top = archive.namelist()[0].partition("/")[0]
+        record = f"{top}/code/extra/reportgen.json"
+        archive.writestr(record, b" " * 10_000, compress_type=zipfile.ZIP_DEFLATED)
+    with pytest.raises(ModelError, match="holds a compressed record"):
+        load_model(file)

@@ -255,7 +255,8 @@ def duplicates(found: Followed, channels: Mapping[int, Channel]) -> Iterator[tup
     for root, channel in channels.items():
         parts = [(mixing.path, row) for mixing, row in channel.rows]
         parts += [(alone.path, at) for alone, at in channel.entries if alone.path in digests]
-        what = tuple(sorted((path, digests[path][row]) for path, row in parts))
+        # In order: what is read of a channel in several places may come from several of its parts.
+        what = tuple((path, digests[path][row]) for path, row in parts)
         readers = tuple((mixing.path, len(columns)) for mixing, columns in channel.columns.items())
         if readers:
             twin = known.setdefault((what, readers), root)
@@ -264,8 +265,8 @@ def duplicates(found: Followed, channels: Mapping[int, Channel]) -> Iterator[tup
 
 
 def _digests(module: nn.Module) -> list[bytes]:
-    """One digest for each unit of a layer: of all that is its own."""
+    """One digest for each unit of a layer that has weights: of all that is its own."""
     # A zero may have a sign, which changes nothing.
     columns = [(tensor + 0.0).reshape(len(tensor), -1) for tensor in weights_of(module).values()]
-    rows = torch.cat(columns, 1).cpu().contiguous().numpy()
+    rows = torch.cat(columns, 1).cpu().contiguous().numpy() if columns else ()
     return [blake2b(row.tobytes(), digest_size=16).digest() for row in rows]

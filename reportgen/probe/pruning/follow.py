@@ -104,7 +104,7 @@ def _shared(graph: fx.Graph, module: nn.Module) -> Iterator[tuple[str, str]]:
     # A module under two names is listed once by `named_modules`, and called under that name.
     owners: dict[int, list[str]] = {}
     for path, part in module.named_modules():
-        for tensor in part.parameters(recurse=False):
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
             owners.setdefault(id(tensor), []).append(path)
     for names in owners.values():
         for path in names:

@@ -21,6 +21,9 @@ _POOLS = {
 def keep(found: Followed, node: fx.Node, track: Track, how: How) -> bool:
     """Notes that the channels stay what and where they are; False where their number changed."""
     shape = found.shapes[node]
+    if how in ("apply", "join") and any(read not in found.tracks for read in node.all_input_nodes):
+        # Weights of the network, one for each channel maybe, or a size.
+        return False
     if len(shape) <= track.axis or shape[track.axis] != len(track.slots):
         return False
     found.tracks[node], found.how[node] = track, how

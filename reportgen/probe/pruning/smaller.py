@@ -1,16 +1,17 @@
 """The weights of the smaller network: what is left, with constants and copies moved into it."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import torch
+from torch import nn
 
 from reportgen.probe.pruning.channels import Mixing
 from reportgen.probe.pruning.decide import Decision, bias_taker, weights_of
 from reportgen.probe.pruning.plan import kept
 
 
-def smaller_state(decision: Decision, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def smaller_state(decision: Decision, network: nn.Module) -> dict[str, torch.Tensor]:
     """The state_dict of the smaller network, under the same names.
 
     A constant that a layer read moves into its bias (or the mean of the norm behind it), in
@@ -18,8 +19,9 @@ def smaller_state(decision: Decision, state: Mapping[str, torch.Tensor]) -> dict
 
     Args:
         decision: what goes.
-        state: the state_dict of the whole network, which stays as it is.
+        network: the whole one, which stays as it is.
     """
+    state = network.state_dict()
     smaller = OrderedDict((name, tensor.detach().clone()) for name, tensor in state.items())
     if (versions := getattr(state, "_metadata", None)) is not None:
         # Some modules refuse weights that do not say of which version they are.
@@ -34,7 +36,18 @@ def smaller_state(decision: Decision, state: Mapping[str, torch.Tensor]) -> dict
             if name == "weight" and left.columns is not None:
                 tensor = tensor[:, left.columns]
             smaller[key] = tensor.contiguous()
+    for path, other in _second_names(network):
+        for name in weights_of(network.get_submodule(path)):
+            smaller[f"{other}.{name}"] = smaller[f"{path}.{name}"]
     return smaller
+
+
+def _second_names(network: nn.Module) -> Iterator[tuple[str, str]]:
+    """The name under which each module is followed, and another that it has too."""
+    first: dict[nn.Module, str] = {}
+    for path, module in network.named_modules(remove_duplicate=False):
+        if first.setdefault(module, path) != path:
+            yield first[module], path
 
 
 def _fold(decision: Decision, mixing: Mixing, state: dict[str, torch.Tensor]) -> None:

@@ -75,7 +75,7 @@ def check_sums(net: nn.Module, small: nn.Module, plan: Plan, image: torch.Tensor
     for layer in plan.layers:
         whole, left = net.get_submodule(layer.layer), small.get_submodule(layer.layer)
         assert layer.parameters == (parameters(whole), parameters(left))
-        if layer.inputs[0]:
+        if whole.weight is not None:
             assert layer.units == (len(whole.weight), len(left.weight))  # type: ignore[arg-type]
 
 
