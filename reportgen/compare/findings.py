@@ -1,15 +1,23 @@
 """What changed, in plain words: one verdict, and findings with their numbers."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from reportgen.compare.alike import is_unchanged
 from reportgen.compare.records import Comparison, LayerChange
-from reportgen.report.records import Finding, Rule
+from reportgen.report.records import Finding, Rule, Severity
 
 OTHER_REASONS = 0.5
 "Rank correlation below which an occlusion map has moved."
 
+_ORDER: Sequence[Severity] = ("error", "warning", "info")
+
 RULES = (
+    Rule(
+        "not-finite",
+        "Error: one of the two holds NaN or infinite values, in weights, activations or answers; a "
+        "remark where it is the first alone.",
+    ),
     Rule("accuracy-fell", "Warning: of the labelled images that both saw, B answers fewer right."),
     Rule("accuracy-rose", "Remark: of these, B answers more right."),
     Rule("answers-changed", "Remark: an image has another most probable class in B than in A."),
@@ -37,8 +45,9 @@ def verdict(made: Comparison) -> str:
 
 
 def findings(made: Comparison) -> tuple[Finding, ...]:
-    """Warnings first, then remarks."""
+    """Errors first, then warnings, then remarks."""
     found = (
+        *_not_finite(made),
         *_differences(made),
         *_accuracy(made),
         *_units(made),
@@ -47,7 +56,25 @@ def findings(made: Comparison) -> tuple[Finding, ...]:
         *_weights(made),
         *_shapes(made),
     )
-    return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+    return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+
+
+def _not_finite(made: Comparison) -> Iterator[Finding]:
+    a, b = made.subjects[0], made.subjects[-1]
+    for subject, other in ((a, b), (b, a)):
+        if subject.nonfinite:
+            without = sum(
+                (image.answer_a if subject is a else image.answer_b) is None
+                for image in made.images
+            )
+            text = f"{subject.name} holds {_counted(subject.nonfinite, 'value')} that "
+            text += f"{'is' if subject.nonfinite == 1 else 'are'} NaN or infinite"
+            if without:
+                text += f"; {without:,} of the {_counted(len(made.images), 'image')} that both saw "
+                text += f"{'has' if without == 1 else 'have'} no finite answer"
+            is_mended = subject is a and not other.nonfinite
+            severity: Severity = "info" if is_mended else "error"
+            yield Finding(severity, "not-finite", f"{text}.", "images.html")
 
 
 def _answers(made: Comparison) -> str:
@@ -118,7 +145,8 @@ def _changed(made: Comparison) -> Iterator[Finding]:
     if changed:
         image = changed[0]
         before, after = image.answer_a, image.answer_b
-        words = f"{image.path}: {before and before.label} became {after and after.label}"
+        labels = [answer.label if answer else "no finite answer" for answer in (before, after)]
+        words = f"{image.path}: {labels[0]} became {labels[1]}"
         kind = {"broken": " (newly wrong)", "corrected": " (corrected)"}.get(image.outcome, "")
         yield Finding(
             "info", "answers-changed", f"{words}{kind}{_and_more(changed, 'image')}.", "images.html"
@@ -171,7 +199,8 @@ def _weights(made: Comparison) -> Iterator[Finding]:
     elif most.weight_change:
         about = "about " if most.weight_error else ""
         change = made.metrics["weight_change"]
-        whole = "" if change is None else f", all weights together by {about}{_percent(change)}"
+        is_known = change is not None and math.isfinite(change)
+        whole = "" if not is_known else f", all weights together by {about}{_percent(change)}"
         text = f"Weights moved most in {most.title}, by {about}{_percent(most.weight_change)} of "
         yield Finding("info", "weights-moved", f"{text}their norm{whole}.", _page(most))
 

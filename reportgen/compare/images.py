@@ -103,9 +103,11 @@ def _image_change(a: Given, b: Given, first: Image, second: Image, same_input: b
 
 
 def _outcome(a: Report, b: Report, first: Image, second: Image) -> Outcome:
-    if not first.predictions or not second.predictions:
+    answers = [*first.predictions[:1], *second.predictions[:1]]
+    if not answers:
         return "unknown"
-    if _class_of(a, b, first.predictions[0]) == _class_of(a, b, second.predictions[0]):
+    # Where one of the two gives no finite answer any more, that is as much of a change as another.
+    if len(answers) == 2 and _class_of(a, b, answers[0]) == _class_of(a, b, answers[1]):
         return "same"
     if first.true_index is None or second.true_index is None:
         return "changed"

@@ -15,7 +15,7 @@ OUTCOMES = {
     "corrected": "corrected",
     "changed": "changed",
     "same": "same",
-    "unknown": "not finite",
+    "unknown": "finite in neither",
 }
 "What became of an answer, in words."
 
