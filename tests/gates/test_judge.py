@@ -114,7 +114,7 @@ def test_true_classes_are_asked_for_where_they_are_needed(name):
         ("layers[featuers.0].std>0", "unknown", None, "featuers.0; the nearest is features.0"),
         ("parameters[bias].std>0", "unknown", None, "no parameter is called bias"),
         ("images[dog.png].width>0", "unknown", None, "no image is called dog.png"),
-        ("dead[relu]>0", "unknown", None, "the report holds no such number"),
+        ("dead[relu]>0", "unknown", None, "not defined for relu#2, but for features.0"),
         ("weights.zeros>0", "unknown", None, "the report holds no such number"),
         ("layers[*].kernels.clipped>0", "unknown", None, "the section kernels could not be made"),
     ],
@@ -143,6 +143,15 @@ def test_any_of_several_trips_and_the_worst_come_first(report):
     assert (found.outcome, found.words) == ("passed", "conv0: 1 %, the closest of 6")
     assert gate(whole, "dead[conv*]!=1%").words.startswith("conv4: 40 %")
     assert gate(whole, "dead[conv*]==20.5%").words == "conv3: 20 %, the closest of 6"
+
+
+def test_a_layer_without_the_number_is_told_which_layers_have_it(report):
+    dead = layered(report, None, 3, None, 0)
+    (gate,) = judged(conditions_in(["dead[conv0]>1%"]), dead)
+    assert gate.outcome == "unknown"
+    assert gate.words == "it is not defined for conv0, but for conv1, conv3"
+    (gate,) = judged(conditions_in(["dead[conv*]>1%"]), layered(report, None, None))
+    assert gate.words == "it is not defined for conv0, conv1"
 
 
 def test_numbers_of_a_comparison(report):
