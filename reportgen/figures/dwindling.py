@@ -64,9 +64,9 @@ def dwindling_svg(
 
 
 def _short(count: float) -> str:
-    """Whole counts in full, means with one decimal."""
+    """Whole counts in full, means with three digits, as in the text above the drawing."""
     rounded = round(count, 1)
-    return f"{round(count):,}" if rounded == round(count) else number(rounded)
+    return f"{round(count):,}" if rounded == round(count) else number(count)
 
 
 def _text(x: float, y: float, words: str, anchor: str = "", weight: str = "") -> str:

@@ -31,11 +31,21 @@ def test_points_lie_at_the_logarithm_of_the_images_and_at_their_count():
 def test_every_point_tells_its_numbers_and_the_columns_cover_the_plot():
     svg = drawing("Dead", [1, 3, 9], [2.25, 1.0, 1.0])
     titles = [title.text for title in svg.iterfind(".//g[@class='targets']//title")]
-    assert titles == ["After 1: 2.2", "After 3: 1", "After 9: 1"]
+    assert titles == ["After 1: 2.25", "After 3: 1", "After 9: 1"]
     boxes = [p.get("d") for p in svg.iterfind(".//g[@class='targets']/path")]
     edges = [tuple(map(float, re.match(r"M(\S+) \S+H([\d.]+)V", box).groups())) for box in boxes]
     assert edges[0][0] == 0
     assert [right for _, right in edges[:-1]] == [left for left, _ in edges[1:]]
+
+
+def test_a_mean_is_rounded_once():
+    # As the page says it above the drawing: 135, where 135.45 by way of 135.5 would be 136.
+    assert (
+        drawing("Dead", [1, 20], [135.45, 39.0])
+        .find("g")
+        .get("aria-label")
+        .startswith("Dead: 135 after 1 image")
+    )
 
 
 def test_ticks_and_names_are_words_and_outside_text_is_escaped():
