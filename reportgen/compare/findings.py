@@ -18,11 +18,20 @@ RULES = (
         "Error: one of the two holds NaN or infinite values, in weights, activations or answers; a "
         "remark where it is the first alone.",
     ),
-    Rule("accuracy-fell", "Warning: of the labelled images that both saw, B answers fewer right."),
-    Rule("accuracy-rose", "Remark: of these, B answers more right."),
-    Rule("answers-changed", "Remark: an image has another most probable class in B than in A."),
-    Rule("units-died", "Warning: a unit that fires on an image in A fires on none in B."),
-    Rule("units-born", "Remark: a unit that fires on no image in A fires on one in B."),
+    Rule(
+        "accuracy-fell",
+        "Warning: of the labelled images that both saw, the last answers fewer right than A.",
+    ),
+    Rule("accuracy-rose", "Remark: of these, it answers more right."),
+    Rule(
+        "answers-changed", "Remark: an image has another most probable class in the last than in A."
+    ),
+    Rule(
+        "units-died",
+        "Warning: a unit that fires on an image in A fires on none in the last; a remark where the "
+        "two did not see the same images.",
+    ),
+    Rule("units-born", "Remark: a unit that fires on no image in A fires on one in the last."),
     Rule(
         "other-reasons",
         "Warning: the answer is the same, and the occlusion map is not: rank correlation below "
@@ -110,7 +119,8 @@ def _inside(made: Comparison) -> str:
         is_same = all(one.shape_a == one.shape_b for one in made.parameters)
         parts.append("no weight moved" if is_same else "no weight that kept its shape moved")
     died, born = int(metrics["units_died"] or 0), int(metrics["units_born"] or 0)
-    if died or born:
+    # On other images units fire and are silent for that reason too.
+    if (died or born) and made.has_same_images:
         parts.append(f"{_counted(died, 'unit') if died else 'no unit'} died, {born:,} came to life")
     ratio = metrics["parameters_ratio"]
     if ratio is not None and ratio != 1:
@@ -157,17 +167,19 @@ def _units(made: Comparison) -> Iterator[Finding]:
     a, b = _names(made)
     died = [layer for layer in made.layers if layer.died]
     born = [layer for layer in made.layers if layer.born]
+    caution = "" if made.has_same_images else "; they saw other images, which may be all of it"
     if died:
         count = sum(len(layer.died) for layer in died)
         most = max(died, key=lambda layer: len(layer.died))
         text = f"{_counted(count, 'unit')} that fired in {a} never {_fires(count)} in {b}, "
-        text += f"{_share(len(most.died), count)} in {most.title}."
-        yield Finding("warning", "units-died", text, _page(most))
+        text += f"{_share(len(most.died), count)} in {most.title}{caution}."
+        severity: Severity = "warning" if made.has_same_images else "info"
+        yield Finding(severity, "units-died", text, _page(most))
     if born:
         count = sum(len(layer.born) for layer in born)
         most = max(born, key=lambda layer: len(layer.born))
         text = f"{_counted(count, 'unit')} dead in {a} {_fires(count)} in {b}, "
-        text += f"{_share(len(most.born), count)} in {most.title}."
+        text += f"{_share(len(most.born), count)} in {most.title}{caution}."
         yield Finding("info", "units-born", text, _page(most))
 
 
@@ -199,8 +211,9 @@ def _weights(made: Comparison) -> Iterator[Finding]:
     elif most.weight_change:
         about = "about " if most.weight_error else ""
         change = made.metrics["weight_change"]
-        is_known = change is not None and math.isfinite(change)
-        whole = "" if not is_known else f", all weights together by {about}{_percent(change)}"
+        whole = ""
+        if change is not None and math.isfinite(change):
+            whole = f", all weights together by {about}{_percent(change)}"
         text = f"Weights moved most in {most.title}, by {about}{_percent(most.weight_change)} of "
         yield Finding("info", "weights-moved", f"{text}their norm{whole}.", _page(most))
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from reportgen.compare.compared import compared
+from reportgen.compare.findings import findings, verdict
 from reportgen.compare.given import given_reports
 from reportgen.compare.metrics import metrics
 from reportgen.gates.judge import conditions_in, judged
@@ -317,3 +318,12 @@ def test_a_drop_of_ten_percent_is_not_more_than_ten_percent(pair):
     made = metrics(replace(pair, images=images, subjects=(first, second)))
     # In floats 0.8 - 0.7 is larger.
     assert made["accuracy_drop"] == made["dead_share_rise"] == 0.1
+
+
+def test_units_that_are_silent_on_other_images_are_not_said_to_have_died(pair):
+    other = replace(pair, has_same_images=False)
+    (before,) = (found for found in findings(pair) if found.kind == "units-died")
+    (after,) = (found for found in findings(other) if found.kind == "units-died")
+    assert (before.severity, after.severity) == ("warning", "info")
+    assert "other images" in after.text and "other images" not in before.text
+    assert "died" in verdict(pair) and "died" not in verdict(other)
