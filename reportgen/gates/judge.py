@@ -95,6 +95,25 @@ def refuse_unmade(
             raise OptionError(f"{told}: no section that is made finds such a thing{near}.")
 
 
+def judged_in_time(
+    conditions: Sequence[Condition],
+    report: Report,
+    compared: Mapping[str, float | None] | None = None,
+) -> tuple[Gate, ...]:
+    """What each condition comes to for a saved report, of which all is known beforehand.
+
+    Raises:
+        OptionError: if one cannot be judged.
+    """
+    sections = [section.name for section in report.sections]
+    refuse_unmade(conditions, sections, {rule.kind for rule in report.rules})
+    gates = judged(conditions, report, compared)
+    for gate in gates:
+        if gate.outcome == "unknown":
+            raise OptionError(f'--fail-on "{gate.condition}": {gate.words}.')
+    return gates
+
+
 def refuse_unlabelled(conditions: Iterable[Condition]) -> None:
     """Refuse gates that need the true class of images, where there is none.
 
@@ -130,17 +149,6 @@ def judged(
             readings = (("", (compared or {}).get(condition.name.removeprefix(COMPARED))),)
         gates.append(_gate(condition, tuple(readings), report))
     return tuple(gates)
-
-
-def refuse_unknown(gates: Iterable[Gate]) -> None:
-    """Refuse gates that cannot be judged, where that is known before anything is written.
-
-    Raises:
-        OptionError: if there is such a gate.
-    """
-    for gate in gates:
-        if gate.outcome == "unknown":
-            raise OptionError(f'--fail-on "{gate.condition}": {gate.words}.')
 
 
 def failure(gates: Collection[Gate]) -> GateError | None:

@@ -10,11 +10,11 @@ from reportgen.gates.judge import (
     conditions_in,
     failure,
     judged,
-    refuse_unknown,
+    judged_in_time,
     refuse_unlabelled,
     refuse_unmade,
 )
-from reportgen.report.records import Gate
+from reportgen.report.records import Gate, Rule
 from tests.report.sample_report import sample_report
 
 
@@ -163,9 +163,16 @@ def test_numbers_of_a_comparison(report):
     assert (found.outcome, found.words) == ("tripped", "not finite")
     found = gate(report, "compare:accuracy_drop>0.01", {"accuracy_drop": None})
     assert (found.outcome, found.words) == ("unknown", "it is not defined for these reports")
+    asked = conditions_in(["dead>0", "compare:accuracy_drop>0.01"], comparing=True)
     with pytest.raises(OptionError, match=r'"compare:accuracy_drop>0\.01": it is not defined'):
-        refuse_unknown([gate(report, "dead>0"), found])
-    refuse_unknown([gate(report, "dead>0")])
+        judged_in_time(asked, report, {"accuracy_drop": None})
+    assert [made.condition for made in judged_in_time(asked[:1], report)] == ["dead>0"]
+
+
+def test_a_misspelt_kind_of_finding_is_refused_of_a_saved_report_too(report):
+    made = replace(report, rules=(Rule("dead-filters", "Warning."),))
+    with pytest.raises(OptionError, match="finds such a thing; the nearest is dead-filters"):
+        judged_in_time(conditions_in(["findings[deadd-filters]>0"]), made)
 
 
 def test_a_failure_names_every_gate_that_did_not_pass():
