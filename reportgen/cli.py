@@ -249,6 +249,9 @@ def _exit_code(run: Callable[[], Any], *, debug: bool) -> int:
         run()
     except click.exceptions.Exit as done:
         return done.exit_code
+    except SystemExit as done:
+        # click leaves so where whoever read our output has gone, as `head` does.
+        return done.code if isinstance(done.code, int) else 1
     except click.UsageError as error:
         error.show()
         return OptionError.exit_code

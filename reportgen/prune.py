@@ -1,6 +1,6 @@
 """`reportgen prune`: plans, makes the smaller network, proves it, and writes it."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +21,7 @@ from reportgen.probe.evidence import Evidence
 from reportgen.probe.occlusion.graph import Untraceable
 from reportgen.probe.probe import Probe
 from reportgen.probe.pruning.decide import KINDS, Decision
+from reportgen.probe.pruning.follow import unused
 from reportgen.probe.pruning.plan import Plan, planned
 from reportgen.probe.pruning.proof import proof
 from reportgen.probe.pruning.smaller import smaller_state
@@ -70,7 +71,8 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     for line in plan_lines(plan, len(images.files)):
         say(line)
     if not plan.going:
-        say("Nothing was written: no unit of this network can go without changing its answers.")
+        which = "no unit" if asked.kinds == KINDS else f"no unit that is {' or '.join(asked.kinds)}"
+        say(f"Nothing was written: {which} can go from this network without changing its answers.")
         return
     if asked.dry_run:
         say("Nothing was written (--dry-run).")
@@ -94,10 +96,13 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     program, note = program_bytes(
         small, (preparation.channels, preparation.height, preparation.width), described
     )
-    for sentence in filter(None, (*_notes(loaded), note)):
+    for sentence in filter(None, (*_notes(loaded, decision), note)):
         say(sentence)
-    places = zip(targets(options.output), (content, program, described), strict=True)
-    write_together({path: text for path, text in places if text})
+    places = dict(zip(targets(options.output), (content, program, described), strict=True))
+    write_together({path: text for path, text in places.items() if text})
+    for path in places:
+        if not places[path] and path.exists():
+            say(f"{path} is of an earlier run.")
     say(str(options.output))
 
 
@@ -221,7 +226,10 @@ def _widths(loaded: LoadedModel, plan: Plan, architecture: str) -> Mapping[str, 
     return widths
 
 
-def _notes(loaded: LoadedModel) -> list[str]:
-    if loaded.dtype == "float32":
-        return []
-    return [f"The weights are written in float32; {loaded.file} has them in {loaded.dtype}."]
+def _notes(loaded: LoadedModel, decision: Decision) -> Iterator[str]:
+    if loaded.dtype != "float32":
+        yield f"The weights are written in float32; {loaded.file} has them in {loaded.dtype}."
+    idle = unused(decision.found, loaded.module)
+    if idle:
+        names = f"{', '.join(idle[:3])}{' ...' if len(idle) > 3 else ''}"
+        yield f"Not used in evaluation, and so left as it is: {names}."

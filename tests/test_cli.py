@@ -1,5 +1,6 @@
 """The command line's promises: answers at once, one sentence an error, the right exit code."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -32,6 +33,20 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--occlusion-window" in done.stdout
+
+
+def test_a_reader_that_stops_reading_is_no_fault_of_ours() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "reportgen", "build", "--help"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_render_does_not_import_torch(tmp_path: Path) -> None:

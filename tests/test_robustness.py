@@ -241,6 +241,12 @@ def test_networks_that_compute_the_same_have_the_same_numbers(
     expected, found = (made_for(which)[0][section.name] for which in ("plain", name))
     assert isinstance(expected, Outcome) and isinstance(found, Outcome)
     one, other = numbers_of("plain", expected), numbers_of(name, found)
+    if name in ("tuple", "dict"):
+        # Whoever takes the features from such a network needs all of them: fewer units can go.
+        one, other = (
+            {key: value for key, value in numbers.items() if not key[1].startswith("plan_")}
+            for numbers in (one, other)
+        )
     assert one.keys() == other.keys()
     for key, value in one.items():
         np.testing.assert_array_equal(other[key], value, err_msg=str(key))
@@ -283,5 +289,9 @@ def built(folder: Path, photos: Path, weights: str, factory: str) -> Any:
 @pytest.mark.slow
 def test_the_whole_command_gives_the_same_report(folder: Path, photos: Path) -> None:
     plain = built(folder, photos, "wide", "Net")
-    assert built(folder, photos, "half", "named_outputs") == plain
     assert built(folder, photos, "half", "in_place") == plain
+    named = built(folder, photos, "half", "named_outputs")
+    for report, _ in (plain, named):
+        # Its features are an output as well, so that fewer units can go.
+        report["findings"] = [one for one in report["findings"] if one["kind"] != "prunable"]
+    assert named == plain

@@ -112,6 +112,7 @@ def _answers(made: Comparison) -> str:
 def _inside(made: Comparison) -> str:
     """What moved within the network; empty where nothing did."""
     metrics, parts = made.metrics, []
+    first, last = made.subjects[0], made.subjects[-1]
     most = _most_moved(made)
     if most is not None and most.weight_change:
         parts.append(f"weights moved most in {most.title}, by {_percent(most.weight_change)}")
@@ -122,6 +123,8 @@ def _inside(made: Comparison) -> str:
     # On other images units fire and are silent for that reason too.
     if (died or born) and made.has_same_images:
         parts.append(f"{_counted(died, 'unit') if died else 'no unit'} died, {born:,} came to life")
+    elif first.dead != last.dead:
+        parts.append(f"dead units went from {first.dead:,} to {last.dead:,}")
     ratio = metrics["parameters_ratio"]
     if ratio is not None and ratio != 1:
         word = "fewer" if ratio < 1 else "more"

@@ -41,16 +41,18 @@ def dwindling_svg(
     drawn += '<path class="dots" fill="none" stroke="currentColor" stroke-width="4" '
     drawn += f'stroke-linecap="round" d="{"".join(f"M{place}h0" for place in places)}"/>'
     drawn += _text(0, 12, title, weight="600")
-    drawn += _text(8, _TOP + 2, _short(counts[0]))
-    drawn += _text(room + 8, y(counts[-1]) + 4, _short(counts[-1]))
+    drawn += _text(8, _TOP + 2, mean_count(counts[0]))
+    drawn += _text(room + 8, y(counts[-1]) + 4, mean_count(counts[-1]))
     for n in ticks:
         words = f"{n:,}" + (" image" if n == 1 else " images" if n == most else "")
         drawn += _text(x(n), bottom + 15, words, "" if n == 1 else "middle")
-    told = f"{title}: {_short(counts[0])} after 1 image, {_short(counts[-1])} after {most:,}."
+    told = (
+        f"{title}: {mean_count(counts[0])} after 1 image, {mean_count(counts[-1])} after {most:,}."
+    )
     middles = [x(a) / 2 + x(b) / 2 for a, b in pairwise(images)]
     columns = "".join(
         f'<path d="M{left:.4g} {_TOP}H{right:.4g}V{bottom}H{left:.4g}z">'
-        f"<title>After {n:,}: {_short(count)}</title></path>"
+        f"<title>After {n:,}: {mean_count(count)}</title></path>"
         for n, count, (left, right) in zip(
             images, counts, pairwise([0.0, *middles, room]), strict=True
         )
@@ -63,10 +65,9 @@ def dwindling_svg(
     )
 
 
-def _short(count: float) -> str:
-    """Whole counts in full, means with three digits, as in the text above the drawing."""
-    rounded = round(count, 1)
-    return f"{round(count):,}" if rounded == round(count) else number(count)
+def mean_count(count: float) -> str:
+    """Whole counts in full, means with three digits."""
+    return f"{round(count):,}" if math.isclose(count, round(count)) else number(count)
 
 
 def _text(x: float, y: float, words: str, anchor: str = "", weight: str = "") -> str:

@@ -101,10 +101,12 @@ def _tensors(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def saved_modules(request: Request) -> dict[str, SavedModule]:
     """What a program says of the modules that it was exported from, by their paths.
 
-    Raises:
-        ModelError: if it cannot be read.
+    Nothing where it cannot be read: then the weights alone say what the network is.
     """
-    program = _program(_exported(request), request.file)
+    try:
+        program = _program(_exported(request), request.file)
+    except ModelError:
+        return {}
     kinds = {frame.path: frame.type for o in program.operations for frame in o.frames}
     above = {path.rpartition(".")[0] for path in kinds}
     modules = {

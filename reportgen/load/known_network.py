@@ -35,7 +35,7 @@ def with_weights(
         name, request.sha256, size, sizes["channels"], sizes["classes"]
     )
     exported = request.checkpoint.exported
-    modules = _exported_modules(request) if exported else _own_modules(request.checkpoint, reading)
+    modules = saved_modules(request) if exported else _own_modules(request.checkpoint, reading)
     said: list[str] = list(notes)
     if name in torchvision_nets.REORDERS_COLOURS:
         flag = modules[""].settings.get("transform_input") if "" in modules else None
@@ -112,12 +112,3 @@ def _own_modules(checkpoint: Checkpoint, reading: Weights) -> Mapping[str, Saved
         for path, module in checkpoint.modules.items()
         if f"{path}.".startswith(prefix) or not prefix
     }
-
-
-def _exported_modules(request: Request) -> Mapping[str, SavedModule]:
-    """What a program says of its modules; nothing where it cannot be read, or needs not to be."""
-    try:
-        return saved_modules(request)
-    except ModelError:
-        # The weights alone were enough to know the network.
-        return {}

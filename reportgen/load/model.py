@@ -95,7 +95,7 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         format=checkpoint.format,
         dtype=checkpoint.dtype,
         preprocessing=publication.preprocessing if publication else None,
-        labels=publication.labels if publication else (),
+        labels=tuple(map(_printable, publication.labels)) if publication else (),
         labels_source=publication.labels_source if publication else "",
         in_channels=channels,
         input_size=size,

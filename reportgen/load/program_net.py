@@ -12,6 +12,8 @@ from reportgen.load.aten_layers import layer
 from reportgen.load.program import Argument, Frame, Name, Operation, Program, Weight
 from reportgen.load.program_blocks import Block, Network, Routine, Source, Step, named
 
+_MOST_MODULES = 20_000
+
 
 def network_of(
     program: Program, operations: Sequence[Operation], tensors: Mapping[str, Tensor]
@@ -34,9 +36,6 @@ def network_of(
     root.routines.append(builder.routine(0, len(operations), 0, (Name(program.image),), outputs))
     tree.complete(program)
     return root
-
-
-_MOST_MODULES = 20_000
 
 
 def _settings(module: nn.Module) -> dict[str, object]:
@@ -103,6 +102,13 @@ class _Tree:
             if path not in self._modules:
                 # A block that holds nothing but these is a block all the same.
                 self._put(path, nn.Identity())
+        # In the order in which the network's author made them, not that of the calls.
+        order = {path: place for place, path in enumerate((*program.modules, *program.weights))}
+        for above, module in self._modules.items():
+            if isinstance(module, Block):
+                paths = {name: f"{above}.{name}".lstrip(".") for name in module._modules}
+                names = sorted(paths, key=lambda name: order.get(paths[name], len(order)))
+                module._modules = {name: module._modules[name] for name in names}
 
     def _owner(self, path: str) -> tuple[nn.Module, str]:
         """The module that a tensor belongs to, and its name there."""

@@ -35,7 +35,7 @@ class Description:
     pruned: Pruned | None
     "None where there is nothing, or nothing that can be believed."
     file: str
-    "Name of the file that says it."
+    "What says it: `pruned.json`, or `reportgen.json in pruned.pt2`."
     problem: str = ""
     "One sentence that says why it is not believed."
 
@@ -52,7 +52,8 @@ def description(path: Path, sha256: str, exported: Exported | None) -> Descripti
         exported: the program in it, if it is one.
     """
     if exported:
-        return _read(exported.pruned, "reportgen.json") if exported.pruned else NOTHING
+        inside = f"reportgen.json in {path.name}"
+        return _read(exported.pruned, inside) if exported.pruned else NOTHING
     beside = path.with_suffix(".json")
     if beside == path or not beside.is_file():
         return NOTHING
@@ -126,7 +127,7 @@ def publication(pruned: Pruned, file: str) -> tuple[Publication, tuple[str, ...]
     if given and not _is_usable(given):
         given, notes = None, (f"The preprocessing in {file} suits no image, and is not used.",)
     if given:
-        given = replace(given, source=f"{given.source} ({file})")
+        given = replace(given, source=f"used when it was pruned ({file})")
     return Publication(given, pruned.labels, file if pruned.labels else "", False), notes
 
 

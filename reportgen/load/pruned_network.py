@@ -5,7 +5,8 @@ from pathlib import Path
 
 from reportgen.errors import ModelError, ReportgenError
 from reportgen.load.built_network import built, maker
-from reportgen.load.exported_network import program_network
+from reportgen.load.exported_network import program_network, saved_modules
+from reportgen.load.fitting import listed, unlike
 from reportgen.load.pruned_files import arguments_in, narrowing, publication
 from reportgen.load.request import Network, Request
 from reportgen.report.pruned import Pruned
@@ -20,7 +21,7 @@ def pruned_network(request: Request, pruned: Pruned, file: str) -> Network:
     Args:
         request: the checkpoint, and the network that was asked for it.
         pruned: what is said beside it.
-        file: name of the file that says it.
+        file: what says it, for messages.
 
     Raises:
         ModelError: if the description does not fit, or the network's code is needed.
@@ -30,19 +31,28 @@ def pruned_network(request: Request, pruned: Pruned, file: str) -> Network:
     if request.arch:
         return _narrower(request, pruned, file)
     if pruned.architecture.startswith("torchvision:"):
+        problem = f"{file} does not describe its weights: "
         try:
-            return _narrower(request, pruned, file)
+            network = _narrower(request, pruned, file)
+            found = (
+                unlike(network.module, saved_modules(request), is_whole=False) if exported else []
+            )
+            if not found:
+                return network
+            problem += f"{listed(found)}."
         except ReportgenError as error:
-            problem = f"{file} does not describe {request.file}: {error}"
+            problem += str(error)
             if not exported:
                 raise ModelError(problem) from error
         # What is wrong about the modules is not believed about the images either.
         network = program_network(request)
         return replace(network, notes=(*network.notes, problem))
     if not exported:
+        is_code = pruned.architecture.rpartition(":")[0].endswith(".py")
+        arch = pruned.architecture if is_code else "FILE.py:NAME"
         raise ModelError(
             f"{request.file} is pruned from {pruned.architecture}, which needs its Python code: "
-            f"--arch {pruned.architecture}; or build the .pt2 file that was written with it."
+            f"--arch {arch}; or build the .pt2 file that was written with it."
         )
     network = program_network(request)
     return _published(network, network.architecture, pruned, file)

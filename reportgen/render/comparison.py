@@ -2,7 +2,6 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from markupsafe import Markup
@@ -14,6 +13,7 @@ from reportgen.figures.heatmap import overlay_png
 from reportgen.figures.series import series_svg
 from reportgen.render import drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
+from reportgen.render.pages import Page
 from reportgen.render.site import MenuItem
 from reportgen.report.blocks import Curve, Curves, Heatmap, Table
 from reportgen.report.tables import table_csv
@@ -24,17 +24,6 @@ POINTS_SHOWN = 200
 "The same in dots of one quantity: fewer layers where there are many reports."
 CARDS_SHOWN = 12
 "Images with their maps on the overview."
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page: where it lies, what it is called, which entry of the menu it belongs to."""
-
-    path: str
-    title: str
-    key: str
-    template: str
-    context: Mapping[str, object] = field(default_factory=dict)
 
 
 class ComparisonSite:

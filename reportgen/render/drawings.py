@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from reportgen.figures.colormaps import COLORMAPS
 from reportgen.figures.dwindling import dwindling_svg
+from reportgen.figures.dwindling import mean_count as mean_count  # for templates
 from reportgen.figures.fading import fading_svg
 from reportgen.figures.files import FORMATS, Drawn, Print, figure_files, figure_path, has_score
 from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png

@@ -70,7 +70,7 @@ def test_answers_and_layers_are_those_of_the_network(
         assert scores.std() > 1e-6
         assert torch.equal(ours, scores)
         assert [c for c in our_calls if not silent(c)] == [c for c in calls if not silent(c)]
-    assert dict(network.module.state_dict()).keys() == dict(net.state_dict()).keys()
+    assert list(network.module.state_dict()) == list(net.state_dict())
     assert not any(part.training for part in network.module.modules())
     assert network.architecture == type(net).__name__
     assert network.input == (NETWORKS[name][1][0], NETWORKS[name][1][1:])

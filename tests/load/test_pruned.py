@@ -99,7 +99,9 @@ def test_a_pruned_classifier_needs_no_flags(architecture: str, tmp_path: Path) -
     assert loaded.architecture_source == f"{count} modules are narrower, as pruned.json says"
     assert loaded.labels == tuple("abcdefg")
     assert loaded.labels_source == "pruned.json"
-    assert loaded.preprocessing == replace(PREPROCESSING, source="stated by flag (pruned.json)")
+    assert loaded.preprocessing == replace(
+        PREPROCESSING, source="used when it was pruned (pruned.json)"
+    )
     assert loaded.arguments["num_classes"] == 7
     assert loaded.pruned and loaded.pruned.widths == NARROW[architecture]
     assert loaded.notes == ()
@@ -163,7 +165,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "download": ({"arguments": {"weights": "DEFAULT"}}, "argument weights of"),
     "blocks": ({"arguments": {"layers": [10**6] * 4}}, "argument layers of"),
     "classes": ({"arguments": {"num_classes": 10**9}}, "argument num_classes of"),
-    "negative": ({"arguments": {"num_classes": -1}}, "pruned.json does not describe pruned.pth"),
+    "negative": ({"arguments": {"num_classes": -1}}, "pruned.json does not describe its weights"),
 }
 
 
@@ -173,7 +175,7 @@ def test_a_description_that_does_not_fit_is_refused(name: str, tmp_path: Path) -
     file = save(small("torchvision:resnet18"), tmp_path, "torchvision:resnet18", **changes)
     with pytest.raises(ModelError, match=words) as caught:
         load_model(file)
-    assert "pruned.json does not describe pruned.pth" in str(caught.value)
+    assert "pruned.json does not describe its weights" in str(caught.value)
     assert caught.value.exit_code == 4
     assert "\n" not in str(caught.value)
 
@@ -241,7 +243,9 @@ def test_a_program_of_a_known_classifier_says_its_widths(tmp_path: Path) -> None
     loaded = load_model(export(net, images, tmp_path / "pruned.pt2", extra=extra))
     assert torch.equal(answers(loaded.module), answers(net))
     assert loaded.architecture == "squeezenet1_1, pruned"
-    assert loaded.architecture_source == "4 modules are narrower, as reportgen.json says"
+    assert (
+        loaded.architecture_source == "4 modules are narrower, as reportgen.json in pruned.pt2 says"
+    )
     assert loaded.preprocessing and loaded.preprocessing.mean == PREPROCESSING.mean
     lie = replace(described(architecture), widths={"features.0": Width(10**12, 3, 1)})
     extra = written(lie).decode()
@@ -249,7 +253,27 @@ def test_a_program_of_a_known_classifier_says_its_widths(tmp_path: Path) -> None
     assert torch.equal(answers(loaded.module, 3, 40, 56), answers(net, 3, 40, 56))
     assert loaded.architecture == "SqueezeNet"
     assert (loaded.labels, loaded.preprocessing) == ((), None)
-    assert "reportgen.json does not describe lie.pt2" in loaded.notes[-1]
+    assert "reportgen.json in lie.pt2 does not describe its weights" in loaded.notes[-1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_program_that_does_something_else_is_taken_as_it_is(tmp_path: Path) -> None:
+    architecture = "torchvision:squeezenet1_1"
+    net = small(architecture)
+    net.get_submodule("features")._modules["1"] = nn.LeakyReLU(0.3)
+    images = torch.rand(2, 3, 40, 56)
+    extra = written(described(architecture)).decode()
+    loaded = load_model(export(net, images, tmp_path / "other.pt2", extra=extra))
+    assert torch.equal(answers(loaded.module, 3, 40, 56), answers(net, 3, 40, 56))
+    assert loaded.architecture == "SqueezeNet"
+    assert "features.1 is LeakyReLU in the file, ReLU in torchvision's" in loaded.notes[-1]
+
+
+def test_labels_cannot_colour_the_terminal(tmp_path: Path) -> None:
+    labels = ("a", "b", "c", "d", "e", "\x1b[31mred\n", "\udcff")
+    net = small("torchvision:squeezenet1_1")
+    loaded = load_model(save(net, tmp_path, "torchvision:squeezenet1_1", labels=labels))
+    assert loaded.labels == ("a", "b", "c", "d", "e", "\\x1b[31mred\\n", "\\udcff")
 
 
 @pytest.mark.filterwarnings("ignore")

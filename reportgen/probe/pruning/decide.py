@@ -247,11 +247,14 @@ def _leave_one(
 def duplicates(found: Followed, channels: Mapping[int, Channel]) -> Iterator[tuple[int, int]]:
     """Channels that the same weights make and treat as an earlier one, and that one: roots."""
     paths = [mixing.path for mixing in found.mixings] + [alone.path for alone in found.alone]
-    digests = {path: _digests(found.modules[path]) for path in paths}
+    # A norm may have no weights at all.
+    digests = {
+        path: _digests(found.modules[path]) for path in paths if weights_of(found.modules[path])
+    }
     known: dict[object, int] = {}
     for root, channel in channels.items():
         parts = [(mixing.path, row) for mixing, row in channel.rows]
-        parts += [(alone.path, entry) for alone, entry in channel.entries]
+        parts += [(alone.path, at) for alone, at in channel.entries if alone.path in digests]
         what = tuple(sorted((path, digests[path][row]) for path, row in parts))
         readers = tuple((mixing.path, len(columns)) for mixing, columns in channel.columns.items())
         if readers:

@@ -60,6 +60,24 @@ def followed(module: nn.Module, image: torch.Tensor) -> Followed:
     return found
 
 
+def unused(found: Followed, network: nn.Module) -> list[str]:
+    """Names of the parts of a network with weights that nothing called, such as auxiliary heads."""
+    called = {path_of(node) for node in found.nodes if node.op in ("call_module", "get_attr")}
+    idle: list[str] = []
+    for path, part in network.named_modules():
+        if not path or next(part.parameters(), None) is None:
+            continue
+        # What is called is above it, below it, or the part itself.
+        is_used = any(_is_in(path, name) or _is_in(name, path) for name in called)
+        if not is_used and not any(_is_in(path, outer) for outer in idle):
+            idle.append(path)
+    return idle
+
+
+def _is_in(path: str, outer: str) -> bool:
+    return f"{path}.".startswith(f"{outer}.")
+
+
 def _keys(graph: fx.Graph, modules: Mapping[str, nn.Module]) -> Iterator[tuple[fx.Node, CallKey]]:
     """The names under which `Watch` reports what the nodes give."""
     counts: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from torch import nn
 
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe
-from reportgen.probe.pruning.channels import Alone, Mixing
+from reportgen.probe.pruning.channels import COPIES, Alone, Mixing
 from reportgen.probe.pruning.decide import KINDS, Channel, Decision, Kind, Verdict, decided
 from reportgen.probe.pruning.follow import followed
 from reportgen.report.pruned import Width
@@ -174,7 +174,7 @@ def _saving(left: Kept, module: nn.Module, shape: Sequence[int]) -> tuple[LayerS
     Args:
         left: what is left of it.
         module: the layer.
-        shape: of what it gives, the batch counted.
+        shape: of what it gives for a batch of two.
     """
     rows = len(left.part.rows if isinstance(left.part, Mixing) else left.part.slots)
     units = rows, len(left.rows)
@@ -196,7 +196,7 @@ def _saving(left: Kept, module: nn.Module, shape: Sequence[int]) -> tuple[LayerS
     bits = [tuple(size * held[name].element_size() for size in sizes[name]) for name in sizes]
     is_norm = not hasattr(module, "kernel_size") and inputs == (0, 0)
     # A convolution runs its kernel at every position, a linear layer at every token.
-    places = math.prod(shape[1:]) // rows
+    places = math.prod(shape) // (COPIES * rows)
     work = (0, 0) if is_norm else tuple(places * size for size in sizes["weight"])
     saving = LayerSaving(
         layer=left.part.path,

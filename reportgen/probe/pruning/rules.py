@@ -147,10 +147,17 @@ def _call(
     return bool(name) and apply(found, node, name, track, is_module=True)
 
 
+def _outputs(module: nn.Module) -> int:
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    return len(weight)
+
+
 def _mix(found: Followed, node: fx.Node, module: nn.Module, track: Track | None) -> bool:
     path, shape = path_of(node), found.shapes[node]
     axis = 1 if type(module) in CONVOLUTIONS else len(shape) - 1
-    if track is not None and track.axis != axis:
+    if (track is not None and track.axis != axis) or shape[axis] != _outputs(module):
+        # Such as a convolution of one image without its batch.
         return False
     groups = int(getattr(module, "groups", 1))
     if groups > 1:

@@ -276,3 +276,30 @@ def test_what_was_not_watched_stays() -> None:
 def test_one_value_alone_is_no_constant() -> None:
     net = seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(30, 5), nn.Tanh(), nn.Linear(5, 2)))
     assert pruned(net, size=(2, 5), count=1).gone == {}
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [nn.InstanceNorm2d(6), nn.InstanceNorm2d(6, affine=True), nn.BatchNorm2d(6, affine=False)],
+    ids=["instance", "instance with weights", "batch without weights"],
+)
+def test_norms_with_and_without_weights_lose_their_channels(norm: nn.Module) -> None:
+    layers = nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Identity(), nn.Conv2d(6, 4, 3), nn.ReLU()
+    ends = nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    net = alive(seeded(lambda: nn.Sequential(*layers, *ends)))
+    assert isinstance(net, nn.Sequential)
+    net[2] = norm.double().eval()
+    kill(net[0], 2)
+    with torch.no_grad():
+        for name, tensor in norm.named_buffers():
+            if name == "running_mean":
+                tensor.uniform_(0.5, 1, generator=torch.Generator().manual_seed(1))
+        net[0].weight[5], net[0].bias[5] = net[0].weight[0], net[0].bias[0]
+        for tensor in (*norm.parameters(), *norm.buffers()):
+            if tensor.ndim:
+                tensor[5] = tensor[0]
+    result = pruned(net)
+    # The batch norm shifts what is dead to a constant; without padding that goes, too.
+    kind = "constant" if isinstance(norm, nn.BatchNorm2d) else "dead"
+    assert result.gone == {"0 / 2": kind, "0 / 5": "duplicate of 0"}
+    assert result.small[2].num_features == 4
