@@ -10,7 +10,7 @@ from reportgen.compare.given import given_reports
 from reportgen.compare.store import FILE
 from reportgen.destination import check_file, check_output
 from reportgen.errors import GateError
-from reportgen.gates.judge import conditions_in, failure, judged, refuse_unknown
+from reportgen.gates.judge import conditions_in, failure, judged_in_time
 from reportgen.render.comparison import comparison_pages
 from reportgen.summary import comparison_summary, write_summary
 from reportgen.write import Written, write_site
@@ -44,8 +44,7 @@ def compare_reports(
     if summary_file:
         check_file(summary_file, output, folders)
     comparison = compared(reports, version=__version__, title=title, image=image)
-    gates = judged(conditions, reports[-1].report, comparison.metrics)
-    refuse_unknown(gates)
+    gates = judged_in_time(conditions, reports[-1].report, comparison.metrics)
     comparison = replace(comparison, gates=gates)
     files = comparison_pages(comparison)
     written = write_site(files, output, force=force, inputs=folders, holds=FILE)

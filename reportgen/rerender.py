@@ -9,7 +9,7 @@ from reportgen.destination import check_file
 from reportgen.errors import GateError
 from reportgen.figures.files import figures_of
 from reportgen.figures.press import Press
-from reportgen.gates.judge import conditions_in, failure, judged, refuse_unknown
+from reportgen.gates.judge import conditions_in, failure, judged_in_time
 from reportgen.render.pages import pages
 from reportgen.report.store import load_report, stored
 from reportgen.summary import report_summary, write_summary
@@ -49,9 +49,7 @@ def rerender(
         check_file(summary_file, output, (folder,))
     report = load_report(folder, pictures=True)
     if conditions:
-        gates = judged(conditions, report)
-        refuse_unknown(gates)
-        report = replace(report, gates=gates)
+        report = replace(report, gates=judged_in_time(conditions, report))
     with Press() as press:
         press.order(figures_of(report))
         files = chain(stored(report), pages(report, press.drawn))

@@ -177,7 +177,7 @@ def test_render_judges_a_saved_report(
     assert "1 of 2 failed" in (tmp_path / "s.md").read_text()
     # What is not there is known at once, and nothing is written.
     assert left_with("render", out, "-o", tmp_path / "none", "--fail-on", "trust.steps>1") == 2
-    assert "the report holds no such number" in capsys.readouterr().err
+    assert "the section trust is not made" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 
@@ -221,7 +221,8 @@ def test_a_comparison_has_gates_of_its_own_and_those_of_the_last_report(
     [
         ("compare:unit_died>1", "the nearest is compare:units_died"),
         ("compare:gradcam_correlation_min<0.5", "it is not defined for these reports"),
-        ("trust.steps>1", "the report holds no such number"),
+        ("trust.steps>1", "the section trust is not made"),
+        ("findings[deadd-*]>0", "no section that is made finds such a thing"),
     ],
 )
 def test_what_a_comparison_cannot_judge_is_refused(

@@ -146,7 +146,8 @@ def _layer_of(study: Study, call: Call) -> Layer:
 
 def _pictures(study: Study, wish: Wish, found: Painted) -> Iterator[Picture]:
     best, typical = _on_images(study, wish.call)
-    levels = np.rint(254 * found.pixels.movedim(1, -1).numpy()).astype(np.uint8)
+    # Pictures of units that give NaN are NaN too: none is shown, and none has a byte.
+    levels = np.rint(254 * found.pixels.nan_to_num(0).movedim(1, -1).numpy()).astype(np.uint8)
     for at, number in enumerate(wish.numbers):
         yield Picture(
             kind="unit" if wish.call else "class",

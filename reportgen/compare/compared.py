@@ -103,6 +103,9 @@ def _subject(given: Given) -> Subject:
         images=len(report.images),
         dead=sum(layer.dead_filters or 0 for layer in rectified),
         rectified=sum(layer.units for layer in rectified),
+        nonfinite=sum(one.nonfinite for one in report.parameters)
+        + sum(layer.nonfinite or 0 for layer in report.layers)
+        + sum(not image.predictions for image in report.images),
         zero_share=sum(size * share for size, share in sizes) / values if values else None,
         href=given.href,
     )

@@ -1,20 +1,37 @@
 """What changed, in plain words: one verdict, and findings with their numbers."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from reportgen.compare.alike import is_unchanged
 from reportgen.compare.records import Comparison, LayerChange
-from reportgen.report.records import Finding, Rule
+from reportgen.report.records import Finding, Rule, Severity
 
 OTHER_REASONS = 0.5
 "Rank correlation below which an occlusion map has moved."
 
+_ORDER: Sequence[Severity] = ("error", "warning", "info")
+
 RULES = (
-    Rule("accuracy-fell", "Warning: of the labelled images that both saw, B answers fewer right."),
-    Rule("accuracy-rose", "Remark: of these, B answers more right."),
-    Rule("answers-changed", "Remark: an image has another most probable class in B than in A."),
-    Rule("units-died", "Warning: a unit that fires on an image in A fires on none in B."),
-    Rule("units-born", "Remark: a unit that fires on no image in A fires on one in B."),
+    Rule(
+        "not-finite",
+        "Error: one of the two holds NaN or infinite values, in weights, activations or answers; a "
+        "remark where it is the first alone.",
+    ),
+    Rule(
+        "accuracy-fell",
+        "Warning: of the labelled images that both saw, the last answers fewer right than A.",
+    ),
+    Rule("accuracy-rose", "Remark: of these, it answers more right."),
+    Rule(
+        "answers-changed", "Remark: an image has another most probable class in the last than in A."
+    ),
+    Rule(
+        "units-died",
+        "Warning: a unit that fires on an image in A fires on none in the last; a remark where the "
+        "two did not see the same images.",
+    ),
+    Rule("units-born", "Remark: a unit that fires on no image in A fires on one in the last."),
     Rule(
         "other-reasons",
         "Warning: the answer is the same, and the occlusion map is not: rank correlation below "
@@ -37,8 +54,9 @@ def verdict(made: Comparison) -> str:
 
 
 def findings(made: Comparison) -> tuple[Finding, ...]:
-    """Warnings first, then remarks."""
+    """Errors first, then warnings, then remarks."""
     found = (
+        *_not_finite(made),
         *_differences(made),
         *_accuracy(made),
         *_units(made),
@@ -47,7 +65,25 @@ def findings(made: Comparison) -> tuple[Finding, ...]:
         *_weights(made),
         *_shapes(made),
     )
-    return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+    return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+
+
+def _not_finite(made: Comparison) -> Iterator[Finding]:
+    a, b = made.subjects[0], made.subjects[-1]
+    for subject, other in ((a, b), (b, a)):
+        if subject.nonfinite:
+            without = sum(
+                (image.answer_a if subject is a else image.answer_b) is None
+                for image in made.images
+            )
+            text = f"{subject.name} holds {_counted(subject.nonfinite, 'value')} that "
+            text += f"{'is' if subject.nonfinite == 1 else 'are'} NaN or infinite"
+            if without:
+                text += f"; {without:,} of the {_counted(len(made.images), 'image')} that both saw "
+                text += f"{'has' if without == 1 else 'have'} no finite answer"
+            is_mended = subject is a and not other.nonfinite
+            severity: Severity = "info" if is_mended else "error"
+            yield Finding(severity, "not-finite", f"{text}.", "images.html")
 
 
 def _answers(made: Comparison) -> str:
@@ -84,7 +120,8 @@ def _inside(made: Comparison) -> str:
         is_same = all(one.shape_a == one.shape_b for one in made.parameters)
         parts.append("no weight moved" if is_same else "no weight that kept its shape moved")
     died, born = int(metrics["units_died"] or 0), int(metrics["units_born"] or 0)
-    if died or born:
+    # On other images units fire and are silent for that reason too.
+    if (died or born) and made.has_same_images:
         parts.append(f"{_counted(died, 'unit') if died else 'no unit'} died, {born:,} came to life")
     elif first.dead != last.dead:
         parts.append(f"dead units went from {first.dead:,} to {last.dead:,}")
@@ -121,7 +158,8 @@ def _changed(made: Comparison) -> Iterator[Finding]:
     if changed:
         image = changed[0]
         before, after = image.answer_a, image.answer_b
-        words = f"{image.path}: {before and before.label} became {after and after.label}"
+        labels = [answer.label if answer else "no finite answer" for answer in (before, after)]
+        words = f"{image.path}: {labels[0]} became {labels[1]}"
         kind = {"broken": " (newly wrong)", "corrected": " (corrected)"}.get(image.outcome, "")
         yield Finding(
             "info", "answers-changed", f"{words}{kind}{_and_more(changed, 'image')}.", "images.html"
@@ -132,17 +170,19 @@ def _units(made: Comparison) -> Iterator[Finding]:
     a, b = _names(made)
     died = [layer for layer in made.layers if layer.died]
     born = [layer for layer in made.layers if layer.born]
+    caution = "" if made.has_same_images else "; they saw other images, which may be all of it"
     if died:
         count = sum(len(layer.died) for layer in died)
         most = max(died, key=lambda layer: len(layer.died))
         text = f"{_counted(count, 'unit')} that fired in {a} never {_fires(count)} in {b}, "
-        text += f"{_share(len(most.died), count)} in {most.title}."
-        yield Finding("warning", "units-died", text, _page(most))
+        text += f"{_share(len(most.died), count)} in {most.title}{caution}."
+        severity: Severity = "warning" if made.has_same_images else "info"
+        yield Finding(severity, "units-died", text, _page(most))
     if born:
         count = sum(len(layer.born) for layer in born)
         most = max(born, key=lambda layer: len(layer.born))
         text = f"{_counted(count, 'unit')} dead in {a} {_fires(count)} in {b}, "
-        text += f"{_share(len(most.born), count)} in {most.title}."
+        text += f"{_share(len(most.born), count)} in {most.title}{caution}."
         yield Finding("info", "units-born", text, _page(most))
 
 
@@ -174,7 +214,9 @@ def _weights(made: Comparison) -> Iterator[Finding]:
     elif most.weight_change:
         about = "about " if most.weight_error else ""
         change = made.metrics["weight_change"]
-        whole = "" if change is None else f", all weights together by {about}{_percent(change)}"
+        whole = ""
+        if change is not None and math.isfinite(change):
+            whole = f", all weights together by {about}{_percent(change)}"
         text = f"Weights moved most in {most.title}, by {about}{_percent(most.weight_change)} of "
         yield Finding("info", "weights-moved", f"{text}their norm{whole}.", _page(most))
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from reportgen.report.records import Image, Panel, Prediction, Report
 
 Key: TypeAlias = tuple[str, int]
 "SHA-256 of an image's file, and which of its copies it is."
+
+T = TypeVar("T")
+Pair: TypeAlias = tuple[T, T]
+"Of the first report, and of the last."
 
 METHODS = {"occlusion": "Occlusion", "gradcam": "Grad-CAM"}
 
@@ -83,7 +87,7 @@ def _image_change(a: Given, b: Given, first: Image, second: Image, same_input: b
     maps = tuple(
         made
         for method in METHODS
-        if (made := _map_change(method, first, second, same_input)) is not None
+        if (made := _map_change(method, (a, b), (first, second), same_input)) is not None
     )
     return ImageChange(
         slug=first.slug,
@@ -103,9 +107,11 @@ def _image_change(a: Given, b: Given, first: Image, second: Image, same_input: b
 
 
 def _outcome(a: Report, b: Report, first: Image, second: Image) -> Outcome:
-    if not first.predictions or not second.predictions:
+    answers = [*first.predictions[:1], *second.predictions[:1]]
+    if not answers:
         return "unknown"
-    if _class_of(a, b, first.predictions[0]) == _class_of(a, b, second.predictions[0]):
+    # Where one of the two gives no finite answer any more, that is as much of a change as another.
+    if len(answers) == 2 and _class_of(a, b, answers[0]) == _class_of(a, b, answers[1]):
         return "same"
     if first.true_index is None or second.true_index is None:
         return "changed"
@@ -119,13 +125,15 @@ def _class_of(a: Report, b: Report, answer: Prediction) -> int | str:
     return answer.index if a.model.classes == b.model.classes else answer.label
 
 
-def _map_change(method: str, first: Image, second: Image, same_input: bool) -> MapChange | None:
+def _map_change(
+    method: str, reports: Pair[Given], images: Pair[Image], same_input: bool
+) -> MapChange | None:
     """The map of one method in both reports; None where one of them has none."""
-    one, other = first.panels.get(method), second.panels.get(method)
+    one, other = (image.panels.get(method) for image in images)
     a, b = _drawn(method, one), _drawn(method, other)
     if one is None or other is None or a is None or b is None:
         return None
-    problem = _problem(method, one, other, a, b, same_input)
+    problem = _problem(method, reports, (one, other), (a, b), same_input)
     change = MapChange(
         method=method,
         title=METHODS[method],
@@ -139,7 +147,9 @@ def _map_change(method: str, first: Image, second: Image, same_input: bool) -> M
     evidence = one.facts["has_evidence"], other.facts["has_evidence"]
     # Without any, maps are as pale as on their own pages: colours would be those of noise.
     least = 0.0 if any(evidence) else max(a.maximum or 0.0, b.maximum or 0.0)
-    drawn = on_one_scale([a, b, *([_difference(a, b)] if method == "occlusion" else [])], least)
+    drawn = on_one_scale(
+        [a, b, *([_difference(a, b, reports)] if method == "occlusion" else [])], least
+    )
     return replace(
         change,
         spearman=spearman(a.values, b.values) if all(evidence) else None,
@@ -157,35 +167,40 @@ def _drawn(method: str, panel: Panel | None) -> Heatmap | None:
 
 
 def _problem(
-    method: str, one: Panel, other: Panel, a: Heatmap, b: Heatmap, same_input: bool
+    method: str,
+    reports: Pair[Given],
+    panels: Pair[Panel],
+    maps: Pair[Heatmap],
+    same_input: bool,
 ) -> str:
     """Why two maps are not of the same thing; empty where they are."""
     if not same_input:
         return "The images were prepared differently."
+    (one, other), (a, b) = panels, (given.letter for given in reports)
     if one.facts["target"] != other.facts["target"]:
         return (
-            f"The maps explain different classes, {one.facts['label']} in A and "
-            f"{other.facts['label']} in B."
+            f"The maps explain different classes, {one.facts['label']} in {a} and "
+            f"{other.facts['label']} in {b}."
         )
     for key, words in _SETTINGS.items():
         if one.facts.get(key) != other.facts.get(key):
             return f"Different settings: {words}."
-    if method == "gradcam" and _cut(one) != _cut(other):
-        return f"The maps are taken at different layers, {_cut(one)} in A and {_cut(other)} in B."
-    if a.values.shape != b.values.shape:
-        rows, columns = a.values.shape
-        return (
-            f"The maps have different sizes, {rows} x {columns} in A and "
-            f"{b.values.shape[0]} x {b.values.shape[1]} in B."
-        )
+    if method == "gradcam":
+        cuts = [_cut(*pair) for pair in zip(reports, panels, strict=True)]
+        if cuts[0] != cuts[1]:
+            return f"The maps are taken at different layers, {cuts[0]} in {a} and {cuts[1]} in {b}."
+    sizes = [" x ".join(map(str, made.values.shape)) for made in maps]
+    if sizes[0] != sizes[1]:
+        return f"The maps have different sizes, {sizes[0]} in {a} and {sizes[1]} in {b}."
     return ""
 
 
-def _cut(panel: Panel) -> str:
+def _cut(given: Given, panel: Panel) -> str:
     """Where the first map is taken: `the output of features.12`."""
     layers, sides = panel.facts["layers"], panel.facts["sides"]
     assert isinstance(layers, tuple) and isinstance(sides, tuple)
-    return f"the {sides[0]} of {layers[0]}"
+    titles = {layer.slug: layer.title for layer in given.report.layers}
+    return f"the {sides[0]} of {titles.get(str(layers[0]), layers[0])}"
 
 
 def on_one_scale(maps: Sequence[Heatmap], least: float = 0.0) -> list[Heatmap]:
@@ -205,12 +220,18 @@ def _positive(made: Heatmap) -> FloatArray:
     return values
 
 
-def _difference(a: Heatmap, b: Heatmap) -> Heatmap:
+def _difference(a: Heatmap, b: Heatmap, reports: Pair[Given]) -> Heatmap:
     values = b.values.astype(np.float64) - a.values
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    words = f"{a.title}: B minus A, from {low:.3g} to {high:.3g}."
+    first, second = (given.letter for given in reports)
+    words = f"{a.title}: {second} minus {first}, from {low:.3g} to {high:.3g}."
     return replace(
-        a, values=values, title=f"{a.title}, B - A", marks=None, alt=words, caption=words
+        a,
+        values=values,
+        title=f"{a.title}, {second} - {first}",
+        marks=None,
+        alt=words,
+        caption=words,
     )
 
 

@@ -101,7 +101,13 @@ def _units(a: Given, b: Given, first: Layer, second: Layer, weight: Moved | None
         *(Column(f"In {given.letter}", hint=f"Its place in {given.name}.") for given, _ in linked),
     ]
     if changes is not None:
-        columns.append(Column("Weights moved", "share", hint="||B - A|| / ||A|| of its filter."))
+        columns.append(
+            Column(
+                "Weights moved",
+                "share",
+                hint=f"||{b.letter} - {a.letter}|| / ||{a.letter}|| of its filter.",
+            )
+        )
     columns.append(
         Column("Mean moved", "std", hint="Difference of the means in standard deviations.")
     )

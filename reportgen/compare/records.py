@@ -15,7 +15,8 @@ SCHEMA_VERSION = 1
 
 Outcome: TypeAlias = Literal["broken", "corrected", "changed", "same", "unknown"]
 """What became of an answer: right before, right now, another one where neither is right or the
-truth is not known, the same, or not known since one of the two is not finite."""
+truth is not known, the same, or not known since neither is finite. A network without a finite
+answer is wrong."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Subject:
     "Units never above zero on any of these."
     rectified: int
     "Units after a rectifier."
+    nonfinite: int
+    "NaN and infinite values in weights and activations, and images without a finite answer."
     zero_share: float | None
     "Of all weights, biases and norm parameters: exactly zero."
     href: str

@@ -15,7 +15,7 @@ OUTCOMES = {
     "corrected": "corrected",
     "changed": "changed",
     "same": "same",
-    "unknown": "not finite",
+    "unknown": "finite in neither",
 }
 "What became of an answer, in words."
 
@@ -38,6 +38,11 @@ def _ends(comparison: Comparison) -> tuple[str, str]:
     return comparison.subjects[0].letter, comparison.subjects[-1].letter
 
 
+def _ratio(comparison: Comparison) -> str:
+    a, b = _ends(comparison)
+    return f"||{b} - {a}|| / ||{a}||"
+
+
 def _both(comparison: Comparison, name: str, unit: str = "") -> tuple[Column, Column]:
     a, b = _ends(comparison)
     return Column(f"{name}, {a}", unit), Column(f"{name}, {b}", unit)
@@ -55,7 +60,7 @@ def _weights(comparison: Comparison) -> Table:
         (
             Column("Layer"),
             Column("Type"),
-            Column("Weights moved", "share", "||B - A|| / ||A|| of its weight."),
+            Column("Weights moved", "share", f"{_ratio(comparison)} of its weight."),
             Column("Error", "share", "Relative standard error of that; 0 where it is exact."),
         ),
         tuple(
@@ -161,7 +166,7 @@ def _parameters(comparison: Comparison) -> Table:
         (
             Column("Parameter"),
             *_both(comparison, "Shape"),
-            Column("Moved", "share", "||B - A|| / ||A||; empty where the shapes differ."),
+            Column("Moved", "share", f"{_ratio(comparison)}; empty where the shapes differ."),
             Column("Error", "share", "Relative standard error of that; 0 where it is exact."),
             *_both(comparison, "Norm"),
             *_both(comparison, "Zeros", "share"),

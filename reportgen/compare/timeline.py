@@ -59,7 +59,9 @@ def accuracy(images: Sequence[Image]) -> float | None:
 
 
 def dead_share(layers: Sequence[Layer]) -> float | None:
-    """Of all units after a rectifier: never above zero on any image."""
+    """Of all units after a rectifier: never above zero on any image; None where some gave NaN."""
+    if any(layer.nonfinite for layer in layers):
+        return None
     rectified = [layer for layer in layers if layer.dead_filters is not None]
     units = sum(layer.units for layer in rectified)
     return sum(layer.dead_filters or 0 for layer in rectified) / units if units else None

@@ -95,6 +95,25 @@ def refuse_unmade(
             raise OptionError(f"{told}: no section that is made finds such a thing{near}.")
 
 
+def judged_in_time(
+    conditions: Sequence[Condition],
+    report: Report,
+    compared: Mapping[str, float | None] | None = None,
+) -> tuple[Gate, ...]:
+    """What each condition comes to for a saved report, of which all is known beforehand.
+
+    Raises:
+        OptionError: if one cannot be judged.
+    """
+    sections = [section.name for section in report.sections]
+    refuse_unmade(conditions, sections, {rule.kind for rule in report.rules})
+    gates = judged(conditions, report, compared)
+    for gate in gates:
+        if gate.outcome == "unknown":
+            raise OptionError(f'--fail-on "{gate.condition}": {gate.words}.')
+    return gates
+
+
 def refuse_unlabelled(conditions: Iterable[Condition]) -> None:
     """Refuse gates that need the true class of images, where there is none.
 
@@ -132,17 +151,6 @@ def judged(
     return tuple(gates)
 
 
-def refuse_unknown(gates: Iterable[Gate]) -> None:
-    """Refuse gates that cannot be judged, where that is known before anything is written.
-
-    Raises:
-        OptionError: if there is such a gate.
-    """
-    for gate in gates:
-        if gate.outcome == "unknown":
-            raise OptionError(f'--fail-on "{gate.condition}": {gate.words}.')
-
-
 def failure(gates: Collection[Gate]) -> GateError | None:
     """What to tell of the gates that did not pass; None where all did."""
     failed = [gate for gate in gates if gate.outcome != "passed"]
@@ -163,9 +171,7 @@ def _gate(condition: Condition, readings: Sequence[Reading], report: Report) -> 
     known.sort(key=lambda reading: _badness(condition, reading[1]))
     failing = [reading for reading in known if condition.holds(reading[1])]
     said = failing or known[:1]
-    words = ", ".join(_said(subject, value, condition) for subject, value in said[:LISTED])
-    if len(said) > LISTED:
-        words += f" and {len(said) - LISTED:,} more"
+    words = _listed([_said(subject, value, condition) for subject, value in said])
     if condition.which and not failing and len(known) > 1:
         words += f", the closest of {len(known):,}"
     value = known[0][1]
@@ -175,6 +181,11 @@ def _gate(condition: Condition, readings: Sequence[Reading], report: Report) -> 
         value if math.isfinite(value) else None,
         words,
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    words = ", ".join(names[:LISTED])
+    return f"{words} and {len(names) - LISTED:,} more" if len(names) > LISTED else words
 
 
 def _badness(condition: Condition, value: float) -> float:
@@ -223,6 +234,10 @@ def _reason(condition: Condition, readings: Sequence[Reading], report: Report) -
         return f"the section {failed[0].name} could not be made, so its findings are not known"
     if fact and fact.section in {section.name for section in failed}:
         return f"the section {fact.section} could not be made"
+    if fact and condition.which:
+        known = [subject for subject, value in fact.read(report, "*") if value is not None]
+        but = f", but for {_listed(known)}" if known else ""
+        return f"it is not defined for {_listed([subject for subject, _ in readings])}{but}"
     if fact and fact.needs_labels:
         return "the class of no image is known"
     if condition.name.startswith(COMPARED):

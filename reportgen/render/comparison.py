@@ -85,12 +85,13 @@ class ComparisonSite:
     def curves(self) -> Curves:
         """How far each layer moved, by depth."""
         layers = self.comparison.layers
+        a, b = self.comparison.subjects[0].letter, self.comparison.subjects[-1].letter
         curves = (
             Curve(
                 "Weights moved",
                 "share",
                 tuple(layer.weight_change for layer in layers),
-                "‖B − A‖ / ‖A‖ of each weight; layers of one shape only.",
+                f"‖{b} − {a}‖ / ‖{a}‖ of each weight; layers of one shape only.",
             ),
             Curve(
                 "Activations moved",
@@ -102,13 +103,13 @@ class ComparisonSite:
                 "Units that died",
                 "",
                 tuple(_if_rectified(layer, len(layer.died)) for layer in layers),
-                "Alive in A, dead in B; layers of one width only.",
+                f"Alive in {a}, dead in {b}; layers of one width only.",
             ),
             Curve(
                 "Units that came to life",
                 "",
                 tuple(_if_rectified(layer, len(layer.born)) for layer in layers),
-                "Dead in A, alive in B; layers of one width only.",
+                f"Dead in {a}, alive in {b}; layers of one width only.",
             ),
         )
         drawn = tuple(curve for curve in curves if any(value for value in curve.values))

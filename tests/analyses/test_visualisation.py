@@ -132,6 +132,15 @@ def test_a_unit_that_nothing_excites_has_no_picture_but_a_word() -> None:
     assert not alone.blocks and alone.facts["names"] == ()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_unit_that_gives_nan_has_no_picture_but_a_word() -> None:
+    net = plain()
+    with torch.no_grad():
+        net.conv1.weight[0, 0, 0, 0] = torch.nan
+    panel = panels_of(study_with(net), *(f"relu1:{unit}" for unit in range(4)))["relu1"]
+    assert panel.facts["names"] == () and not panel.blocks
+
+
 class Deep(nn.Module):
     """A map that a picture of half the size would leave with one position, and classes."""
 

@@ -1,11 +1,18 @@
 """Every number of a comparison, found again from the networks and the arrays of the reports."""
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from reportgen.compare.compared import compared
+from reportgen.compare.findings import findings, verdict
+from reportgen.compare.given import given_reports
+from reportgen.compare.metrics import metrics
+from reportgen.gates.judge import conditions_in, judged
 from tests.compare.tiny import LABELS, checkpoints, network_input, tiny
 
 NAMES = ("a", "b")
@@ -272,3 +279,51 @@ def test_the_film_shows_the_image_that_changed_most_or_the_one_asked_for(compare
         np.testing.assert_array_equal(line.film.frames[1].values, arrays[entry])
     assert len(line.film.frames) == 3
     assert len({frame.maximum for frame in line.film.frames}) == 1
+
+
+def test_a_network_that_became_nan_is_no_network_that_hardly_changed(make, folders, root):
+    broken = {name: value.clone() for name, value in checkpoints()["a"].items()}
+    broken["conv2.weight"][0, 0, 0, 0] = math.nan
+    make("nan", broken)
+    before, after = (
+        compared(given_reports([root / one, root / two], root / "out"), version="0")
+        for one, two in (("a", "nan"), ("nan", "a"))
+    )
+    right = sum(image.right_a for image in before.images)
+    assert right and {image.answer_b for image in before.images} == {None}
+    assert before.metrics["answers_changed"] == len(before.images)
+    assert before.metrics["answers_changed_share"] == 1
+    assert before.metrics["answers_broken"] == after.metrics["answers_corrected"] == right
+    for name in ("dead_share_b", "dead_share_rise", "weight_change_max", "activation_distance_max"):
+        assert math.isnan(before.metrics[name]), name
+    assert before.metrics["dead_share_a"] == after.metrics["dead_share_b"] > 0
+    assert "no answer" not in before.verdict and f"{right} newly wrong" in before.verdict
+    first = before.findings[0]
+    assert (first.severity, first.kind) == ("error", "not-finite")
+    assert first.text.startswith("nan holds ")
+    assert first.text.endswith("; 9 of the 9 images that both saw have no finite answer.")
+    assert {f.severity for f in after.findings if f.kind == "not-finite"} == {"info"}
+    tripped = judged(
+        conditions_in(["compare:weight_change_max>0.1"], comparing=True),
+        given_reports([root / "a", root / "nan"], root / "out")[1].report,
+        before.metrics,
+    )
+    assert [(gate.outcome, gate.words) for gate in tripped] == [("tripped", "not finite")]
+
+
+def test_a_drop_of_ten_percent_is_not_more_than_ten_percent(pair):
+    right = [(n < 8, n < 7) for n in range(10)]
+    images = tuple(replace(pair.images[0], right_a=a, right_b=b) for a, b in right)
+    first, second = (replace(pair.subjects[0], dead=dead, rectified=10) for dead in (7, 8))
+    made = metrics(replace(pair, images=images, subjects=(first, second)))
+    # In floats 0.8 - 0.7 is larger.
+    assert made["accuracy_drop"] == made["dead_share_rise"] == 0.1
+
+
+def test_units_that_are_silent_on_other_images_are_not_said_to_have_died(pair):
+    other = replace(pair, has_same_images=False)
+    (before,) = (found for found in findings(pair) if found.kind == "units-died")
+    (after,) = (found for found in findings(other) if found.kind == "units-died")
+    assert (before.severity, after.severity) == ("warning", "info")
+    assert "other images" in after.text and "other images" not in before.text
+    assert "died" in verdict(pair) and "died" not in verdict(other)

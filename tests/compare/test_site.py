@@ -217,6 +217,14 @@ def test_reports_without_weights_or_maps_are_compared_by_the_rest(make, folders,
                 assert (root / name / unquote(target)).is_file(), f"{path}: {target}"
 
 
+def test_the_last_of_three_is_nowhere_called_b(compare):
+    for path, content in comparison_pages(compare("a", "b", "c")):
+        if path.endswith((".html", ".csv")):
+            said = content.decode()
+            for wrong in ("B minus A", "B - A", "B − A", "in B", "B divided by"):
+                assert wrong not in said, path
+
+
 def test_pages_stay_light_for_large_networks_and_many_reports(compare):
     made = compare("a", "b", "c")
     layers = tuple(

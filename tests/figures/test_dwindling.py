@@ -38,6 +38,16 @@ def test_every_point_tells_its_numbers_and_the_columns_cover_the_plot():
     assert [right for _, right in edges[:-1]] == [left for left, _ in edges[1:]]
 
 
+def test_a_mean_is_rounded_once():
+    # As the page says it above the drawing: 135, where 135.45 by way of 135.5 would be 136.
+    assert (
+        drawing("Dead", [1, 20], [135.45, 39.0])
+        .find("g")
+        .get("aria-label")
+        .startswith("Dead: 135 after 1 image")
+    )
+
+
 def test_ticks_and_names_are_words_and_outside_text_is_escaped():
     svg = drawing("a <b> & c", [1, 50, 50_000], [3, 2, 1])
     words = [text.text for text in svg.iter("text")]

@@ -10,11 +10,11 @@ from reportgen.gates.judge import (
     conditions_in,
     failure,
     judged,
-    refuse_unknown,
+    judged_in_time,
     refuse_unlabelled,
     refuse_unmade,
 )
-from reportgen.report.records import Gate
+from reportgen.report.records import Gate, Rule
 from tests.report.sample_report import sample_report
 
 
@@ -114,7 +114,7 @@ def test_true_classes_are_asked_for_where_they_are_needed(name):
         ("layers[featuers.0].std>0", "unknown", None, "featuers.0; the nearest is features.0"),
         ("parameters[bias].std>0", "unknown", None, "no parameter is called bias"),
         ("images[dog.png].width>0", "unknown", None, "no image is called dog.png"),
-        ("dead[relu]>0", "unknown", None, "the report holds no such number"),
+        ("dead[relu]>0", "unknown", None, "not defined for relu#2, but for features.0"),
         ("weights.zeros>0", "unknown", None, "the report holds no such number"),
         ("layers[*].kernels.clipped>0", "unknown", None, "the section kernels could not be made"),
     ],
@@ -145,6 +145,15 @@ def test_any_of_several_trips_and_the_worst_come_first(report):
     assert gate(whole, "dead[conv*]==20.5%").words == "conv3: 20 %, the closest of 6"
 
 
+def test_a_layer_without_the_number_is_told_which_layers_have_it(report):
+    dead = layered(report, None, 3, None, 0)
+    (gate,) = judged(conditions_in(["dead[conv0]>1%"]), dead)
+    assert gate.outcome == "unknown"
+    assert gate.words == "it is not defined for conv0, but for conv1, conv3"
+    (gate,) = judged(conditions_in(["dead[conv*]>1%"]), layered(report, None, None))
+    assert gate.words == "it is not defined for conv0, conv1"
+
+
 def test_numbers_of_a_comparison(report):
     found = gate(report, "compare:accuracy_drop>1%", {"accuracy_drop": 0.0123})
     assert (found.outcome, found.words) == ("tripped", "1.23 %")
@@ -154,9 +163,16 @@ def test_numbers_of_a_comparison(report):
     assert (found.outcome, found.words) == ("tripped", "not finite")
     found = gate(report, "compare:accuracy_drop>0.01", {"accuracy_drop": None})
     assert (found.outcome, found.words) == ("unknown", "it is not defined for these reports")
+    asked = conditions_in(["dead>0", "compare:accuracy_drop>0.01"], comparing=True)
     with pytest.raises(OptionError, match=r'"compare:accuracy_drop>0\.01": it is not defined'):
-        refuse_unknown([gate(report, "dead>0"), found])
-    refuse_unknown([gate(report, "dead>0")])
+        judged_in_time(asked, report, {"accuracy_drop": None})
+    assert [made.condition for made in judged_in_time(asked[:1], report)] == ["dead>0"]
+
+
+def test_a_misspelt_kind_of_finding_is_refused_of_a_saved_report_too(report):
+    made = replace(report, rules=(Rule("dead-filters", "Warning."),))
+    with pytest.raises(OptionError, match="finds such a thing; the nearest is dead-filters"):
+        judged_in_time(conditions_in(["findings[deadd-filters]>0"]), made)
 
 
 def test_a_failure_names_every_gate_that_did_not_pass():
