@@ -1,6 +1,6 @@
 """Which channels give one and the same value everywhere: by what was seen, or by weights alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
-from reportgen.probe.evidence import Evidence
+from reportgen.probe.evidence import Answer, Evidence
 from reportgen.probe.pruning.channels import Followed, path_of
 from reportgen.probe.pruning.rules import BATCH_NORMS
 from reportgen.probe.pruning.slots import Track
@@ -28,6 +28,7 @@ def constants(found: Followed, seen: Evidence | None) -> dict[fx.Node, Values]:
             value is its highest. None for what follows from the weights, whatever the image.
     """
     calls = {call.key: call for call in seen.calls} if seen else {}
+    are_alike = seen is not None and _are_alike(seen.answers)
     values: dict[fx.Node, Values] = {}
     for node in found.nodes:
         track = found.tracks.get(node)
@@ -39,13 +40,28 @@ def constants(found: Followed, seen: Evidence | None) -> dict[fx.Node, Values]:
         is_same = call is not None and call.channel_axis == track.axis - 1
         if watched is not None and is_same and len(watched.minimum) == len(track.slots):
             still = (watched.minimum == watched.maximum) & (watched.nonfinite == 0)
-            if watched.images * watched.positions < 2:
-                # One value alone is always the same; but a unit that is off is off.
-                still &= watched.maximum == 0
+            images = 1 if are_alike else watched.images
             values[node] = np.where(still, watched.minimum, np.nan)
+            if images * watched.positions < 2:
+                # One value alone is always the same; but a unit that is off is off.
+                is_off = still & (watched.maximum == 0)
+                values[node] = np.where(is_off, 0.0, _derived(found, node, track, values))
         else:
             values[node] = _derived(found, node, track, values)
     return values
+
+
+def _are_alike(answers: Sequence[Answer]) -> bool:
+    """Whether the network said the same of all images, as of copies of one picture.
+
+    To rounding: products of a batch round differently from row to row.
+    """
+    first = answers[0]
+    return all(
+        np.array_equal(answer.classes, first.classes)
+        and np.allclose(answer.logits, first.logits, rtol=1e-5, atol=1e-6)
+        for answer in answers
+    )
 
 
 def _derived(

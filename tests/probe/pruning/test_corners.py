@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.probe.nets import seeded
-from tests.probe.pruning.planting import pruned
+from reportgen.probe.probe import Probe
+from reportgen.probe.pruning.plan import planned
+from tests.probe.nets import photos, seeded
+from tests.probe.pruning.planting import pruned, seen_by
 from tests.probe.pruning.test_chains import alive, kill
 
 
@@ -175,3 +177,19 @@ def test_copies_are_merged_only_where_each_part_meets_its_own(
             for copy, unit in same.items():
                 layer.weight[copy], layer.bias[copy] = layer.weight[unit], layer.bias[unit]
     assert pruned(net).gone == gone
+
+
+def test_copies_of_one_picture_make_no_constants() -> None:
+    """All that is not a map gives one value then, and could be moved into the biases."""
+    torch.manual_seed(0)
+    parts = (nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net = nn.Sequential(*parts, nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4)).double().eval()
+    with torch.no_grad():
+        net[0].bias[2] = -100.0
+        net[4].weight[1] = 0.0
+    images = photos(2, 3, 9, 11)
+    going = []
+    for some in (images, images[:1].repeat(3, 1, 1, 1)):
+        _, plan = planned(Probe(net, "cpu"), some[0], seen_by(net, some))
+        going.append({(unit.layer, unit.unit, unit.kind) for unit in plan.going})
+    assert going[0] == going[1] == {("0", 2, "dead"), ("4", 1, "constant")}
