@@ -51,9 +51,9 @@ def _enter(columns: Any, unit: Any, origin: Any, counts: Any, bounds: Any, momen
     """Adds a part of one unit's values to what is known of the unit.
 
     Args:
-        columns: of all units, as `reduction.Part` describes them, but for the mean: less `origin`,
+        columns: of some units, as `reduction.Part` describes them, but for the mean: less `origin`,
             so that a spread far below the mean is not lost.
-        unit: whose.
+        unit: which of them.
         origin: any value of the unit.
         counts: values in all, positive ones, and zeros.
         bounds: lowest and highest value.
@@ -83,15 +83,19 @@ def _summarise(job: Any) -> None:
     column, rest = np.empty(STEPS, np.float32), np.empty(STEPS, np.float32)
     block, origin = np.empty(STEPS, np.float32), np.empty(LANES, np.float64)
     ints, sums = np.empty((5, LANES), np.int32), np.empty((3, LANES), np.float64)
+    # Of the units at hand. Written down at the end: while threads write to neighbouring places in
+    # turns, each waits for the other.
+    mine = np.empty((9, LANES), np.float64)
+    top, place_of_top = np.empty((images, LANES), np.float32), np.empty((images, LANES), np.int64)
     exponent, scale = -149, 2.0**149
     while True:
         first = taken(job, 1) * LANES
         if first >= units:
             break
         last = min(first + LANES, units)
-        highest[:, first:last], places[:, first:last] = -np.inf, 0
-        columns[:, first:last] = 0
-        columns[0, first:last], columns[1, first:last] = np.inf, -np.inf
+        top[:], place_of_top[:] = -np.inf, 0
+        mine[:] = 0
+        mine[0], mine[1] = np.inf, -np.inf
         for image in range(images):
             for start in range(0, positions, STEPS):
                 size = min(STEPS, positions - start)
@@ -110,7 +114,6 @@ def _summarise(job: Any) -> None:
                 if is_whole:
                     count_codes(codes, size * LANES, table)
                 for lane in range(last - first):
-                    unit = first + lane
                     if is_whole:
                         place, kept = ints[2, lane], size
                         low, high = number_of(ints[0, lane]), number_of(ints[1, lane])
@@ -121,7 +124,7 @@ def _summarise(job: Any) -> None:
                         squares = max(sums[1, lane] - total * total / size, 0.0)
                     else:
                         for i in range(size):
-                            column[i] = values[image, start + i, unit]
+                            column[i] = values[image, start + i, first + lane]
                         kept = finite_part(column[:size], rest)
                         if not kept:
                             continue
@@ -134,18 +137,21 @@ def _summarise(job: Any) -> None:
                         mean = shift + total / kept
                         squares = second_sweep(block[:kept], mean, scale, codes)
                         count_codes(codes, kept, table)
-                    if not columns[4, unit]:
+                    if not mine[4, lane]:
                         origin[lane] = shift
-                    if high > highest[image, unit]:
-                        highest[image, unit], places[image, unit] = high, start + place
+                    if high > top[image, lane]:
+                        top[image, lane], place_of_top[image, lane] = high, start + place
                     counts, moments = (kept, positive, zeros), (shift, total, squares)
-                    _enter(columns, unit, origin[lane], counts, (low, high), moments)
-        for unit in range(first, last):
+                    _enter(mine, lane, origin[lane], counts, (low, high), moments)
+        for lane in range(last - first):
             for image in range(images):
-                columns[7, unit] += highest[image, unit] > 0
-            columns[8, unit] = images * positions - columns[4, unit]
-            if columns[4, unit]:
-                columns[2, unit] += origin[unit - first]
+                mine[7, lane] += top[image, lane] > 0
+            mine[8, lane] = images * positions - mine[4, lane]
+            if mine[4, lane]:
+                mine[2, lane] += origin[lane]
+        columns[:, first:last] = mine[:, : last - first]
+        highest[:, first:last] = top[:, : last - first]
+        places[:, first:last] = place_of_top[:, : last - first]
     for i in range(256):
         bins[i] = np.int64(table[0, i]) + table[1, i] + table[2, i] + table[3, i]
     bins[256] = exponent

@@ -7,6 +7,9 @@ from numba import carray, njit
 
 from reportgen.probe.intrinsics import at, entry, taken
 
+TOGETHER = 32
+"Units that a thread takes at a time: there is little to do for one."
+
 
 @njit
 def _first_place(row: Any, wanted: Any) -> Any:
@@ -46,7 +49,7 @@ def _insert(kept: Any, value: Any, image: Any, place: Any) -> None:
 
 
 def _enter(job: Any) -> None:
-    """One thread's share of `enter_nine`: one unit after the other, until none is left."""
+    """One thread's share of `enter_nine`: some units after the others, until none is left."""
     images, units, positions, first = job[1], job[2], job[3], job[4]
     highest = carray(at(job[5]), (images, units), np.float32)
     known = carray(at(job[9]), (images, units), np.int64)
@@ -56,23 +59,24 @@ def _enter(job: Any) -> None:
     chosen = carray(at(job[13]), (units, 9), np.int64)
     places = carray(at(job[14]), (units, 9), np.int64)
     while True:
-        unit = taken(job, 0)
-        if unit >= units:
+        begin = taken(job, 0) * TOGETHER
+        if begin >= units:
             break
-        for n in range(images):
-            value, image = np.float64(highest[n, unit]), first + n
-            is_late = value == least[unit] and image >= least_image[unit]
-            if value == -np.inf or value < least[unit] or is_late:
-                continue
-            kept = values[unit], chosen[unit], places[unit]
-            _insert(kept, value, image, np.int64(-1))
-        for k in range(9):
-            n = chosen[unit, k] - first
-            if places[unit, k] >= 0 or not 0 <= n < images:
-                continue
-            if job[9]:
-                places[unit, k] = known[n, unit]
-            else:
+        for unit in range(begin, min(begin + TOGETHER, units)):
+            for n in range(images):
+                value, image = np.float64(highest[n, unit]), first + n
+                is_late = value == least[unit] and image >= least_image[unit]
+                if value == -np.inf or value < least[unit] or is_late:
+                    continue
+                kept = values[unit], chosen[unit], places[unit]
+                _insert(kept, value, image, np.int64(-1))
+            for k in range(9):
+                n = chosen[unit, k] - first
+                if places[unit, k] >= 0 or not 0 <= n < images:
+                    continue
+                if job[9]:
+                    places[unit, k] = known[n, unit]
+                    continue
                 row = carray(at(job[6] + (n * job[7] + unit * job[8]) * 4), positions, np.float32)
                 places[unit, k] = _first_place(row, np.float32(values[unit, k]))
 

@@ -24,7 +24,8 @@ def similarity(before: torch.Tensor, after: torch.Tensor) -> float | None:
             a, b = (some[start : start + PIECE].astype(np.float64) for some in (x, y))
             a -= mean_x
             b -= mean_y
-            sums += [np.dot(*pair) for pair in ((a, a), (b, b), (a, b))]
+            # Not `dot`, whose own threads would fight with those of PyTorch.
+            sums += [np.einsum("i,i", *pair) for pair in ((a, a), (b, b), (a, b))]
     norm = float(np.sqrt(sums[0]) * np.sqrt(sums[1]))
     found = float(sums[2]) / norm if norm else float("nan")
     return min(max(found, -1.0), 1.0) if found == found else None
