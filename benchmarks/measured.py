@@ -105,7 +105,8 @@ class Passes:
         """Counts from now on, in copies of the network too."""
 
         def note(_net: nn.Module, inputs: Any, output: Any) -> None:
-            if not is_counting():
+            # A network that is followed step by step is given no images.
+            if not is_counting() or not isinstance(inputs[0], torch.Tensor):
                 return
             size = _size(inputs[0])
             self.forward[size] += 1
