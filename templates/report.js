@@ -122,14 +122,7 @@ function keys() {
   });
 }
 
-function opacity() {
-  for (const slider of $$("input[data-opacity]")) {
-    const set = () => $$("." + slider.dataset.opacity).forEach((layer) => layer.setAttribute("opacity", slider.value / 100));
-    slider.addEventListener("input", set);
-  }
-}
-
 document.addEventListener("DOMContentLoaded", () => {
-  for (const start of [theme, sorting, filtering, copying, keys, opacity, layerPage]) start();
+  for (const start of [theme, sorting, filtering, copying, keys, layerPage]) start();
 });
 window.addEventListener("beforeprint", () => $$("details").forEach((part) => { part.open = true; }));

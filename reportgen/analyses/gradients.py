@@ -154,6 +154,7 @@ def _panel(study: Study, explained: Explained, guided_problem: str) -> Panel:
         "low": tuple(made.range[0] for made in drawn),
         "high": tuple(made.range[1] for made in drawn),
         "limit": tuple(limits),
+        "looks": tuple(made.look for made in drawn),
         "missing": tuple(reasons),
         "reasons": tuple(reasons.values()),
         "samples": saliency.SAMPLES,

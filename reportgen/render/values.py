@@ -1,0 +1,221 @@
+"""The numbers behind the pictures of a page, in a script that is loaded when one is looked at.
+
+A page that is opened from a disk may not read its own pictures, so numbers come a second time: the
+grids as they are, all others as the levels of their pictures, compressed.
+"""
+
+import base64
+import json
+import posixpath
+import zlib
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from reportgen.figures.placing import between, covers
+from reportgen.render.drawings import Heat, heat
+from reportgen.render.layer_data import short
+from reportgen.report.arrays import Array, ByteArray
+from reportgen.report.blocks import Atlas, Heatmap, MapStrip, Photo, Strip
+from reportgen.report.records import Image, Layer, Panel, Report
+
+ALL_LEVELS = 2_400_000
+"Of the feature maps and kernels of a report, shared by its atlases: about 1.6 MB of scripts."
+
+Values: TypeAlias = dict[str, object]
+"Of one picture, as `templates/viewer.js` reads them."
+
+ROUNDED = 0.5
+"Levels by which rounding to a level can be off."
+COARSE = np.rint(np.arange(64) / 63 * 254).astype(np.uint8)
+"All the levels of an averaged atlas."
+ROUNDED_TWICE = 254 / 63 / 2 + 2 * ROUNDED
+"The same for those: to a level, to one of 64, and to a level again."
+
+
+def values_path(subject: Layer | Image) -> str:
+    """Where the script of a layer's or an image's page lies."""
+    kind = "layer" if isinstance(subject, Layer) else "image"
+    return f"data/values.{kind}.{subject.slug}.js"
+
+
+class Pictures:
+    """The numbers of one page by the names of their pictures' files, without endings."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Values] = {}
+        self._axes: list[list[tuple[int, int]]] = []
+
+    def script(self) -> bytes:
+        """A classic script, since pages opened from a disk may not fetch."""
+        data = {"axes": self._axes} | self._found
+        text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+        return f"window.pictureValues = {text};\n".encode()
+
+    def add(self, path: str, values: Values) -> None:
+        """The numbers of the picture at `path`."""
+        self._found[posixpath.splitext(posixpath.basename(path))[0]] = values
+
+    def cells(self, values: Array, down: Array, across: Array, note: str) -> Values:
+        """A grid, and which of its cells each pixel stands for.
+
+        Args:
+            values: (rows columns)
+            down: (pixels rows) bool: neighbouring cells that a pixel has a part in.
+            across: the same of columns.
+            note: what follows a number, with `#` for the number of cells.
+        """
+        axes = []
+        for shares in (down, across):
+            axis = [(min(at, default=0), max(at, default=-1) + 1) for at in map(_places, shares)]
+            if axis not in self._axes:
+                self._axes.append(axis)
+            axes.append(self._axes.index(axis))
+        rows = [[short(value) for value in row] for row in values.tolist()]
+        return {"cells": rows, "axes": axes, "note": note}
+
+
+def image_values(image: Image, broken: frozenset[str]) -> bytes:
+    """The numbers behind the maps of an image.
+
+    Args:
+        image: whose page it is.
+        broken: slugs of layers that gave values that are not finite, which levels cannot tell.
+    """
+    made = Pictures()
+    for section, panel in image.panels.items():
+        for name, block in panel.blocks.items():
+            if isinstance(block, Heatmap):
+                _add_heatmap(made, heat(image.slug, section, name, block), block)
+            elif isinstance(block, MapStrip):
+                for slug, pixels, low, high in block.maps:
+                    if pixels.content and slug not in broken:
+                        made.add(pixels.path, _levels(pixels.values(), (low, high)))
+            elif isinstance(block, Photo) and name in _looks(panel) and block.pixels.content:
+                made.add(block.pixels.path, _gradient(panel, name, block))
+    return made.script()
+
+
+def layer_values(layer: Layer, most: int) -> bytes:
+    """The numbers behind the feature maps, units and kernels of a layer.
+
+    Args:
+        layer: whose page it is.
+        most: levels of one atlas.
+    """
+    made = Pictures()
+    for section in ("activations", "kernels"):
+        panel = layer.panels.get(section, Panel())
+        for block in panel.blocks.values():
+            if isinstance(block, Strip):
+                each = np.eye(len(block.values), dtype=bool)
+                values = made.cells(block.values[None], np.ones((1, 1), bool), each, "")
+                made.add(block.pixels.path, values)
+            elif isinstance(block, Atlas) and block.pixels.content and not layer.nonfinite:
+                tiles = _tiles(block, most)
+                if tiles is not None:
+                    made.add(
+                        block.pixels.path, tiles | {"clipped": bool(panel.facts.get("clipped"))}
+                    )
+    return made.script()
+
+
+def _add_heatmap(made: Pictures, drawn: Heat, block: Heatmap) -> None:
+    rows, columns = block.values.shape
+    if block.over is not None:
+        size = (block.over.pixels.height, block.over.pixels.width)
+        if block.middles is None:
+            note = " (windows: #)"
+            axes = [
+                covers(size[i], block.values.shape[i], block.window[i], block.stride[i]) > 0
+                for i in (0, 1)
+            ]
+        else:
+            note = f" in the nearest of {rows} × {columns} cells"
+            axes = [
+                _nearest(between(size[i], block.values.shape[i], *block.middles[i], size[i]))
+                for i in (0, 1)
+            ]
+        made.add(drawn.overlay, made.cells(block.values, axes[0], axes[1], note))
+    if block.middles is None:
+        # Where the grid stands alone its cells are as large as the stride.
+        down, across = (
+            np.repeat(np.eye(block.values.shape[i], dtype=bool), block.stride[i], axis=0)
+            for i in (0, 1)
+        )
+        made.add(drawn.grid, made.cells(block.values, down, across, ""))
+
+
+def levels_each(report: Report) -> int:
+    """Most levels of one atlas: what the small ones do not need is left to the large ones."""
+    sizes = sorted(
+        block.count * block.tile_height * block.tile_width
+        for layer in report.layers
+        for name in ("activations", "kernels")
+        if name in layer.panels
+        for block in layer.panels[name].blocks.values()
+        if isinstance(block, Atlas)
+    )
+    left = ALL_LEVELS
+    for larger, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
+        if size * larger > left:
+            return left // larger
+        left -= size
+    return ALL_LEVELS
+
+
+def _places(shares: Array) -> list[int]:
+    return np.flatnonzero(shares).tolist()
+
+
+def _nearest(shares: Array) -> Array:
+    """(pixels cells) bool: the cell that counts most for each pixel."""
+    chosen: Array = np.eye(shares.shape[1], dtype=bool)[shares.argmax(axis=1)]
+    return chosen
+
+
+def _levels(levels: ByteArray, ends: tuple[float, float], error: float = ROUNDED) -> Values:
+    """Level v stands for `low + v / 254 * (high - low)`, give or take `error` levels."""
+    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(levels).tobytes(), 9)).decode()
+    return {"range": [short(end) for end in ends], "error": error, "depth": 1, "levels": packed}
+
+
+def _looks(panel: Panel) -> Mapping[str, str]:
+    """How each map of gradients is drawn; empty in reports whose pictures of them are lossy."""
+    names, looks = panel.facts.get("maps", ()), panel.facts.get("looks", ())
+    assert isinstance(names, tuple) and isinstance(looks, tuple)
+    return dict(zip(map(str, names), map(str, looks), strict=True)) if looks else {}
+
+
+def _gradient(panel: Panel, name: str, block: Photo) -> Values:
+    looks, limits = _looks(panel), panel.facts["limit"]
+    assert isinstance(limits, tuple)
+    limit = float(limits[list(looks).index(name)])
+    levels = block.pixels.values()
+    found = _levels(levels, (0.0 if looks[name] == "magnitude" else -limit, limit))
+    return found | {"clipped": True, "depth": 3 if levels.ndim == 3 else 1}
+
+
+def _tiles(block: Atlas, most: int) -> Values | None:
+    """The strongest tiles that fit, in the best case all; None where not even one does."""
+    picture = block.pixels.values()
+    height, width = block.tile_height, block.tile_width
+    room = most // (height * width)
+    if not room:
+        return None
+    kept = np.sort(np.argsort(-np.nan_to_num(block.high), kind="stable")[:room]).tolist()
+    corners = [(t // block.columns * (height + 1), t % block.columns * (width + 1)) for t in kept]
+    tiles = np.stack([picture[y : y + height, x : x + width] for y, x in corners])
+    is_small = (height, width) != (block.full_height, block.full_width)
+    is_coarse = is_small and bool(np.isin(tiles, COARSE).all())
+    found = _levels(tiles, (0.0, 0.0), ROUNDED_TWICE if is_coarse else ROUNDED)
+    # The page has the ranges of all tiles.
+    del found["range"]
+    found["depth"] = 3 if picture.ndim == 3 else 1
+    if len(kept) < block.count:
+        found["tiles"] = kept
+    if is_small:
+        down, across = block.full_height / height, block.full_width / width
+        found["note"] = f", mean of about {down:.2g} × {across:.2g} positions"
+    return found
