@@ -286,7 +286,7 @@ def _files(report: Report, progress: Progress, press: Press) -> Iterator[tuple[s
     progress.part(_WRITING)
     yield from saved.items()
     progress.part("Drawing the pages")
-    for file in pages(report_in(saved.__getitem__), press.drawn):
+    for file in pages(report_in(saved.__getitem__, pictures=True), press.drawn):
         progress.part(_WRITING)
         yield file
         progress.part("Drawing the pages")

@@ -1,5 +1,8 @@
 // A closer look: any picture large, down to single pixels and the numbers behind them; maps over photos as one likes.
 
+const on = (target, names, act) => names.split(" ").forEach((name) => target.addEventListener(name, act));
+const boxOf = (node) => node.getBoundingClientRect();
+
 // What the address says of the view: `c=778&i=chelsea`, or `look=side&m=chelsea-gradcam-layercam`.
 const said = () => new URLSearchParams(/=/.test(location.hash) ? location.hash.slice(1) : "");
 
@@ -11,53 +14,52 @@ function say(words, isStep) {
 
 function button(text, act) {
   const made = element("button", { type: "button" }, text);
-  made.addEventListener("click", act);
+  on(made, "click", act);
   return made;
 }
 
 // How maps are shown. All controls of a choice agree; the address wins over what is remembered.
 function views() {
-  const inputs = $$("[data-view]");
   function choose(name, value) {
     root.dataset[name] = value;
     root.style.setProperty("--" + name, value / 100);
-    for (const input of inputs.filter((one) => one.dataset.view === name)) {
+    for (const input of $$(`[data-view=${name}]`)) {
       input.checked = input.value === value;
       if (input.type !== "radio") input.value = value;
     }
     dispatchEvent(new Event("view"));
   }
   function read() {
-    for (const { dataset: { view } } of inputs) {
-      const value = said().get(view) || store.get(view);
-      if (value) choose(view, value);
+    for (const name of ["look", "opacity", "tint", "colour", "scale"]) {
+      const value = said().get(name) || store.get(name);
+      if (value) choose(name, value);
     }
   }
-  document.addEventListener("input", ({ target: { value, dataset: { view } } }) => {
+  on(document, "input", ({ target: { value, dataset: { view } } }) => {
     if (!view) return;
     store.set(view, value);
     say({ [view]: value });
     choose(view, value);
   });
   $$("[data-gain]").forEach((map) => map.style.setProperty("--gain", map.dataset.gain));
-  addEventListener("hashchange", read);
+  on(window, "hashchange", read);
   read();
 }
 
-// What a pixel holds, in words, as a function of its column and row. The numbers of a page's pictures are loaded once.
-let numbers;
+// What a pixel holds, in words, as a function of its column and row. The numbers of a page are loaded once.
+let loading;
 async function reader({ file, tile = 0, range }, width, height) {
   const script = element("script", { src: $("#closer").dataset.values });
-  await (numbers ??= new Promise((done) => { script.onload = script.onerror = done; document.head.append(script); }));
+  await (loading ??= new Promise((done) => { on(script, "load error", done); document.head.append(script); }));
   const { axes, [file]: found } = window.pictureValues || {};
-  if (!found) return () => "";
-  const note = found.note || "";
-  if (found.cells) return (x, y) => {
-    const some = found.cells.slice(...axes[found.axes[0]][y]).flatMap((row) => row.slice(...axes[found.axes[1]][x]));
+  if (!found) return () => "no number is kept";
+  const { cells, tiles, depth, note = "" } = found;
+  if (cells) return (x, y) => {
+    const some = cells.slice(...axes[found.axes[0]][y]).flatMap((row) => row.slice(...axes[found.axes[1]][x]));
     return number(some.reduce((sum, one) => sum + one, 0) / some.length) + note.replace("#", some.length);
   };
-  if (found.tiles) tile = found.tiles.indexOf(tile);
-  if (tile < 0) return () => `no number: they are kept of the ${found.tiles.length} strongest maps`;
+  if (tiles) tile = tiles.indexOf(tile);
+  if (tile < 0) return () => `no number; those of the ${tiles.length} strongest are kept`;
   if (!found.bytes) {
     const packed = Uint8Array.from(atob(found.levels), (letter) => letter.charCodeAt());
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -67,12 +69,12 @@ async function reader({ file, tile = 0, range }, width, height) {
   const step = (high - low) / 254;
   // Levels are rounded, and so are the ends of their scale.
   const error = step && step * found.error + 5e-6 * Math.max(-low, high);
-  const places = error && Math.max(0, Math.ceil(-Math.log10(error)));
+  const ten = 10 ** Math.max(0, Math.ceil(-Math.log10(error || 1)));
   return (x, y) => {
-    const from = ((tile * height + y) * width + x) * found.depth;
-    const texts = [...found.bytes.slice(from, from + found.depth)].map((level) => (low + level * step).toFixed(places).replace("-", "−") +
-      (!found.clipped ? "" : level > 253 ? " or more" : level < 1 && low < 0 ? " or less" : ""));
-    return `${texts.join(", ")} ± ${Math.ceil(error * 10 ** places + 0.5) / 10 ** places}${note}`;
+    const from = ((tile * height + y) * width + x) * depth;
+    const texts = [...found.bytes.slice(from, from + depth)].map((level) => number(Math.round((low + level * step) * ten) / ten) +
+      (!found.clipped ? "" : level > 253 ? " or more" : level || low === 0 ? "" : " or less"));
+    return `${texts.join(", ")} ± ${number(Math.ceil(error * ten + 0.5) / ten)}${note}`;
   };
 }
 
@@ -101,19 +103,20 @@ function lightbox() {
     at = index;
     sheet.replaceChildren(item.drawing, cursor);
     leaves = $$("img, svg", sheet);
-    [width, height] = (leaves[0].getAttribute("viewBox") || `0 0 ${leaves[0].getAttribute("width")} ${leaves[0].getAttribute("height")}`).split(" ").slice(2);
+    const size = (name) => leaves[0].getAttribute(name);
+    [width, height] = size("viewBox")?.split(" ").slice(2) || [size("width"), size("height")];
     title.textContent = item.name;
     say({ m: item.mark }, isStep);
     read = () => "";
-    magnify(zoom);
+    magnify(1);
     read = await reader(item, width, height);
     point(x, y);
   }
 
-  function magnify(wanted) {
+  function magnify(times) {
     const wide = width * (root.dataset.look === "side" && leaves[1] ? 2 : 1);
     const fit = Math.min(stage.clientWidth, stage.clientHeight * wide / height);
-    zoom = Math.max(1, Math.min(wanted, 64 * wide / fit));
+    zoom = Math.max(1, Math.min(zoom * times, 64 * wide / fit));
     sheet.style.width = fit * zoom + "px";
     point(x, y, "center");
   }
@@ -122,39 +125,36 @@ function lightbox() {
     const inside = (place, most) => Math.max(0, Math.min(most - 1, Math.floor(place)));
     x = inside(column, width);
     y = inside(row, height);
-    const [box, frame] = [leaves.at(-1), sheet].map((one) => one.getBoundingClientRect());
-    Object.assign(cursor.style, {
-      left: box.left - frame.left + x * box.width / width + "px", top: y * box.height / height + "px",
-      width: box.width / width + "px", height: box.height / height + "px",
-    });
+    const box = boxOf(leaves.at(-1));
+    const [across, down] = [box.width / width, box.height / height];
+    Object.assign(cursor.style, { left: box.left - boxOf(sheet).left + x * across + "px", top: y * down + "px", width: across + "px", height: down + "px" });
     if (block) cursor.scrollIntoView({ block, inline: block });
     output.textContent = `x ${x}, y ${y}: ${read(x, y)}`;
   }
 
+  const step = (right, down) => () => point(x + right, y + down, "nearest");
   const acts = {
-    "[": () => turn(at - 1), "]": () => turn(at + 1), "-": () => magnify(zoom / 2), "+": () => magnify(zoom * 2), x: () => dialog.close(),
+    "[": () => turn(at - 1), "]": () => turn(at + 1), "-": () => magnify(0.5), "+": () => magnify(2), x: () => dialog.close(),
+    ArrowLeft: step(-1, 0), ArrowRight: step(1, 0), ArrowUp: step(0, -1), ArrowDown: step(0, 1),
   };
-  for (const [key, [right, down]] of Object.entries({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })) {
-    acts[key] = () => point(x + right, y + down, "nearest");
-  }
-  dialog.addEventListener("click", ({ target: { dataset: { key } } }) => key && acts[key]());
-  dialog.addEventListener("keydown", (event) => {
+  on(dialog, "click keydown", (event) => {
     event.stopPropagation();
-    if (!acts[event.key] || event.target.dataset.view) return;
+    const { key = event.target.dataset.key } = event;
+    if (!acts[key] || event.target.dataset.view) return;
     event.preventDefault();
-    acts[event.key]();
+    acts[key]();
   });
-  dialog.addEventListener("close", () => said().get("m") && say({ m: "" }));
-  for (const name of ["pointermove", "click"]) stage.addEventListener(name, (event) => {
+  on(dialog, "close", () => said().get("m") && say({ m: "" }));
+  on(stage, "pointermove click", (event) => {
     if (event.buttons && event.pointerType === "mouse") stage.scrollBy(-event.movementX, -event.movementY);
-    const box = leaves.map((leaf) => leaf.getBoundingClientRect()).find((one) => event.clientX < one.right);
+    const box = leaves.map(boxOf).find((one) => event.clientX < one.right);
     if (box) point((event.clientX - box.left) / box.width * width, (event.clientY - box.top) / box.height * height);
   });
-  addEventListener("view", () => dialog.open && turn(at));
+  on(window, "view", () => dialog.open && turn(at));
 
   function plain(picture) {
     const drawing = (picture.closest(".tinted") || picture).cloneNode(true);
-    const file = ([...drawing.outerHTML.matchAll(/(?:src|href)="(?:[^"]*\/)?([^"]+)\.\w+"/g)].pop() || [])[1];
+    const file = [...drawing.outerHTML.matchAll(/(?:src|href)="(?:[^"]*\/)?([^"]+)\.\w+"/g)].pop()?.[1];
     const name = [drawing, ...$$("img", drawing)].map((one) => one.alt || one.ariaLabel).find(Boolean) || picture.closest("[title]")?.title;
     return { drawing, file, name, mark: file?.replace(/-(overlay|[0-9a-f]{8})$/, "") };
   }
@@ -164,7 +164,7 @@ function lightbox() {
     look((index) => all[index] && plain(all[index]), all.indexOf(picture), isStep);
   }
 
-  for (const picture of $$(`main :is(${PICTURES})`)) {
+  for (const picture of $$(PICTURES)) {
     if (picture.closest("a, .nines")) continue;
     const frame = button("", () => open(picture));
     picture.replaceWith(frame);
@@ -176,12 +176,10 @@ function lightbox() {
     const mark = said().get("m");
     const picture = mark && $$(PICTURES).find((one) => plain(one).mark === mark);
     if (!mark) dialog.close();
-    else if (dialog.open) return;
-    else if (picture) open(picture, false);
-    else if (lookAtUnit) lookAtUnit(false);
+    else if (!dialog.open) picture ? open(picture, false) : lookAtUnit?.(false);
   }
-  addEventListener("hashchange", follow);
+  on(window, "hashchange", follow);
   follow();
 }
 
-document.addEventListener("DOMContentLoaded", () => { views(); lightbox(); });
+on(document, "DOMContentLoaded", () => { views(); lightbox(); });

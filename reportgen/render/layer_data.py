@@ -52,9 +52,9 @@ def _end(values: FloatArray) -> float | list[float | None] | None:
     return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
-def short(value: float) -> float | None:
-    """Five significant digits, one more than a page shows; no decimals where there are none."""
+def short(value: float, digits: int = 5) -> float | None:
+    """A few digits, five being one more than a page shows; no decimals where there are none."""
     if not math.isfinite(value):
         return None
-    short = float(f"{value:.5g}")
+    short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() else short

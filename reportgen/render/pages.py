@@ -64,9 +64,8 @@ def _values(site: Site) -> Iterator[tuple[str, bytes]]:
     most = levels_each(site.report)
     for layer in site.report.layers:
         yield values_path(layer), layer_values(layer, most)
-    broken = frozenset(layer.slug for layer in site.report.layers if layer.nonfinite)
     for image in site.pictured:
-        yield values_path(image), image_values(image, broken)
+        yield values_path(image), image_values(image)
 
 
 def _rendered(made: Environment, site: Site, page: Page) -> bytes:

@@ -17,11 +17,11 @@ from reportgen.figures.placing import between, covers
 from reportgen.render.drawings import Heat, heat
 from reportgen.render.layer_data import short
 from reportgen.report.arrays import Array, ByteArray
-from reportgen.report.blocks import Atlas, Heatmap, MapStrip, Photo, Strip
+from reportgen.report.blocks import Atlas, Heatmap, Photo, Strip
 from reportgen.report.records import Image, Layer, Panel, Report
 
-ALL_LEVELS = 2_400_000
-"Of the feature maps and kernels of a report, shared by its atlases: about 1.6 MB of scripts."
+ALL_LEVELS = 600_000
+"Of the feature maps and kernels of a report, shared by its atlases: about 0.5 MB of scripts."
 
 Values: TypeAlias = dict[str, object]
 "Of one picture, as `templates/viewer.js` reads them."
@@ -32,6 +32,10 @@ COARSE = np.rint(np.arange(64) / 63 * 254).astype(np.uint8)
 "All the levels of an averaged atlas."
 ROUNDED_TWICE = 254 / 63 / 2 + 2 * ROUNDED
 "The same for those: to a level, to one of 64, and to a level again."
+DIGITS = 4
+"Significant digits of the numbers of a grid: all that a page shows."
+STEPS = 64
+"Of the scale of a map of gradients, whose numbers would else be a third of all; zero is a step."
 
 
 def values_path(subject: Layer | Image) -> str:
@@ -72,28 +76,21 @@ class Pictures:
             if axis not in self._axes:
                 self._axes.append(axis)
             axes.append(self._axes.index(axis))
-        rows = [[short(value) for value in row] for row in values.tolist()]
+        rows = [[short(value, DIGITS) for value in row] for row in values.tolist()]
         return {"cells": rows, "axes": axes, "note": note}
 
 
-def image_values(image: Image, broken: frozenset[str]) -> bytes:
-    """The numbers behind the maps of an image.
-
-    Args:
-        image: whose page it is.
-        broken: slugs of layers that gave values that are not finite, which levels cannot tell.
-    """
+def image_values(image: Image) -> bytes:
+    """The numbers behind the maps of an image, but for its mean maps and maps in colour."""
     made = Pictures()
     for section, panel in image.panels.items():
         for name, block in panel.blocks.items():
-            if isinstance(block, Heatmap):
+            if isinstance(block, Heatmap) and np.isfinite(block.values).all():
                 _add_heatmap(made, heat(image.slug, section, name, block), block)
-            elif isinstance(block, MapStrip):
-                for slug, pixels, low, high in block.maps:
-                    if pixels.content and slug not in broken:
-                        made.add(pixels.path, _levels(pixels.values(), (low, high)))
-            elif isinstance(block, Photo) and name in _looks(panel) and block.pixels.content:
-                made.add(block.pixels.path, _gradient(panel, name, block))
+            elif isinstance(block, Photo) and block.pixels.content and name in _looks(panel):
+                levels = block.pixels.values()
+                if levels.ndim == 2:
+                    made.add(block.pixels.path, _gradient(panel, name, levels))
     return made.script()
 
 
@@ -108,7 +105,7 @@ def layer_values(layer: Layer, most: int) -> bytes:
     for section in ("activations", "kernels"):
         panel = layer.panels.get(section, Panel())
         for block in panel.blocks.values():
-            if isinstance(block, Strip):
+            if isinstance(block, Strip) and np.isfinite(block.values).all():
                 each = np.eye(len(block.values), dtype=bool)
                 values = made.cells(block.values[None], np.ones((1, 1), bool), each, "")
                 made.add(block.pixels.path, values)
@@ -122,29 +119,23 @@ def layer_values(layer: Layer, most: int) -> bytes:
 
 
 def _add_heatmap(made: Pictures, drawn: Heat, block: Heatmap) -> None:
-    rows, columns = block.values.shape
+    cells = block.values.shape
     if block.over is not None:
         size = (block.over.pixels.height, block.over.pixels.width)
         if block.middles is None:
             note = " (windows: #)"
-            axes = [
-                covers(size[i], block.values.shape[i], block.window[i], block.stride[i]) > 0
-                for i in (0, 1)
-            ]
+            axes = [covers(size[i], cells[i], block.window[i], block.stride[i]) > 0 for i in (0, 1)]
         else:
-            note = f" in the nearest of {rows} × {columns} cells"
+            note = f" in the nearest of {cells[0]} × {cells[1]} cells"
+            first, last = block.middles
             axes = [
-                _nearest(between(size[i], block.values.shape[i], *block.middles[i], size[i]))
-                for i in (0, 1)
+                _nearest(between(size[i], cells[i], first[i], last[i], size[i])) for i in (0, 1)
             ]
         made.add(drawn.overlay, made.cells(block.values, axes[0], axes[1], note))
     if block.middles is None:
         # Where the grid stands alone its cells are as large as the stride.
-        down, across = (
-            np.repeat(np.eye(block.values.shape[i], dtype=bool), block.stride[i], axis=0)
-            for i in (0, 1)
-        )
-        made.add(drawn.grid, made.cells(block.values, down, across, ""))
+        axes = [np.repeat(np.eye(cells[i], dtype=bool), block.stride[i], axis=0) for i in (0, 1)]
+        made.add(drawn.grid, made.cells(block.values, axes[0], axes[1], ""))
 
 
 def levels_each(report: Report) -> int:
@@ -188,13 +179,14 @@ def _looks(panel: Panel) -> Mapping[str, str]:
     return dict(zip(map(str, names), map(str, looks), strict=True)) if looks else {}
 
 
-def _gradient(panel: Panel, name: str, block: Photo) -> Values:
+def _gradient(panel: Panel, name: str, levels: ByteArray) -> Values:
     looks, limits = _looks(panel), panel.facts["limit"]
     assert isinstance(limits, tuple)
     limit = float(limits[list(looks).index(name)])
-    levels = block.pixels.values()
-    found = _levels(levels, (0.0 if looks[name] == "magnitude" else -limit, limit))
-    return found | {"clipped": True, "depth": 3 if levels.ndim == 3 else 1}
+    low = 0.0 if looks[name] == "magnitude" else -limit
+    coarse = np.rint(np.rint(levels / 254 * STEPS) / STEPS * 254).astype(np.uint8)
+    error = 254 / STEPS / 2 + 2 * ROUNDED
+    return _levels(coarse, (low, limit), error) | {"clipped": True}
 
 
 def _tiles(block: Atlas, most: int) -> Values | None:
