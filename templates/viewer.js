@@ -21,7 +21,7 @@ function button(text, act) {
 // How maps are shown. All controls of a choice agree; the address wins over what is remembered.
 function views() {
   function choose(name, value) {
-    root.dataset[name] = value;
+    for (const one of [root, ...$$(`[data-${name}]`)]) one.dataset[name] = value;
     root.style.setProperty("--" + name, value / 100);
     for (const input of $$(`[data-view=${name}]`)) {
       input.checked = input.value === value;
@@ -114,7 +114,7 @@ function lightbox() {
   }
 
   function magnify(times) {
-    const wide = width * (root.dataset.look === "side" && leaves[1] ? 2 : 1);
+    const wide = width * (sheet.firstChild.dataset.look === "side" ? 2 : 1);
     const fit = Math.min(stage.clientWidth, stage.clientHeight * wide / height);
     zoom = Math.max(1, Math.min(zoom * times, 64 * wide / fit));
     sheet.style.width = fit * zoom + "px";

@@ -173,8 +173,15 @@ def heat(subject: str, section: str, name: str, block: Heatmap) -> Heat:
 
 
 def largest_limit(panel: Panel) -> float:
-    """End of the colour scale that all heatmaps of a section can share."""
-    return max(colour_limit(b) for b in panel.blocks.values() if isinstance(b, Heatmap))
+    """End of the colour scale that all maps of a section can share whose scale starts at zero."""
+    limits = [colour_limit(b) for b in panel.blocks.values() if isinstance(b, Heatmap)]
+    known, names = panel.facts.get("limit", ()), panel.facts.get("maps", ())
+    assert isinstance(known, tuple) and isinstance(names, tuple)
+    starts_at_zero = ("gradient", "smoothgrad")
+    limits += [
+        float(end) for name, end in zip(names, known, strict=False) if name in starts_at_zero
+    ]
+    return max(limits, default=1.0)
 
 
 def forms(subject: str, section: str, name: str, shows: str = "") -> tuple[tuple[str, str], ...]:

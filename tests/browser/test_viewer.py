@@ -306,7 +306,6 @@ def test_a_shared_scale_dims_the_weaker_map(visit):
     smooth = "#gradients li:has-text('SmoothGrad') .over"
     before = drawn(page, smooth).mean()
     page.locator("#gradients [data-view=scale]").select_option("shared")
-    page.evaluate("document.documentElement.dataset.scale")
     # The limits are 0.14 and 0.02.
     assert drawn(page, smooth).mean() == pytest.approx(before / 7, rel=0.1)
     assert "0.14" in page.locator("#gradients li:has-text('SmoothGrad') .ramp").inner_text()
@@ -342,6 +341,6 @@ def test_patches_and_mean_maps_open_from_the_button_after_them(visit):
     page = visit("images/chelsea.html")
     page.get_by_role("button", name="Look closer").first.click()
     assert "features.0" in page.locator("#closer h2").inner_text()
-    page = visit("layers/features.0.html")
+    page = visit("layers/features.1.html")
     page.locator("#patches").get_by_role("button", name="Look closer").first.click()
     assert page.locator(".sheet svg").count() == 1

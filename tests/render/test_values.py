@@ -1,4 +1,4 @@
-"""The numbers behind pictures, taken out of the scripts again and held against the report's arrays."""
+"""The numbers behind pictures, unpacked from their scripts and held against the arrays."""
 
 import base64
 import json
