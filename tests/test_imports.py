@@ -24,7 +24,6 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
-    "flags": frozenset({"click", "reportgen.options"}),
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
