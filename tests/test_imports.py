@@ -36,6 +36,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.compare.records"}
     ),
     "cli": EVERYTHING,
+    "check": frozenset({"reportgen.errors", "reportgen.destination"}),
     "rerender": frozenset(
         {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
         | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}

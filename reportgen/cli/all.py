@@ -3,7 +3,18 @@
 import click
 
 from reportgen import __version__
-from reportgen.cli import build, channels, compare, inspect, prune, render
+from reportgen.cli import (
+    build,
+    channels,
+    check,
+    compare,
+    completion,
+    init,
+    inspect,
+    open,
+    prune,
+    render,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -32,5 +43,16 @@ def commands(debug: bool) -> None:
     """Show what a trained vision network learned, as a static site that needs no server."""
 
 
-for module in (build, render, compare, prune, inspect, channels):
+for module in (
+    build,
+    render,
+    compare,
+    prune,
+    inspect,
+    channels,
+    open,
+    check,
+    init,
+    completion,
+):
     commands.add_command(module.command)

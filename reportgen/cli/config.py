@@ -165,43 +165,15 @@ def _where(key: str, command: str, commands: Mapping[str, click.Command]) -> str
     return near or f" `reportgen {command} --help` lists what there is."
 
 
-def _placed(parameter: click.Parameter, value: Any, where: str, folder: Path) -> Any:
-    """A value as the command line would have it, with the paths of `folder` as seen from here.
-
-    Raises:
-        OptionError: if it is of another type.
-    """
-    if getattr(parameter, "is_flag", False):
-        if isinstance(value, bool):
-            return value
-        raise OptionError(f"{where} is true or false, not {value!r}.")
-    kind = parameter.type
-    is_list = parameter.multiple or parameter.nargs != 1 or isinstance(kind, Numbers)
-    parts = value if is_list and isinstance(value, list) else [value]
-    is_count = parameter.nargs < 2 or len(parts) == parameter.nargs
-    if not is_count or not all(_is_of(kind, part) for part in parts):
-        raise OptionError(f"{where} is {_wanted(parameter, is_list=is_list)}, not {value!r}.")
-    if isinstance(kind, click.Path):
-        parts = [str(folder / part) for part in parts]
-    elif placed := getattr(kind, "placed", None):
-        parts = [placed(part, folder) for part in parts]
-    return parts if is_list else parts[0]
+def is_list(parameter: click.Parameter) -> bool:
+    """Whether it takes several values."""
+    return parameter.multiple or parameter.nargs != 1 or isinstance(parameter.type, Numbers)
 
 
-def _is_of(kind: click.ParamType[Any], value: object) -> bool:
-    if isinstance(value, bool):
-        return False
-    if isinstance(kind, click.types.IntParamType):
-        return isinstance(value, int)
-    if isinstance(kind, click.types.FloatParamType | Numbers):
-        return isinstance(value, int | float)
-    # The index of a class may stand there without quotes.
-    may_be_index = type(kind) is click.types.StringParamType and isinstance(value, int)
-    return isinstance(value, str) or may_be_index
-
-
-def _wanted(parameter: click.Parameter, *, is_list: bool) -> str:
+def wanted(parameter: click.Parameter) -> str:
     """What a value must be, in words."""
+    if getattr(parameter, "is_flag", False):
+        return "true or false"
     if isinstance(parameter.type, click.types.IntParamType):
         one, many = "a whole number", "whole numbers"
     elif isinstance(parameter.type, click.types.FloatParamType | Numbers):
@@ -209,4 +181,34 @@ def _wanted(parameter: click.Parameter, *, is_list: bool) -> str:
     else:
         one, many = "a text in quotes", "texts in quotes"
     count = f"{parameter.nargs} " if parameter.nargs > 1 else ""
-    return f"a list of {count}{many}" if is_list else one
+    return f"a list of {count}{many}" if is_list(parameter) else one
+
+
+def _placed(parameter: click.Parameter, value: Any, where: str, folder: Path) -> Any:
+    """A value as the command line would have it, with the paths of `folder` as seen from here.
+
+    Raises:
+        OptionError: if it is of another type.
+    """
+    kind, takes_many = parameter.type, is_list(parameter)
+    parts = value if takes_many and isinstance(value, list) else [value]
+    is_count = parameter.nargs < 2 or len(parts) == parameter.nargs
+    if not is_count or not all(_is_of(kind, part) for part in parts):
+        raise OptionError(f"{where} is {wanted(parameter)}, not {value!r}.")
+    if isinstance(kind, click.Path):
+        parts = [str(folder / part) for part in parts]
+    elif placed := getattr(kind, "placed", None):
+        parts = [placed(part, folder) for part in parts]
+    return parts if takes_many else parts[0]
+
+
+def _is_of(kind: click.ParamType[Any], value: object) -> bool:
+    if isinstance(value, bool) or isinstance(kind, click.types.BoolParamType):
+        return isinstance(value, bool) and isinstance(kind, click.types.BoolParamType)
+    if isinstance(kind, click.types.IntParamType):
+        return isinstance(value, int)
+    if isinstance(kind, click.types.FloatParamType | Numbers):
+        return isinstance(value, int | float)
+    # The index of a class may stand there without quotes.
+    may_be_index = type(kind) is click.types.StringParamType and isinstance(value, int)
+    return isinstance(value, str) or may_be_index

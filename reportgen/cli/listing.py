@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from reportgen.cli.config import MAIN, is_setting, is_shared, key_of
+from reportgen.cli.config import MAIN, is_list, is_setting, is_shared, key_of
 from reportgen.cli.groups import SHARED
 from reportgen.cli.help import default_of, grouped
-from reportgen.cli.kinds import Numbers
 
 TEMPLATE_HEAD = """\
 # Settings of reportgen in this folder: `reportgen build` reads this file.
@@ -96,7 +95,7 @@ def _settings_of(parameters: Iterable[click.Parameter], command: click.Command) 
 def _default(parameter: click.Parameter, context: click.Context) -> str:
     if getattr(parameter, "is_flag", False):
         return "false"
-    if parameter.multiple or parameter.nargs != 1 or isinstance(parameter.type, Numbers):
+    if is_list(parameter):
         return "[]"
     value = parameter.get_default(context, call=False)
     return toml_value(value if isinstance(value, str | int | float | Path) else None)
