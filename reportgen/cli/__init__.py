@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from reportgen.cli.all import commands
 from reportgen.errors import OptionError, ReportgenError
@@ -54,8 +55,7 @@ def _told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, ReportgenError):
         return error.exit_code, str(error)
     if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx else "reportgen"
-        return OptionError.exit_code, f"{error.format_message()} ({path} -h shows how)"
+        return OptionError.exit_code, _usage(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return 130, "Interrupted; nothing was written."
     if isinstance(error, _TerminatedError):
@@ -65,6 +65,17 @@ def _told(error: BaseException) -> tuple[int, str]:
         f"This is a fault in reportgen, not in your files: {type(error).__name__}: {first_line}"
         " (run again with --debug and report the traceback)"
     )
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with what was typed, or with a variable of the environment."""
+    path = error.ctx.command_path if error.ctx else "reportgen"
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    if error.ctx and parameter and parameter.name:
+        source = error.ctx.get_parameter_source(parameter.name)
+        if source is ParameterSource.ENVIRONMENT:
+            return f"{parameter.envvar}: {error.message}"
+    return f"{error.format_message()} ({path} -h shows how)"
 
 
 class _TerminatedError(BaseException):

@@ -34,7 +34,7 @@ class Command(click.Command):
     def __init__(
         self, *args: Any, examples: Sequence[str] = (), has_settings: bool = True, **settings: Any
     ) -> None:
-        super().__init__(*args, add_help_option=False, **settings)
+        super().__init__(*args, **settings | {"add_help_option": False})
         self.examples = examples
         self.has_settings = has_settings
         if has_settings:

@@ -4,6 +4,7 @@ Keys are the flags' names. Those of `build` stand at the top, those of another c
 of its name. What says the same to every command, such as `arch`, holds for all of them.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ MAIN = "build"
 
 PREFIX = "REPORTGEN_"
 
-_NOT_SET = ("", [])
+_NOT_SET: tuple[object, ...] = ("", [])
 "Values that are as good as none."
 
 
@@ -92,7 +93,7 @@ def settings(file: Path, context: click.Context) -> dict[str, Any]:
 
 
 def mistyped_environment(group: click.Command) -> Iterator[str]:
-    """A sentence for each variable that is nearly one of ours; others may have the same beginning."""
+    """A sentence for each variable that is nearly one of ours; others may begin like ours."""
     known = sorted(
         environment_name(name, parameter).removeprefix(PREFIX)
         for name, command in with_settings(group).items()
@@ -135,7 +136,9 @@ def _checked(
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in known:
-            raise OptionError(f"{file}: {place}{key} is no setting.{_where(key, command, commands)}")
+            raise OptionError(
+                f"{file}: {place}{key} is no setting.{_where(key, command, commands)}"
+            )
         if name in values:
             raise OptionError(f"{file}: {place}{key} stands there twice.")
         values[name] = value
@@ -163,6 +166,18 @@ def _where(key: str, command: str, commands: Mapping[str, click.Command]) -> str
     tables = [name for name in commands if command == MAIN and name != MAIN]
     near = did_you_mean(key.replace("_", "-"), [*keys[command], *tables])
     return near or f" `reportgen {command} --help` lists what there is."
+
+
+def toml_value(value: object) -> str:
+    """A value of a flag as TOML; what is not set is an empty text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = value.as_posix() if isinstance(value, Path) else str(value if value is not None else "")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def is_list(parameter: click.Parameter) -> bool:
@@ -194,7 +209,7 @@ def _placed(parameter: click.Parameter, value: Any, where: str, folder: Path) ->
     parts = value if takes_many and isinstance(value, list) else [value]
     is_count = parameter.nargs < 2 or len(parts) == parameter.nargs
     if not is_count or not all(_is_of(kind, part) for part in parts):
-        raise OptionError(f"{where} is {wanted(parameter)}, not {value!r}.")
+        raise OptionError(f"{where} takes {wanted(parameter)}, not {toml_value(value)}.")
     if isinstance(kind, click.Path):
         parts = [str(folder / part) for part in parts]
     elif placed := getattr(kind, "placed", None):

@@ -62,9 +62,7 @@ IMAGES = (
         help="Pixels the network is given.",
         is_essential=True,
     ),
-    _images(
-        "--crop-pct", type=float, help="Share of the shorter side kept by the centre crop."
-    ),
+    _images("--crop-pct", type=float, help="Share of the shorter side kept by the centre crop."),
     _images(
         "--mean",
         type=Numbers(),
@@ -88,6 +86,7 @@ ANALYSIS = (
         "--max-images",
         type=click.IntRange(min=1),
         default=Options.max_images,
+        metavar="N",
         help="Images that get a page; statistics use all.",
         is_essential=True,
     ),
@@ -182,20 +181,20 @@ OCCLUSION = (
 
 _compute = group("Compute")
 COMPUTE = (
-    _compute(
-        "--device", default=Options.device, help="auto, cpu, cuda ...", is_essential=True
-    ),
+    _compute("--device", default=Options.device, help="auto, cpu, cuda ...", is_essential=True),
     _compute(
         "-b",
         "--batch-size",
         type=click.IntRange(min=1),
         default=Options.batch_size,
+        metavar="N",
         help="Halved by itself when memory runs out.",
     ),
     _compute(
         "--seed",
         type=click.IntRange(0, 2**63 - 1),
         default=Options.seed,
+        metavar="N",
         help="For networks that draw random numbers.",
     ),
 )
@@ -235,15 +234,11 @@ CI = (
 )
 "What comes of a report beside its pages; for every command that writes one."
 
-STRICT = (
-    _ci("--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped."),
-)
+STRICT = (_ci("--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped."),)
 
 _messages = group("Messages")
 QUIET = (_messages("-q", "--quiet", is_flag=True, help="No progress."),)
-PROFILE = (
-    _messages("--profile", is_flag=True, help="Say at the end where the time went."),
-)
+PROFILE = (_messages("--profile", is_flag=True, help="Say at the end where the time went."),)
 
 
 def options_of(given: Mapping[str, Any]) -> Options:

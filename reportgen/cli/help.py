@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from reportgen.cli.groups import Flag
+from reportgen.cli.kinds import Sections, section_names
 
 SETTINGS = "Flags may also stand in reportgen.toml; `reportgen init` writes one with all defaults."
 
@@ -35,7 +36,9 @@ def spelling(option: click.Option, context: click.Context) -> str:
     return record[0] if record else ""
 
 
-def full_help(context: click.Context, examples: Iterable[str], formatter: click.HelpFormatter) -> None:
+def full_help(
+    context: click.Context, examples: Iterable[str], formatter: click.HelpFormatter
+) -> None:
     """Write every flag, with its default and its environment variable."""
     command = context.command
     command.format_usage(context, formatter)
@@ -43,6 +46,9 @@ def full_help(context: click.Context, examples: Iterable[str], formatter: click.
     for title, options in grouped(command).items():
         with formatter.section(title):
             formatter.write_dl([_row(option, context, is_full=True) for option in options])
+    if any(isinstance(option.type, Sections) for option in command.params):
+        with formatter.section("Sections"):
+            _write_prose(", ".join(section_names()), formatter)
     _write_examples(examples, formatter)
 
 
@@ -59,9 +65,8 @@ def short_help(context: click.Context, examples: Iterable[str]) -> str:
         formatter.write_dl([_row(option, context, is_full=False) for option in shown])
     if essential:
         formatter.write_paragraph()
-        formatter.write_text(
-            f"`{context.command_path} --help` lists all {len(options)} options. {SETTINGS}"
-        )
+        rest = f"`{context.command_path} --help` lists all {len(options)} options. {SETTINGS}"
+        _write_prose(rest, formatter)
     return formatter.getvalue().rstrip("\n")
 
 
@@ -81,3 +86,9 @@ def _write_examples(examples: Iterable[str], formatter: click.HelpFormatter) -> 
     with formatter.section("Examples"):
         for example in examples:
             formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+
+
+def _write_prose(text: str, formatter: click.HelpFormatter) -> None:
+    indent = " " * formatter.current_indent
+    wrapped = click.wrap_text(text, formatter.width, indent, indent)
+    formatter.write(f"{wrapped}\n")

@@ -1,4 +1,4 @@
-"""What the values of flags may be, the nearest word to a mistyped one, and what a shell completes."""
+"""What flags take, the nearest word to a mistyped one, and what a shell completes."""
 
 import ast
 import gzip
@@ -72,10 +72,10 @@ class Choice(click.Choice[str]):
 
 
 class Texts(click.types.StringParamType):
-    """Any text, of a flag that may be given again; in the environment, words as a shell reads them."""
+    """Any text, of a flag that may be given again."""
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """`'dead > 5%' skipped>0` are two."""
+        """Words as a shell reads them: `'dead > 5%' skipped>0` are two."""
         return shlex.split(rv)
 
 
@@ -84,9 +84,7 @@ class Sections(Texts):
 
     name = "section"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text as it was, once every name in it is known."""
         for name in filter(None, value.split(",")):
             if name not in section_names():

@@ -1,13 +1,12 @@
-"""Settings written as TOML: a file with all defaults, or those in effect and where they came from."""
+"""Settings as TOML: a file with all defaults, or what is in effect and where it came from."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from reportgen.cli.config import MAIN, is_list, is_setting, is_shared, key_of
+from reportgen.cli.config import MAIN, is_list, is_setting, is_shared, key_of, toml_value
 from reportgen.cli.groups import SHARED
 from reportgen.cli.help import default_of, grouped
 
@@ -18,18 +17,6 @@ TEMPLATE_HEAD = """\
 # before this file. Paths are relative to this file. Each setting stands here with its default:
 # take away the # in front of one to change it. `reportgen build --show-config` shows the outcome.
 """
-
-
-def toml_value(value: object) -> str:
-    """A value of a flag as TOML; what is not set is an empty text."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(toml_value, value))}]"
-    if isinstance(value, int | float):
-        return repr(value)
-    text = value.as_posix() if isinstance(value, Path) else str(value if value is not None else "")
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def template(commands: Mapping[str, click.Command]) -> str:
@@ -83,7 +70,9 @@ def _settings_of(parameters: Iterable[click.Parameter], command: click.Command) 
     context = click.Context(command)
     for parameter in parameters:
         if isinstance(parameter, click.Option):
-            words = default_of(parameter, context) if isinstance(parameter.show_default, str) else ""
+            words = (
+                default_of(parameter, context) if isinstance(parameter.show_default, str) else ""
+            )
             choices = getattr(parameter.type, "choices", ())
             told = [parameter.help or "", f"One of {', '.join(choices)}." if choices else ""]
             told.append(f"Not set: {words}." if words else "")

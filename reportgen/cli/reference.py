@@ -1,4 +1,4 @@
-"""docs/cli.md and docs/config.md, written from the commands: `python -m reportgen.cli.reference`."""
+"""docs/cli.md and docs/config.md, made of the commands: `python -m reportgen.cli.reference`."""
 
 import inspect
 import sys
@@ -22,9 +22,9 @@ _CLI_HEAD = f"""\
 {_MADE}
 
 `reportgen -h` lists the commands, `reportgen build -h` the flags most used on one screen, and
-`reportgen build --help` all of them. A mistyped command, flag, section or choice is answered with the nearest there is.
-Any flag may also be set [in a file or in the environment](config.md). Progress and errors go to standard error; the last
-line of standard output is the path written.
+`reportgen build --help` all of them. A mistyped command, flag, section or choice is answered with
+the nearest there is. Any flag may also be set [in a file or in the environment](config.md).
+Progress and errors go to standard error; the last line of standard output is the path written.
 """
 
 _CONFIG_HEAD = f"""\
@@ -32,8 +32,8 @@ _CONFIG_HEAD = f"""\
 
 {_MADE}
 
-What you would type each time may stand in `reportgen.toml`, or under `[tool.reportgen]` in `pyproject.toml`, of the folder
-you are in. Then `reportgen build` alone is enough:
+What you would type each time may stand in `reportgen.toml`, or under `[tool.reportgen]` in
+`pyproject.toml`, of the folder you are in. Then `reportgen build` alone is enough:
 
 ```toml
 model = "checkpoints/model.pth"
@@ -47,20 +47,28 @@ fail-on = ["dead>5%", "accuracy<0.9"]
 max-drop = 0.01
 ```
 
-- `reportgen init` writes a `reportgen.toml` with every setting and its default as comments. It replaces no file.
-- **Order**: a flag on the command line, then the environment (`REPORTGEN_MAX_IMAGES=20`), then the file, then the default.
-  A list replaces the list of the next place; it is not added to it. An empty text or list is as good as none.
-- **Which file**: `reportgen.toml` goes before `pyproject.toml`; they are not mixed, and no folder above is searched. `--config FILE` (or
-  `REPORTGEN_CONFIG`) names another, `--no-config` reads none.
-- **Keys** are the flags' names, with `-` or `_`; MODEL and IMAGES are `model` and `images`. Those of `build` stand at the top, those of
-  another command in a table of its name. What stands under {{shared}} below, and `model` and `images`, holds for every
-  command that takes it; the command's own table goes before.
+- `reportgen init` writes a `reportgen.toml` with every setting and its default as comments. It
+  replaces no file.
+- **Order**: a flag on the command line, then the environment (`REPORTGEN_MAX_IMAGES=20`), then
+  the file, then the default. A list takes the place of the next one; it is not added to it. An
+  empty text or list is as good as none.
+- **Which file**: `reportgen.toml` goes before `pyproject.toml`; they are not mixed, and no folder
+  above is searched. `--config FILE` (or `REPORTGEN_CONFIG`) names another, `--no-config` reads
+  none.
+- **Keys** are the flags' names, with `-` or `_`; MODEL and IMAGES are `model` and `images`. Those
+  of `build` stand at the top, those of another command in a table of its name. The settings
+  of {", ".join(sorted(SHARED))}, and `model` and `images`, mean the same to every command:
+  at the top they hold for all, and a command's own table goes before.
 - **Paths** in the file are relative to the file, also in `arch` and `labels`.
-- An unknown key or a value of another type ends the command with exit code 2, and names the file, the key and the nearest one.
-- In the environment, several values stand in one variable as words of a shell (`REPORTGEN_FAIL_ON="'dead > 5%' accuracy<0.9"`,
-  `REPORTGEN_INPUT_SIZE="224 224"`), images as in `PATH`; 1 and 0 switch.
-- `reportgen build --show-config` prints what would be used, as TOML, and where each value came from.
-- The report's own command holds all of it as flags, so that it can be made again without your file. File names in it have no folder.
+- An unknown key or a value of another type ends the command with exit code 2. The sentence names
+  the file, the key and the nearest there is. The whole file is checked, whatever command reads it.
+- In the environment, several values stand in one variable like words of a shell
+  (`REPORTGEN_FAIL_ON="'dead > 5%' accuracy<0.9"`, `REPORTGEN_INPUT_SIZE="224 224"`), images as in
+  `PATH`; 1 switches on, 0 off.
+- `reportgen build --show-config` prints, as TOML, what would be used and where each value came
+  from.
+- The command that a report shows has all of it as flags, so nobody needs your file to make the
+  report again. File names in it come without their folders.
 """
 
 
@@ -81,7 +89,7 @@ def cli_page() -> str:
 
 def config_page() -> str:
     """docs/config.md."""
-    lines = [_CONFIG_HEAD.format(shared=", ".join(sorted(SHARED)))]
+    lines = [_CONFIG_HEAD]
     for name, command in with_settings(commands).items():
         lines += ["## At the top" if name == MAIN else f"## [{name}]", ""]
         shown = [one for one in command.params if name == MAIN or not is_shared(one)]
@@ -112,10 +120,13 @@ def _keys(parameters: Iterable[click.Parameter], context: click.Context) -> Iter
 
 def _exit_codes() -> Iterator[str]:
     """What each code means, in the words of the error that carries it."""
-    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
     told: dict[int, list[str]] = {0: ["All is well."]}
-    for kind in kinds:
-        if kind is not errors.ReportgenError:
+    for kind in vars(errors).values():
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, errors.ReportgenError)
+            and kind.exit_code < 70
+        ):
             told.setdefault(kind.exit_code, []).append(inspect.cleandoc(kind.__doc__ or ""))
     told |= {70: ["A fault in reportgen itself."], 130: ["Interrupted."], 143: ["Terminated."]}
     yield from ("| code | |", "|---|---|")
