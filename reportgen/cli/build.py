@@ -33,7 +33,9 @@ REPEATED = ("layers", "sections", "exclude", "visualise_also", "fail_on")
 "Flags that are given again for each value."
 
 
-@click.command("build", cls=Command, examples=EXAMPLES)
+@click.command(
+    "build", cls=Command, short_help="A network and its images to a report.", examples=EXAMPLES
+)
 @flags(MODEL_AND_IMAGES, OUTPUT, MODEL, IMAGES, ANALYSIS, OCCLUSION, COMPUTE)
 @flags(CI, STRICT, QUIET, PROFILE)
 def command(quiet: bool, profile: bool, **given: Any) -> None:

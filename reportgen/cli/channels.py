@@ -16,7 +16,9 @@ EXAMPLES = (
 OUTPUT = (output("channels"),)
 
 
-@click.command("channels", cls=Command, examples=EXAMPLES)
+@click.command(
+    "channels", cls=Command, short_help="Every channel of a report as a picture.", examples=EXAMPLES
+)
 @click.argument("report", type=PATH)
 @click.argument("layers", nargs=-1, metavar="[LAYERS]...")
 @flags(OUTPUT)

@@ -15,7 +15,13 @@ EXAMPLES = (
 )
 
 
-@click.command("check", cls=Command, examples=EXAMPLES, has_settings=False)
+@click.command(
+    "check",
+    cls=Command,
+    short_help="Whether a report is still whole.",
+    examples=EXAMPLES,
+    has_settings=False,
+)
 @click.argument("report", type=PATH, default="report")
 def command(report: Path) -> None:
     """Say whether every file of REPORT is as it was written, and every link leads somewhere.

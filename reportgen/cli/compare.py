@@ -33,7 +33,9 @@ OUTPUT = (
 )
 
 
-@click.command("compare", cls=Command, examples=EXAMPLES)
+@click.command(
+    "compare", cls=Command, short_help="What changed between saved reports.", examples=EXAMPLES
+)
 @click.argument("reports", type=PATH, nargs=-1, required=True)
 @flags(OUTPUT, CI)
 def command(reports: tuple[Path, ...], output: Path, **given: Any) -> None:

@@ -21,7 +21,13 @@ EXAMPLES = (
 )
 
 
-@click.command("completion", cls=Command, examples=EXAMPLES, has_settings=False)
+@click.command(
+    "completion",
+    cls=Command,
+    short_help="What makes a shell complete the command line.",
+    examples=EXAMPLES,
+    has_settings=False,
+)
 @click.argument("shell", type=Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:

@@ -31,6 +31,8 @@ _NOT_SET: tuple[object, ...] = ("", [])
 
 def is_setting(parameter: click.Parameter) -> bool:
     """Whether it may stand in a file or in the environment."""
+    if isinstance(parameter, click.Argument):
+        return is_shared(parameter)
     return not isinstance(parameter, Flag) or parameter.is_setting
 
 
@@ -39,6 +41,13 @@ def is_shared(parameter: click.Parameter) -> bool:
     if isinstance(parameter, click.Argument):
         return parameter.name in {"model", "images"}
     return isinstance(parameter, Flag) and parameter.group in SHARED
+
+
+def own_settings(name: str, command: click.Command) -> list[click.Parameter]:
+    """What stands in the table of a command: all of `build`, of others what is theirs alone."""
+    return [
+        one for one in command.params if is_setting(one) and not (name != MAIN and is_shared(one))
+    ]
 
 
 def key_of(parameter: click.Parameter) -> str:

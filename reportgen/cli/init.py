@@ -19,7 +19,13 @@ EXAMPLES = (
 OUTPUT = (output(OWN_FILE, "File to write."),)
 
 
-@click.command("init", cls=Command, examples=EXAMPLES, has_settings=False)
+@click.command(
+    "init",
+    cls=Command,
+    short_help="A file of settings with every default.",
+    examples=EXAMPLES,
+    has_settings=False,
+)
 @flags(OUTPUT)
 @click.pass_context
 def command(context: click.Context, output: Path) -> None:

@@ -15,7 +15,7 @@ EXAMPLES = (
 )
 
 
-@click.command("inspect", cls=Command, examples=EXAMPLES)
+@click.command("inspect", cls=Command, short_help="What a model file is.", examples=EXAMPLES)
 @click.argument("model", type=PATH)
 @flags(MODEL)
 def command(model: Path, arch: str, arch_args: str, weights_key: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from reportgen.cli.config import MAIN, is_list, is_setting, is_shared, key_of, toml_value
+from reportgen.cli.config import MAIN, is_list, is_setting, key_of, own_settings, toml_value
 from reportgen.cli.groups import SHARED
 from reportgen.cli.help import default_of, grouped
 
@@ -27,11 +27,10 @@ def template(commands: Mapping[str, click.Command]) -> str:
     lines += _settings_of(arguments, main)
     lines += _groups(main, set())
     for name, command in commands.items():
-        if name != MAIN:
+        if name != MAIN and own_settings(name, command):
             lines += ["", f"[{name}]"]
-            if any(is_shared(one) for one in command.params):
-                shared = sorted(SHARED & grouped(command).keys())
-                lines.append(f"# What stands above under {', '.join(shared)} holds here, too.")
+            if shared := sorted(SHARED & grouped(command).keys() - {"Messages"}):
+                lines.append(f"# What is set above under {', '.join(shared)} holds here, too.")
             lines += _groups(command, SHARED)
     return "\n".join(lines) + "\n"
 
@@ -50,7 +49,9 @@ def in_effect(context: click.Context, file: Path | None) -> str:
         origin = sources.get(source, "default") if source else "default"
         if source is ParameterSource.ENVIRONMENT:
             origin = str(parameter.envvar)
-        rows.append((f"{key_of(parameter)} = {toml_value(context.params[name])}", origin))
+        value = context.params[name]
+        shown = toml_value(() if value is None and is_list(parameter) else value)
+        rows.append((f"{key_of(parameter)} = {shown}", origin))
     width = min(max(len(setting) for setting, _ in rows), 48)
     table = [] if context.command.name == MAIN else [f"[{context.command.name}]"]
     return "\n".join([*table, *(f"{setting:{width}}  # {origin}" for setting, origin in rows)])
@@ -61,7 +62,7 @@ def _groups(command: click.Command, left_out: Iterable[str]) -> Iterator[str]:
     for title, options in grouped(command).items():
         shown = [one for one in options if is_setting(one)]
         if shown and title not in left_out:
-            yield from ("", f"# {title}")
+            yield from ("", f"## {title}")
             yield from _settings_of(shown, command)
 
 
@@ -75,7 +76,7 @@ def _settings_of(parameters: Iterable[click.Parameter], command: click.Command) 
             )
             choices = getattr(parameter.type, "choices", ())
             told = [parameter.help or "", f"One of {', '.join(choices)}." if choices else ""]
-            told.append(f"Not set: {words}." if words else "")
+            told.append(f"By default {words}." if words else "")
             yield ""
             yield f"# {' '.join(filter(None, told))}"
         yield f"#{key_of(parameter)} = {_default(parameter, context)}"

@@ -15,7 +15,13 @@ EXAMPLES = (
 )
 
 
-@click.command("open", cls=Command, examples=EXAMPLES, has_settings=False)
+@click.command(
+    "open",
+    cls=Command,
+    short_help="A report in the browser.",
+    examples=EXAMPLES,
+    has_settings=False,
+)
 @click.argument("report", type=PATH, default="report")
 def command(report: Path) -> None:
     """Open REPORT in the browser, where there is one, and print the path of its first page.

@@ -40,7 +40,12 @@ PRUNING = (
 )
 
 
-@click.command("prune", cls=Command, examples=EXAMPLES)
+@click.command(
+    "prune",
+    cls=Command,
+    short_help="The network without the units that do nothing.",
+    examples=EXAMPLES,
+)
 @flags(MODEL_AND_IMAGES, OUTPUT, PRUNING, MODEL, IMAGES, COMPUTE, QUIET)
 def command(quiet: bool, dry_run: bool, kinds: str, max_drop: float, **given: Any) -> None:
     """Take out of MODEL the units that do nothing on IMAGES, and prove that its answers stay.

@@ -9,7 +9,7 @@ import click
 
 from reportgen import errors
 from reportgen.cli.all import commands
-from reportgen.cli.config import MAIN, is_setting, is_shared, key_of, wanted, with_settings
+from reportgen.cli.config import MAIN, is_setting, key_of, own_settings, wanted, with_settings
 from reportgen.cli.groups import SHARED
 from reportgen.cli.help import default_of, grouped, spelling
 from reportgen.write import write_file
@@ -82,7 +82,11 @@ def cli_page() -> str:
         examples = "\n".join(f"    {example}" for example in getattr(command, "examples", ()))
         lines += [f"## {name}", "", f"    {usage}", "", text, "", examples, ""]
         for title, options in grouped(command).items():
-            lines += [f"**{title}**", "", *_flags(options, context), ""]
+            if own := list(filter(is_setting, options)):
+                lines += [f"**{title}**", "", *_flags(own, context), ""]
+    every = [one for options in grouped(commands.commands[MAIN]).values() for one in options]
+    common = [one for one in every if not is_setting(one)]
+    lines += ["## Flags of every command", "", *_flags(common, context), ""]
     lines += ["## Exit codes", "", *_exit_codes()]
     return "\n".join(lines) + "\n"
 
@@ -91,9 +95,9 @@ def config_page() -> str:
     """docs/config.md."""
     lines = [_CONFIG_HEAD]
     for name, command in with_settings(commands).items():
-        lines += ["## At the top" if name == MAIN else f"## [{name}]", ""]
-        shown = [one for one in command.params if name == MAIN or not is_shared(one)]
-        lines += [*_keys(filter(is_setting, shown), click.Context(command)), ""]
+        if own := own_settings(name, command):
+            lines += ["## At the top" if name == MAIN else f"## [{name}]", ""]
+            lines += [*_keys(own, click.Context(command)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

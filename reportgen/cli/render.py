@@ -21,7 +21,9 @@ OUTPUT = (
 )
 
 
-@click.command("render", cls=Command, examples=EXAMPLES)
+@click.command(
+    "render", cls=Command, short_help="The pages of a saved report, made again.", examples=EXAMPLES
+)
 @click.argument("report", type=PATH)
 @flags(OUTPUT, CI)
 def command(report: Path, output: Path | None, **given: Any) -> None:

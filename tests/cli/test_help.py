@@ -13,7 +13,6 @@ import pytest
 from reportgen.analyses import ANALYSES
 from reportgen.cli.all import commands
 from reportgen.cli.command import Command
-from reportgen.cli.config import is_setting
 from reportgen.cli.help import grouped
 from reportgen.cli.kinds import section_names
 from tests.cli.conftest import Run
@@ -138,9 +137,3 @@ def test_a_typing_error_is_one_sentence_with_the_nearest_word(
 
 def test_the_sections_are_known_without_importing_them() -> None:
     assert section_names() == tuple(analysis.name for analysis in ANALYSES)
-
-
-def test_what_is_set_in_a_file_is_what_can_be_typed() -> None:
-    for command in commands.commands.values():
-        hidden = {one.name for one in command.params if not is_setting(one)}
-        assert hidden <= {"config", "no_config", "show_config", "debug", "h", "help"}

@@ -34,10 +34,7 @@ def test_with_its_comments_taken_away_it_says_every_default(
         keys = {
             key_of(one)
             for one in command.params
-            if is_setting(one)
-            and (name == "build" or not is_shared(one))
-            # A report to be read is typed; a table is for what is the same each time.
-            and (name == "build" or one.param_type_name == "option")
+            if is_setting(one) and (name == "build" or not is_shared(one))
         }
         found = table.get(name, {}) if name != "build" else table
         assert {key for key, value in found.items() if not isinstance(value, dict)} == keys
