@@ -24,7 +24,6 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
-    "flags": frozenset({"click", "reportgen.options"}),
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
@@ -37,6 +36,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.compare.records"}
     ),
     "cli": EVERYTHING,
+    "check": frozenset({"reportgen.errors", "reportgen.destination"}),
     "rerender": frozenset(
         {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
         | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
