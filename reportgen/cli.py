@@ -13,8 +13,9 @@ import click
 
 from reportgen import __version__
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.flags import REPEATED, build_flags, outcome_flags, prune_flags
+from reportgen.flags import REPEATED, build_flags, outcome_flags, prune_flags, size_flags
 from reportgen.options import Options
+from reportgen.written import Written
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
 # `--help`, `--version` and usage errors answer at once.
@@ -81,7 +82,7 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
-    click.echo(written.summary())
+    _tell(written)
     if problem:
         raise problem
 
@@ -115,13 +116,14 @@ def prune(quiet: bool, dry_run: bool, kinds: str, max_drop: float, **given: Any)
     "-o", "--output", type=click.Path(path_type=Path), help="Folder to write.  [default: REPORT]"
 )
 @click.option("--force", is_flag=True, help="Replace a report whose files were changed by hand.")
+@size_flags
 @outcome_flags
 def render(report: Path, output: Path | None, **given: Any) -> None:
     """Make the pages of a saved REPORT again, without the network."""
     from reportgen.rerender import rerender
 
     written, problem = rerender(report, output or report, **given)
-    click.echo(written.summary())
+    _tell(written)
     if problem:
         raise problem
 
@@ -198,6 +200,13 @@ def inspect(model: Path, arch: str, arch_args: str, weights_key: str) -> None:
         click.echo(f"{name:14}{value}")
     for note in loaded.notes:
         click.echo(f"{'note':14}{note}")
+
+
+def _tell(written: Written) -> None:
+    """What was written on stdout, what to know of it on stderr."""
+    for line in written.warnings:
+        click.echo(f"reportgen: {line}", err=True)
+    click.echo(written.summary())
 
 
 def _is_number(word: str) -> bool:

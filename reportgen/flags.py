@@ -160,6 +160,22 @@ FLAGS = (
     ),
 )
 
+SIZE_FLAGS = (
+    click.option(
+        "--single-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write the report once more, as one HTML file without requests to others.",
+    ),
+    click.option(
+        "--budget-mb",
+        type=click.FloatRange(min=0.1),
+        metavar="N",
+        help="Show fewer feature maps until the site takes N MB; it says so.  [default: any size]",
+    ),
+)
+"How a report is packed; for every command that makes one."
+
 OUTCOME_FLAGS = (
     click.option(
         "--fail-on",
@@ -221,7 +237,14 @@ def prune_flags(command: Command) -> Command:
 
 def build_flags(command: Command) -> Command:
     """Gives a command the flags, in this order."""
-    for flag in reversed((*FLAGS, *OUTCOME_FLAGS)):
+    for flag in reversed((*FLAGS, *SIZE_FLAGS, *OUTCOME_FLAGS)):
+        command = flag(command)
+    return command
+
+
+def size_flags(command: Command) -> Command:
+    """Gives a command the flags of what a report is packed into."""
+    for flag in reversed(SIZE_FLAGS):
         command = flag(command)
     return command
 
