@@ -35,7 +35,7 @@ bench: $(VENV)/.test ## What everything costs, to benchmarks/RESULTS.md (TOPIC=w
 
 # The browser tests skip themselves, with a reason, where there is no Chromium and no way to get it.
 browser-ready:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
 
 $(VENV)/.run: pyproject.toml constraints.txt

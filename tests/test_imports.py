@@ -27,7 +27,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
-    "write": frozenset({"reportgen.errors", "reportgen.destination"}),
+    "write": frozenset({"reportgen.errors", "reportgen.destination", "reportgen.written"}),
+    "written": frozenset(),
+    "packing": frozenset(
+        {"reportgen.budget", "reportgen.figures", "reportgen.render", "reportgen.report"}
+        | {"reportgen.write"}
+    ),
+    "budget": frozenset({"numpy", "reportgen.figures", "reportgen.render", "reportgen.report"}),
     "gates": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.gates"}
     ),
@@ -40,6 +46,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "rerender": frozenset(
         {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
         | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
+        | {"reportgen.packing"}
     ),
     "comparison": frozenset(
         {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}

@@ -17,10 +17,12 @@ from reportgen.cli.flags import (
     OUTPUT,
     PROFILE,
     QUIET,
+    SIZE,
     STRICT,
     options_of,
 )
 from reportgen.cli.groups import flags
+from reportgen.cli.outcome import tell
 from reportgen.options import Options
 
 EXAMPLES = (
@@ -36,7 +38,7 @@ REPEATED = ("layers", "sections", "exclude", "visualise_also", "fail_on")
 @click.command(
     "build", cls=Command, short_help="A network and its images to a report.", examples=EXAMPLES
 )
-@flags(MODEL_AND_IMAGES, OUTPUT, MODEL, IMAGES, ANALYSIS, OCCLUSION, COMPUTE)
+@flags(MODEL_AND_IMAGES, OUTPUT, SIZE, MODEL, IMAGES, ANALYSIS, OCCLUSION, COMPUTE)
 @flags(CI, STRICT, QUIET, PROFILE)
 def command(quiet: bool, profile: bool, **given: Any) -> None:
     """Run MODEL over IMAGES (files or folders) and write the report."""
@@ -57,9 +59,7 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
-    click.echo(written.summary())
-    if problem:
-        raise problem
+    tell(written, problem)
 
 
 def command_line(options: Options) -> str:

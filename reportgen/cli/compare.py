@@ -8,6 +8,7 @@ import click
 from reportgen.cli.command import Command
 from reportgen.cli.flags import CI
 from reportgen.cli.groups import PATH, flags, force, group, output
+from reportgen.cli.outcome import tell
 
 EXAMPLES = (
     "reportgen compare before/ after/ -o changes/",
@@ -43,6 +44,4 @@ def command(reports: tuple[Path, ...], output: Path, **given: Any) -> None:
     from reportgen.comparison import compare_reports
 
     written, problem = compare_reports(reports, output, **given)
-    click.echo(written.summary())
-    if problem:
-        raise problem
+    tell(written, problem)

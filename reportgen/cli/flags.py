@@ -210,6 +210,23 @@ OUTPUT = (
 )
 "What `reportgen build` writes, and where."
 
+SIZE = (
+    _output(
+        "--single-file",
+        type=PATH,
+        metavar="FILE",
+        help="Write the report once more, as one HTML file without requests to others.",
+    ),
+    _output(
+        "--budget-mb",
+        type=click.FloatRange(min=0.1),
+        metavar="N",
+        help="Show fewer feature maps until the site takes N MB; it says so.",
+        show_default="any size",
+    ),
+)
+"How a report is packed; for every command that makes one."
+
 _ci = group("CI")
 CI = (
     _ci(

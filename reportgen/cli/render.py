@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from reportgen.cli.command import Command
-from reportgen.cli.flags import CI
+from reportgen.cli.flags import CI, SIZE
 from reportgen.cli.groups import PATH, flags, force, output
+from reportgen.cli.outcome import tell
 
 EXAMPLES = (
     "reportgen render report/",
@@ -25,12 +26,10 @@ OUTPUT = (
     "render", cls=Command, short_help="The pages of a saved report, made again.", examples=EXAMPLES
 )
 @click.argument("report", type=PATH)
-@flags(OUTPUT, CI)
+@flags(OUTPUT, SIZE, CI)
 def command(report: Path, output: Path | None, **given: Any) -> None:
     """Make the pages of a saved REPORT again, without the network."""
     from reportgen.rerender import rerender
 
     written, problem = rerender(report, output or report, **given)
-    click.echo(written.summary())
-    if problem:
-        raise problem
+    tell(written, problem)
