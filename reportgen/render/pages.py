@@ -8,7 +8,7 @@ from typing import TypeVar
 from jinja2 import Environment
 
 from reportgen.figures.files import Drawn, Print
-from reportgen.render import drawings
+from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.layer_data import layer_script
 from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Site
@@ -69,6 +69,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "colour_filters": drawings.colour_filters(),
         "colours": drawings.COLOURS,
         "drawings": drawings,
+        "captions": captions,
     }
     text = made.get_template(page.template).render(context | dict(page.context))
     # A file name that is not UTF-8 reaches us as lone surrogates.
