@@ -66,7 +66,7 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
 
     keep_freed_memory()
     profiled = Profile("Starting") if profile else None
-    from reportgen.build import build as build_report
+    from reportgen.pipeline import build as build_report
     from reportgen.progress import Progress
 
     given = _with_numbers(given)
@@ -77,13 +77,13 @@ def build(quiet: bool, profile: bool, **given: Any) -> None:
     options = Options(**given)
     try:
         with Progress(quiet=quiet, profile=profiled) as progress:
-            written, problem = build_report(options, progress, command=_command_line(options))
+            built = build_report(options, progress, command=_command_line(options))
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
-    click.echo(written.summary())
-    if problem:
-        raise problem
+    click.echo(built.written.summary())
+    if built.problem:
+        raise built.problem
 
 
 @commands.command(cls=BuildCommand)

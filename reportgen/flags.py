@@ -153,6 +153,12 @@ FLAGS = (
     click.option("--save-arrays", is_flag=True, help="Keep the pictured activations in full."),
     *RUN_FLAGS,
     click.option(
+        "--log",
+        multiple=True,
+        metavar="SERVICE",
+        help="Log pictures, histograms and numbers: tensorboard, wandb.",
+    ),
+    click.option(
         "--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped."
     ),
     click.option(

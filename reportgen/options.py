@@ -71,6 +71,8 @@ class Options:
     "Where the report is summed up in Markdown."
     summary_base: str = ""
     "Address that the site will have, which makes links of the summary's findings."
+    log: tuple[str, ...] = ()
+    "Services that pictures, histograms and numbers are logged to: `tensorboard`, `wandb`."
 
     def changed(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The options that differ from their defaults, as (name, words)."""
@@ -92,5 +94,5 @@ class Options:
 
 # Where a report is written, and how hard we try, does not change what is in it.
 _NOT_SHOWN = frozenset(
-    {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
+    {"model", "images", "output", "force", "strict", "summary_file", "summary_base", "log"}
 )
