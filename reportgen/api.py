@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, SkippedError
 from reportgen.facade import Report
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ def build(
     Raises:
         ReportgenError: of the kind that says what is wrong with the network, images or options.
     """
-    from reportgen.destination import check_output
+    from reportgen import pipeline
     from reportgen.keywords import call_of, options_from
-    from reportgen.loggers import check_services
-    from reportgen.making import Source, made_report
-    from reportgen.pipeline import skipped
+    from reportgen.making import Source
     from reportgen.progress import Progress
 
     paths = image_paths(images)
@@ -77,18 +75,15 @@ def build(
         _words(paths) if paths else "images",
         more | ({"normalised": "True"} if normalised else {}),
     )
-    check_services(asked.log)
-    if folder is not None:
-        check_output(folder, source.inputs(asked), force=asked.force)
+    if folder is None and (asked.single_file or asked.budget_mb):
+        raise OptionError("single_file and budget_mb are of a site: give output, or use .save().")
     with Progress(quiet=not progress) as shown:
-        record = made_report(asked, shown, command=command, source=source)
-    report = Report(record, inputs=source.inputs(asked))
-    if folder is not None:
-        report.save(folder, force=asked.force)
-    report.log(*asked.log)
-    if asked.strict and (problem := skipped(record)):
-        raise problem
-    return report
+        built = pipeline.build(
+            asked, shown, command=command, source=source, is_saved=folder is not None
+        )
+    if isinstance(built.problem, SkippedError):
+        raise built.problem
+    return Report(built.report, inputs=source.inputs(asked))
 
 
 def load(path: str | os.PathLike[str]) -> Report:

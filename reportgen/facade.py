@@ -127,31 +127,51 @@ class Report:
         content: dict[str, Any] = json.loads(text)
         return content
 
-    def save(self, folder: str | os.PathLike[str], *, force: bool = False) -> "Written":
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        single_file: str | os.PathLike[str] | None = None,
+        budget_mb: float | None = None,
+    ) -> "Written":
         """Writes the site, or leaves everything as it was.
 
         Args:
             folder: new or empty, or a report that nobody changed since it was written.
             force: whether to replace one that was changed; files that are not ours are kept.
+            single_file: where to write the report once more, as one HTML file.
+            budget_mb: megabytes that the site may take; None for any size.
 
         Returns:
-            The folder, with the count and the bytes of its files.
+            The folder, with the count and the bytes of its files, and what to know of its size.
 
         Raises:
             OutputError: if the folder is refused or cannot be written.
         """
-        from reportgen.destination import check_output
+        from reportgen.destination import check_file, check_output
         from reportgen.figures.files import figures_of
         from reportgen.figures.press import Press
+        from reportgen.packing import write_report
         from reportgen.saving import site_files
-        from reportgen.write import write_site
 
         target = Path(folder)
+        file = None if single_file is None else Path(single_file)
         check_output(target, self._inputs, force=force)
+        if file:
+            check_file(file, target, self._inputs)
         with Press() as press:
             press.order(figures_of(self.record))
-            files = site_files(self.record, press.drawn)
-            return write_site(files, target, force=force, inputs=self._inputs)
+            return write_report(
+                self.record,
+                site_files,
+                press.drawn,
+                target,
+                single_file=file,
+                budget_mb=budget_mb,
+                force=force,
+                inputs=self._inputs,
+            )
 
     def checks(self, *conditions: str) -> "tuple[records.Gate, ...]":
         """What conditions such as `dead>5%` come to; one that holds has not `passed`.

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
@@ -42,6 +43,14 @@ _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
 VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
 
 
+Order: TypeAlias = Callable[[Iterable[Print]], None]
+"Takes figures for print that are soon to be asked for, such as `Press.order`."
+
+
+def unordered(prints: Iterable[Print]) -> None:
+    """An order that nobody carries out."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """What a program holds in its memory, in place of the files that `Options` names."""
@@ -66,7 +75,7 @@ def made_report(
     *,
     command: str,
     source: Source = FILES,
-    order: Callable[[Iterable[Print]], None] = lambda prints: None,
+    order: Order,
 ) -> Report:
     """The report of a network on images, with its gates judged; nothing is written.
 
@@ -75,7 +84,7 @@ def made_report(
         progress: told of the stages.
         command: what makes the same report again.
         source: what is not read from files.
-        order: told of the figures for print as soon as they are known, such as `Press.order`.
+        order: told of the figures for print as soon as they are known.
 
     Raises:
         ReportgenError: of the kind that says what went wrong.
@@ -200,7 +209,7 @@ def _outcomes(
     analyses: Sequence[Analysis],
     study: Study,
     progress: Progress,
-    order: Callable[[Iterable[Print]], None],
+    order: Order,
 ) -> Mapping[str, Outcome | str]:
     """What every section found, each told what those before it did; its figures are ordered."""
     outcomes: dict[str, Outcome | str] = {}

@@ -25,12 +25,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "api": frozenset(
         {"torch", "reportgen.load", "reportgen.probe", "reportgen.report", "reportgen.errors"}
         | {"reportgen.facade", "reportgen.keywords", "reportgen.making", "reportgen.pipeline"}
-        | {"reportgen.destination", "reportgen.loggers", "reportgen.progress"}
+        | {"reportgen.progress"}
     ),
     "facade": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.compare", "reportgen.gates"}
         | {"reportgen.figures", "reportgen.render", "reportgen.saving", "reportgen.write"}
-        | {"reportgen.destination", "reportgen.loggers", "reportgen.printing"}
+        | {"reportgen.destination", "reportgen.loggers", "reportgen.packing"}
+        | {"reportgen.printing"}
         | {"reportgen.__version__"}
     ),
     "keywords": frozenset({"reportgen.errors", "reportgen.options"}),
@@ -40,16 +41,22 @@ ALLOWED: dict[str, frozenset[str]] = {
     "loggers": frozenset(
         {"numpy", "PIL", "wandb", "tensorboard", "reportgen.errors", "reportgen.report"}
         | {"reportgen.gates", "reportgen.figures", "reportgen.destination", "reportgen.loggers"}
+        | {"reportgen.options"}
     ),
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
     "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
-    "flags": frozenset({"click", "reportgen.options"}),
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
-    "write": frozenset({"reportgen.errors", "reportgen.destination"}),
+    "write": frozenset({"reportgen.errors", "reportgen.destination", "reportgen.written"}),
+    "written": frozenset(),
+    "packing": frozenset(
+        {"reportgen.budget", "reportgen.figures", "reportgen.render", "reportgen.report"}
+        | {"reportgen.write"}
+    ),
+    "budget": frozenset({"numpy", "reportgen.figures", "reportgen.render", "reportgen.report"}),
     "gates": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.gates"}
     ),
@@ -58,9 +65,11 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.compare.records"}
     ),
     "cli": EVERYTHING,
+    "check": frozenset({"reportgen.errors", "reportgen.destination"}),
     "rerender": frozenset(
         {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
         | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
+        | {"reportgen.packing"}
     ),
     "comparison": frozenset(
         {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}

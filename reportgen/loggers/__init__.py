@@ -10,10 +10,8 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from reportgen.errors import OptionError
+from reportgen.options import SERVICES
 from reportgen.report.records import Report
-
-SERVICES = ("tensorboard", "wandb")
-"Each is the name of its module here, of its package, and of the extra that installs it."
 
 
 def check_services(services: Sequence[str]) -> None:
