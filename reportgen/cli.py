@@ -13,7 +13,7 @@ import click
 
 from reportgen import __version__
 from reportgen.errors import OptionError, ReportgenError
-from reportgen.flags import REPEATED, build_flags, outcome_flags, prune_flags
+from reportgen.flags import REPEATED, build_flags, figure_flags, outcome_flags, prune_flags
 from reportgen.options import Options
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
@@ -172,6 +172,15 @@ def channels(report: Path, layers: tuple[str, ...], output: Path) -> None:
 
     written = write_channels(report, layers, output)
     click.echo(f"{written.count} pictures\n{written.folder}")
+
+
+@commands.command()
+@figure_flags
+def figures(report: Path, output: Path, **given: Any) -> None:
+    """Draw the figures of a saved REPORT for a paper, with tables, references and methods."""
+    from reportgen.printing import write_figures
+
+    click.echo(write_figures(report, output, **given).summary())
 
 
 @commands.command()

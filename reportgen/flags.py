@@ -231,3 +231,40 @@ def outcome_flags(command: Command) -> Command:
     for flag in reversed(OUTCOME_FLAGS):
         command = flag(command)
     return command
+
+
+FIGURE_FLAGS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("figures"),
+        show_default=True,
+        help="Folder to write.",
+    ),
+    click.option(
+        "--formats", default="pdf,svg,png", show_default=True, help="Of each figure, with commas."
+    ),
+    click.option(
+        "--width",
+        default="3.25in",
+        show_default=True,
+        metavar="LENGTH",
+        help="Of a column or a page of the paper, in in, cm, mm or pt.",
+    ),
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="GLOB",
+        help="Figures of this name, such as '*-occlusion-*'; may be given again.",
+    ),
+    click.option("--force", is_flag=True, help="Replace figures that were changed by hand."),
+)
+"What is drawn for a paper."
+
+
+def figure_flags(command: Command) -> Command:
+    """Gives a command the report to draw and how."""
+    for flag in reversed(FIGURE_FLAGS):
+        command = flag(command)
+    return click.argument("report", type=click.Path(path_type=Path))(command)

@@ -49,6 +49,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
+    "printing": frozenset(
+        {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.papers"}
+        | {"reportgen.report", "reportgen.write"}
+    ),
+    "papers": frozenset({"reportgen.papers", "reportgen.report", "reportgen.summary"}),
     "build": EVERYTHING,
     "prune": EVERYTHING,
     "prune_text": frozenset({"reportgen.analyses", "reportgen.probe"}),
@@ -61,6 +66,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "render": frozenset(
         {"jinja2", "markupsafe", "rcssmin", "rjsmin", "reportgen.errors", "reportgen.report"}
         | {"numpy", "reportgen.figures", "reportgen.render", "reportgen.compare", "reportgen"}
+        | {"reportgen.papers"}
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}

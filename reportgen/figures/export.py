@@ -19,13 +19,14 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "lines.linewidth": 1,
-    "savefig.dpi": 150,
     "text.parse_math": False,  # a class may be called `$100`
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "reportgen",
     "pdf.fonttype": 42,  # TrueType, which journals ask for
     "ps.fonttype": 42,  # matplotlib 3.11 splits the fonts of a PDF by this one
 }
+SCREEN, PRESS = 150, 300
+"Pixels to the inch: of a figure beside a page, and of one that is made for a paper."
 _METADATA: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "svg": {"Date": None, "Creator": None},
@@ -42,31 +43,44 @@ class _Blank(FigureCanvasBase):
 
 
 @contextmanager
-def figure(width: float, height: float) -> Iterator[Figure]:
+def figure(width: float, height: float, dpi: int = SCREEN) -> Iterator[Figure]:
     """A new figure of this size in inches, in our style whatever the user's own settings are."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams.update(STYLE | {"savefig.dpi": dpi})
         # Never pyplot, which would keep every figure of a long run.
         drawn = Figure((width, height))
         _Blank(drawn)
         yield drawn
 
 
-def saved(drawn: Figure, formats: Sequence[str]) -> dict[str, bytes]:
-    """The files of a figure by format (`pdf`, `svg`, `png`), without dates or program names."""
-    # Laid out once for all formats: a figure with a layout of its own is drawn twice for each.
-    ConstrainedLayoutEngine().execute(drawn)
+def saved(
+    drawn: Figure, formats: Sequence[str], *, is_placed: bool = False, has_photo: bool = False
+) -> dict[str, bytes]:
+    """The files of a figure by format (`pdf`, `svg`, `png`), without dates or program names.
+
+    Args:
+        drawn: made with `figure`.
+        formats: of the files.
+        is_placed: everything has its place already.
+        has_photo: 256 colours are too few for a PNG of it.
+    """
+    if not is_placed:
+        # Laid out once for all formats: a figure with a layout of its own is drawn twice for each.
+        ConstrainedLayoutEngine().execute(drawn)
     files = {}
     for name in formats:
         buffer = io.BytesIO()
         drawn.savefig(buffer, format=name, metadata=_METADATA[name])
-        files[name] = _small(buffer) if name == "png" else buffer.getvalue()
+        files[name] = _small(buffer, has_photo) if name == "png" else buffer.getvalue()
     return files
 
 
-def _small(png: io.BytesIO) -> bytes:
-    """A PNG with a palette: a third of the bytes, by eye the same."""
+def _small(png: io.BytesIO, has_photo: bool) -> bytes:
+    """A PNG without transparency and, but for photos, with a palette: by eye the same."""
     buffer = io.BytesIO()
-    Image.open(png).convert("RGB").quantize(256).save(buffer, "PNG", optimize=True)
+    picture = Image.open(png)
+    dpi = picture.info["dpi"]
+    opaque = picture.convert("RGB")
+    (opaque if has_photo else opaque.quantize(256)).save(buffer, "PNG", optimize=True, dpi=dpi)
     return buffer.getvalue()
