@@ -127,7 +127,10 @@ def heatmap_figure(
     rows, columns = heatmap.values.shape
     aspect = heatmap.stride[0] / heatmap.stride[1]
     inches, dpi = (BESIDE_PAGE, SCREEN) if width is None else (width, PRESS)
-    with figure(inches, 0.75 * inches * aspect * rows / columns + 0.6, dpi) as drawn:
+    tall = aspect * rows / columns
+    # For a paper there is no room to give away beside the map, its numbers and its title.
+    height = 0.75 * inches * tall + 0.6 if width is None else (inches - 1.05) * tall + 0.65
+    with figure(inches, height, dpi) as drawn:
         axes = drawn.add_subplot()
         scale = _drop_scale(heatmap) if clean is None else _score_scale(heatmap, clean)
         seaborn.heatmap(

@@ -10,6 +10,8 @@ from reportgen.report.blocks import Histogram
 
 _PANEL = 1.6
 "Inches of a histogram's width at least; 1.15 is its height."
+_AXIS = 0.3
+"Inches of its numbers."
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +36,13 @@ class Histograms:
     def figure(self, formats: Sequence[str], width: float) -> dict[str, bytes]:
         """One panel a histogram."""
         from reportgen.figures.export import PRESS, figure, saved
-        from reportgen.figures.sheet import POINTS, SMALL, TITLE, title_lines
+        from reportgen.figures.sheet import POINTS, SMALL, TEXT, TITLE, title_lines
 
         columns = min(len(self.names), max(1, int(width / _PANEL)))
         rows = -(-len(self.names) // columns)
         with figure(width, 1.15 * rows + 0.25, PRESS) as drawn:
-            drawn.suptitle("\n".join(title_lines(self.title, width * POINTS)), fontsize=TITLE)
+            title = "\n".join(title_lines(self.title, width * POINTS))
+            drawn.suptitle(title, fontsize=TITLE, x=0.01, ha="left")
             panels = drawn.subplots(rows, columns, squeeze=False).ravel()
             for axes in panels[len(self.names) :]:
                 axes.remove()
@@ -47,7 +50,8 @@ class Histograms:
                 axes.stairs(shown.counts, _edges(shown), fill=True)
                 axes.axvline(0, color="black", linewidth=0.5, linestyle=":")
                 axes.set_xlim(*_edges(shown)[[0, -1]])
-                axes.set_title("\n".join(title_lines(name, width / columns * POINTS)), fontsize=7)
+                lines = title_lines(name, (width / columns - _AXIS) * POINTS)
+                axes.set_title("\n".join(lines), fontsize=TEXT)
                 axes.tick_params(labelsize=SMALL, length=2)
                 axes.locator_params(nbins=4)
                 axes.set_xlabel(self.of, labelpad=1)

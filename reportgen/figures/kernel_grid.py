@@ -13,13 +13,19 @@ from reportgen.report.arrays import GAP, Array, ByteArray, FloatArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SPACE, _BAR, _NUMBERS, _AXIS, _LEAST = 4.0, 6.0, 38.0, 26.0, 34.0
-"Points: between things, of the colour bar, of the numbers beside it, of an axis, of a picture."
+_SPACE, _BAR, _NUMBERS, _AXIS, _LEAST = 5.0, 6.0, 38.0, 30.0, 34.0
+"Points: between things, of the colour bar, of the numbers beside it, of an axis, of a bar."
 _TALLEST = 8.0
 "Inches of a picture."
 _COLOUR_TILE = 16.0
 "Points that a filter in colour should have."
 _TICKS = 10
+_TALL = 1.6
+"Times as tall as wide that a picture may be."
+_WIDE = 0.4
+"How tall bands are together, as a share of their width."
+_BETWEEN = 3
+"Lines of pixels between bands."
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,72 +51,91 @@ class KernelGrid:
         }
 
     def figure(self, formats: Sequence[str], width: float) -> dict[str, bytes]:
-        """Filters along the longer side and channels along the other, or filters in colour."""
+        """Filters along one side and channels along the other, or filters in colour."""
         from reportgen.figures.export import PRESS, figure, saved
         from reportgen.figures.sheet import POINTS, TITLE, Sheet, block_height, title_lines
 
         points = width * POINTS
         left = 0.0 if self.in_colour else _AXIS
         room = points - left - _SPACE - _BAR - _NUMBERS
-        picture, filters_down = self._colours(room) if self.in_colour else self._signed()
+        picture, bands = (self._colours(room), []) if self.in_colour else self._signed()
         tall, wide = picture.shape[:2]
         across = min(room, _TALLEST * POINTS * wide / tall)
-        down = max(across * tall / wide, _LEAST)
+        down = across * tall / wide
         title = title_lines(self.title, points)
         head = block_height(title, TITLE) + _SPACE
-        foot = 2.0 if self.in_colour else _AXIS
-        with figure(width, (head + down + foot) / POINTS, PRESS) as drawn:
+        foot = _SPACE if self.in_colour else _AXIS
+        height = head + max(down, _LEAST) + foot
+        with figure(width, height / POINTS, PRESS) as drawn:
             sheet = Sheet(drawn)
-            sheet.words(0, 0, "\n".join(title), TITLE)
+            sheet.words(0, 0, title, TITLE)
             axes = sheet.picture((left, head, across, down), picture)
             if not self.in_colour:
-                self._label(axes, filters_down)
-            place = (left + across + _SPACE, head, _BAR, down)
-            colours, label = (GREY, "weight, each colour") if self.in_colour else (DIVERGING, "")
-            sheet.bar(place, colours, -self.limit, self.limit, label or "weight")
+                self._label(axes, bands)
+            place = (left + across + _SPACE, head, _BAR, max(down, _LEAST))
+            colours, label = (GREY, "each colour") if self.in_colour else (DIVERGING, "weight")
+            sheet.bar(place, colours, -self.limit, self.limit, label)
             return saved(drawn, formats, is_placed=True)
 
-    def _signed(self) -> tuple[ByteArray, bool]:
-        """Every kernel (H W 3), and whether filters run down; else they run across."""
-        weights = self.weights
-        filters, channels, h, w = weights.shape
-        filters_down = filters * h <= channels * w
-        if not filters_down:
-            weights = weights.swapaxes(0, 1)
-        levels, _ = signed_levels(weights, self.limit)
-        down, across = weights.shape[:2]
-        if h == w == 1:
-            return DIVERGING.palette()[levels[:, :, 0, 0]], filters_down
-        picture = mosaic(levels.reshape(down * across, h, w), across)
-        colours = DIVERGING.palette()[picture]
-        colours[picture == GAP] = 255
-        return colours, filters_down
+    def _signed(self) -> tuple[ByteArray, list[range]]:
+        """Every kernel (H W 3), and the filters of each band.
 
-    def _colours(self, room: float) -> tuple[ByteArray, bool]:
+        Where there are few channels, filters run across in bands, as lines of a text do; else they
+        run down, and there is no band.
+        """
+        filters, channels, h, w = self.weights.shape
+        colours = DIVERGING.palette()
+        levels, _ = signed_levels(self.weights, self.limit)
+        if filters * h <= channels * w * _TALL:
+            return colours[_tiled(levels)] if h * w == 1 else _lined(colours, _tiled(levels)), []
+        count = max(1, round((filters * w / (channels * h) * _WIDE) ** 0.5))
+        each = -(-filters // count)
+        bands = [range(start, min(start + each, filters)) for start in range(0, filters, each)]
+        blank = np.full((each - len(bands[-1]), channels, h, w), GAP, np.uint8)
+        full = np.concatenate([levels, blank]).reshape(len(bands), each, channels, h, w)
+        rows = [_lined(colours, _tiled(band.swapaxes(0, 1))) for band in full]
+        gap = np.full((_BETWEEN, *rows[0].shape[1:]), 255, np.uint8)
+        return np.concatenate([part for row in rows for part in (row, gap)][:-1]), bands
+
+    def _colours(self, room: float) -> ByteArray:
         """Every filter as a colour picture, (H W 3), row by row."""
         levels, _ = signed_levels(self.weights.transpose(0, 2, 3, 1), self.limit)
-        columns = min(len(levels), max(1, round(room / _COLOUR_TILE)))
-        return mosaic(levels, columns), False
+        return mosaic(levels, min(len(levels), max(1, round(room / _COLOUR_TILE))))
 
-    def _label(self, axes: "Axes", filters_down: bool) -> None:
+    def _label(self, axes: "Axes", bands: Sequence[range]) -> None:
         """Numbers of filters and channels at their kernels."""
-        h, w = self.weights.shape[2:]
-        down, across = (
-            (self.filters, self.channels)
-            if filters_down
-            else (
-                self.channels,
-                self.filters,
-            )
-        )
-        gap = 0 if h == w == 1 else 1
-        for axis, numbers, side in ((axes.yaxis, down, h), (axes.xaxis, across, w)):
-            every = -(-len(numbers) // _TICKS)
-            shown = range(0, len(numbers), every)
-            axis.set_ticks(
-                [at * (side + gap) + side / 2 for at in shown], [str(numbers[at]) for at in shown]
-            )
-        axes.tick_params(length=2, width=0.4, pad=1.5, labelsize=6)
-        names = ("filter", "channel")
-        axes.set_ylabel(names[not filters_down], labelpad=2)
-        axes.set_xlabel(names[filters_down], labelpad=2)
+        from reportgen.figures.sheet import SMALL, TEXT
+
+        channels, h, w = self.weights.shape[1:]
+        gap = 0 if h * w == 1 else 1
+        if bands:
+            tall = channels * (h + 1) - 1
+            middles = [at * (tall + _BETWEEN) + tall / 2 for at in range(len(bands))]
+            axes.set_yticks(middles, [f"{self.filters[b[0]]}–{self.filters[b[-1]]}" for b in bands])
+            axes.set_xlabel(f"filters; {channels:,} channels down" if channels > 1 else "filters")
+        else:
+            for axis, numbers, side in (
+                (axes.yaxis, self.filters, h),
+                (axes.xaxis, self.channels, w),
+            ):
+                shown = range(0, len(numbers), -(-len(numbers) // _TICKS))
+                places = [at * (side + gap) + side / 2 for at in shown]
+                axis.set_ticks(places, [str(numbers[at]) for at in shown])
+            axes.set_ylabel("filter", labelpad=2, fontsize=TEXT)
+            axes.set_xlabel("channel", labelpad=2)
+        axes.tick_params(length=2, width=0.4, pad=1.5, labelsize=SMALL)
+
+
+def _tiled(levels: ByteArray) -> ByteArray:
+    """(rows columns h w) as one picture, with lines between kernels of more than one value."""
+    rows, columns, h, w = levels.shape
+    if h == w == 1:
+        return levels[:, :, 0, 0]
+    return mosaic(levels.reshape(rows * columns, h, w), columns)
+
+
+def _lined(colours: ByteArray, picture: ByteArray) -> ByteArray:
+    """Levels in colour; lines, and places that hold nothing, are white."""
+    drawn = colours[picture]
+    drawn[picture == GAP] = 255
+    return drawn

@@ -25,7 +25,7 @@ class MapGrid:
     maps: FloatArray
     "(units h w)"
     about: str
-    "What a reader must know of the values, such as that they were averaged."
+    "Of how many units, and what a reader must know of the values."
 
     def data(self) -> Mapping[str, Array]:
         """The maps and whose they are."""
@@ -60,11 +60,11 @@ class MapGrid:
         shown = self.maps[[item for item in items if item is not None]]
         known = shown[np.isfinite(shown)]
         low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-        foot = title_lines(self.about, points, SMALL)
+        foot = title_lines(f"The {len(shown)} strongest of {self.about}", points, SMALL)
         height = head + rows * step + block_height(foot, SMALL)
         with figure(width, height / POINTS, PRESS) as drawn:
             sheet = Sheet(drawn)
-            sheet.words(0, 0, "\n".join(title), TITLE)
+            sheet.words(0, 0, title, TITLE)
             for at, item in enumerate(items):
                 left, top = at % columns * (across + _GAP), head + at // columns * step
                 place = (left, top, across, down)
@@ -73,8 +73,8 @@ class MapGrid:
                 elif self.photo is not None:
                     sheet.picture(place, self.photo)
                 name = "input" if item is None else f"unit {self.units[item]}"
-                sheet.words(left + across / 2, top + down + 1, name, SMALL, "center")
+                sheet.words(left + across / 2, top + down, [name], SMALL, "center")
             tall = (rows - 1) * step + down
             sheet.bar((room + _GAP, head, _BAR, tall), VIRIDIS, low, high, "activation")
-            sheet.words(0, head + rows * step, "\n".join(foot), SMALL)
+            sheet.words(0, head + rows * step, foot, SMALL)
             return saved(drawn, formats, is_placed=True, has_photo=self.photo is not None)

@@ -55,7 +55,7 @@ def map_grid(layer: Layer, image: Image) -> MapGrid:
     whole = layer.panels["activations"].arrays.get(f"map.{image.slug}")
     maps = tile_values(block)[order] if whole is None else whole[list(units)].astype(np.float32)
     full = f"{block.full_height} × {block.full_width}"
-    about = f"{len(units)} strongest of {layer.units:,} units, {full}; one scale for all"
+    about = f"{layer.units:,} units, {full}; one scale for all"
     if whole is None and (block.tile_height, block.tile_width) != (
         block.full_height,
         block.full_width,
@@ -142,7 +142,8 @@ def unit_nines(layer: Layer) -> UnitNines:
         numbers = _integers(pictures.facts["numbers"])[: block.count]
         painted = dict(zip(numbers, _tiles(block), strict=True))
     title = f"{layer.title}: where its units are strongest on {panel.facts['images']} images"
-    return UnitNines(title, units, nines["crops"], nines.get("projections"), painted)
+    counts = _integers(panel.facts["patches"])
+    return UnitNines(title, units, counts, nines["crops"], nines.get("projections"), painted)
 
 
 def _integers(fact: object) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from reportgen.report.arrays import Array, ByteArray
 
 Look: TypeAlias = Literal["magnitude", "signed", "colour"]
 
-_TILE, _GAP, _BAR, _NUMBERS = 80.0, 8.0, 5.0, 12.0
-"Points: the width of a picture at most, between pictures, of a colour bar, of its numbers."
+_TILE, _GAP, _BAR, _NUMBERS = 72.0, 8.0, 5.0, 12.0
+"Points: the width of a picture at least, between pictures, of a colour bar, of its numbers."
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +80,13 @@ class PixelMaps:
         head = block_height(title, TITLE) + 3
         with figure(width, (head + rows_of(count, columns) * step) / POINTS, PRESS) as drawn:
             sheet = Sheet(drawn)
-            sheet.words(0, 0, "\n".join(title), TITLE)
+            sheet.words(0, 0, title, TITLE)
             for at, shown in enumerate((None, *self.maps)):
                 left = at % columns * (across + _GAP)
                 top = head + at // columns * step
-                lines = [f"input, {w} × {h} px"] if shown is None else names[at - 1]
+                lines = [f"{w} × {h} px"] if shown is None else names[at - 1]
                 first = top + above - 2 - block_height(lines, SMALL)
-                sheet.words(left + across / 2, first, "\n".join(lines), SMALL, "center")
+                sheet.words(left + across / 2, first, lines, SMALL, "center")
                 place = (left, top + above, across, down)
                 sheet.picture(place, self.photo if shown is None else _colours(shown))
                 if shown is not None:

@@ -7,7 +7,7 @@ Places are (left, top, width, height) in points from the upper left corner.
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,6 +29,7 @@ _FEWEST_PIXELS = 128
 "A picture with fewer is data, whose pixels are seen as squares; others may be smoothed."
 
 Place: TypeAlias = tuple[float, float, float, float]
+Side: TypeAlias = Literal["left", "center", "right"]
 
 
 class Sheet:
@@ -93,11 +94,13 @@ class Sheet:
             last.set_horizontalalignment("right")
 
     def words(
-        self, left: float, top: float, text: str, size: float = TEXT, at: str = "left"
+        self, left: float, top: float, lines: Sequence[str], size: float = TEXT, at: Side = "left"
     ) -> None:
-        """Text below `top`, in lines as they are; `at` is the side of it that `left` says."""
-        x, y = left / self.width, 1 - top / self.height
-        self.drawn.text(x, y, text, fontsize=size, ha=at, va="top", linespacing=LINE)
+        """Lines of text below `top`; `at` is the side of them that `left` tells."""
+        for number, line in enumerate(lines):
+            # By the foot of its letters, or lines with and without tall ones would not line up.
+            y = 1 - (top + (number + 0.8) * size * LINE) / self.height
+            self.drawn.text(left / self.width, y, line, fontsize=size, ha=at, va="baseline")
 
 
 def title_lines(text: str, width: float, size: float = TITLE, most: int = 2) -> list[str]:

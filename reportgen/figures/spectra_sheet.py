@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from reportgen.report.arrays import Array, FloatArray
 
 _PANEL = 1.55
 "Inches of a panel's width at least."
+_AXIS = 0.3
+"Inches of its numbers."
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,26 +53,31 @@ class SpectraSheet:
                     axes.remove()
                     continue
                 if self.strides[at] > 1:
-                    axes.axvspan(FINEST / self.strides[at], FINEST, color="0.92")
+                    start = FINEST / self.strides[at]
+                    axes.axvspan(start, FINEST, color="0.92", label="too fine for the stride")
                 for edge in self.bands:
                     axes.axvline(edge, color="0.75", linewidth=0.5)
                 for name, label, look in looks:
                     axes.plot(frequencies, self.curves[name][at], label=label, **look)
-                lines = title_lines(self.layers[at], width / columns * POINTS, SMALL)
+                lines = title_lines(self.layers[at], (width / columns - _AXIS) * POINTS, SMALL)
                 axes.set_title("\n".join(lines), fontsize=SMALL)
                 axes.set(yscale="log", ylim=(10.0**-DECADES, 1.5), xlim=(0, FINEST))
                 axes.set_yticks([10.0**-power for power in range(DECADES + 1)])
                 axes.yaxis.set_major_formatter("{x:g}")
                 axes.yaxis.set_minor_formatter("")
                 axes.tick_params(labelsize=SMALL, length=2, labelbottom=True)
-            drawn.supxlabel(
-                "cycles per pixel of the layer’s input; shaded: lost to the stride", fontsize=7
-            )
-            drawn.supylabel("energy, relative", fontsize=7)
+            for axes in panels[: len(self.layers) : columns]:
+                axes.set_ylabel("energy", labelpad=2)
+            for axes in panels[max(0, len(self.layers) - columns) : len(self.layers)]:
+                axes.set_xlabel("cycles per pixel", labelpad=2)
+            known: dict[str, Any] = {}
+            for axes in panels[: len(self.layers)]:
+                known |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
             drawn.legend(
-                *panels[0].get_legend_handles_labels(),
+                known.values(),
+                known.keys(),
                 loc="outside lower center",
-                ncols=3 if width > 4 else 2,
+                ncols=4 if width > 4 else 2,
                 frameon=False,
                 fontsize=SMALL,
             )

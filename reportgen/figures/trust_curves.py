@@ -9,6 +9,8 @@ from reportgen.report.arrays import Array, FloatArray
 
 _PANEL = 1.55
 "Inches of a panel's width at least."
+_AXIS = 0.3
+"Inches of its numbers."
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,8 @@ class TrustCurves:
         rows = -(-count // columns)
         highest = max(float(np.nanmax(values)) for values in self.curves.values()) or 1.0
         with figure(width, 0.95 * rows + 0.55, PRESS) as drawn:
-            drawn.suptitle("\n".join(title_lines(self.title, width * POINTS)), fontsize=TITLE)
+            title = "\n".join(title_lines(self.title, width * POINTS))
+            drawn.suptitle(title, fontsize=TITLE, x=0.01, ha="left")
             panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
             for at, axes in enumerate(panels):
                 if at >= count:
@@ -47,14 +50,15 @@ class TrustCurves:
                 axes.plot(shares, random, color="0.5", linestyle="--", label="random maps")
                 axes.plot(shares, own, color="C0", label="in the order of the map")
                 name = f"{self.methods[method]}: {kind}"
-                lines = title_lines(name, width / columns * POINTS, SMALL)
+                lines = title_lines(name, (width / columns - _AXIS) * POINTS, SMALL)
                 axes.set_title("\n".join(lines), fontsize=SMALL)
                 axes.set_ylim(0, 1.05 * highest)
                 axes.tick_params(labelsize=SMALL, length=2, labelbottom=True)
                 axes.set_xticks([0, 50, 100])
             for axes in panels[:count:columns]:
                 axes.set_ylabel("probability", labelpad=2)
-            drawn.supxlabel("pixels taken away or put back (%)", fontsize=7)
+            for axes in panels[max(0, count - columns) : count]:
+                axes.set_xlabel("pixels changed (%)", labelpad=2)
             lines, names = panels[0].get_legend_handles_labels()
             drawn.legend(
                 lines[::-1], names[::-1], loc="outside lower center", ncols=2, frameon=False

@@ -22,6 +22,8 @@ class UnitNines:
 
     title: str
     units: tuple[int, ...]
+    counts: tuple[int, ...]
+    "Patches of each; a unit may fire on fewer than nine images."
     crops: ByteArray
     "(units 9 h w 3) the patches on which each is strongest."
     projections: ByteArray | None
@@ -61,18 +63,19 @@ class UnitNines:
         ]
         across = shared(room, len(kinds), _GAP)
         h, w = self.crops.shape[2:4]
-        down = across * (SIDE * (h + 1) - 1) / (SIDE * (w + 1) - 1)
+        tall = -(-max(self.counts[: len(shown)], default=1) // SIDE)
+        down = across * (tall * (h + 1) - 1) / (SIDE * (w + 1) - 1)
         title = title_lines(self.title, points)
         head = block_height(title, TITLE) + 2
         step = SMALL * LINE + down + _GAP
         with figure(width, (head + rows_of(len(shown), columns) * step) / POINTS, PRESS) as drawn:
             sheet = Sheet(drawn)
-            sheet.words(0, 0, "\n".join(title), TITLE)
+            sheet.words(0, 0, title, TITLE)
             for at, unit in enumerate(shown):
                 left, top = at % columns * (room + _WIDE), head + at // columns * step
                 for kind in kinds:
-                    sheet.words(left, top, f"unit {unit}: {kind}", SMALL)
-                    picture = self._picture(kind, at)
+                    sheet.words(left, top, [f"unit {unit}: {kind}"], SMALL)
+                    picture = self._picture(kind, at, tall)
                     if picture is not None:
                         place = (left, top + SMALL * LINE, across, down)
                         if kind == "painted":  # which has a shape of its own
@@ -82,13 +85,11 @@ class UnitNines:
                     left += across + _GAP
             return saved(drawn, formats, is_placed=True, has_photo=True)
 
-    def _picture(self, kind: str, at: int) -> ByteArray | None:
+    def _picture(self, kind: str, at: int, rows: int) -> ByteArray | None:
         if kind == "painted":
             return self.painted.get(self.units[at])
-        tiles = (
-            self.crops[at]
-            if self.projections is None or kind == "patches"
-            else (self.projections[at])
-        )
-        # White lines between the tiles, as in all of our pictures of tiles.
-        return mosaic(np.minimum(tiles, GAP - 1), SIDE)
+        tiles = self.crops if kind == "patches" else self.projections
+        assert tiles is not None
+        shown = np.minimum(tiles[at, : rows * SIDE], GAP - 1)
+        shown[self.counts[at] :] = GAP
+        return mosaic(shown, SIDE)

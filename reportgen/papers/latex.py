@@ -27,6 +27,7 @@ _SIGNS = {
     "]": "{]}",
     "*": "{*}",
     "-": "{-}",  # two would become a dash
+    "·": r"\textperiodcentered{}",
     "−": r"\ensuremath{-}",
     "×": r"\ensuremath{\times}",
     "±": r"\ensuremath{\pm}",

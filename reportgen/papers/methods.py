@@ -152,8 +152,8 @@ def _occlusion(panel: Panel, known: Bibliography) -> Iterator[Sentence]:
     facts = panel.facts
     fill = FILLS.get(str(facts["fill"]), str(facts["fill"]))
     yield _cited(
-        f"Occlusion maps show the score of the class without less with a window of "
-        f"{_size(facts['window'])} pixels hidden by {fill}, every {_size(facts['stride'])} pixels "
+        f"Occlusion maps show how much the score of the class falls where {fill} hides a window of "
+        f"{_size(facts['window'])} pixels, moved by {_size(facts['stride'])} pixels "
         f"({facts['engine']} engine)",
         known,
         ("Zeiler", 2014),

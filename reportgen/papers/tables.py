@@ -94,8 +94,9 @@ def _trust(panel: Panel) -> LatexTable:
         _listed(facts["titles"]),
         areas["deletion"],
         areas["insertion"],
-        *(_listed(facts[name]) for name in ("advantage", "low", "high", "unlearned")),
-        _listed(facts["verdicts"]),
+        _listed(facts["advantage"]),
+        [*map(_interval, _listed(facts["low"]), _listed(facts["high"]))],
+        _listed(facts["unlearned"]),
     )
     images = max((n for n in _listed(facts["images"]) if isinstance(n, int)), default=0)
     return LatexTable(
@@ -103,7 +104,7 @@ def _trust(panel: Panel) -> LatexTable:
         f"Attribution methods, tested on {images:,} images: areas under the deletion and insertion "
         "curves, advantage over random maps with its 95 % interval, and rank correlation with the "
         "maps of a network that forgot its weights.",
-        ("Method", "Deletion", "Insertion", "Advantage", "From", "To", "Forgotten", "Verdict"),
+        ("Method", "Deletion", "Insertion", "Advantage", "95 % interval", "Forgotten"),
         tuple(zip(*columns, strict=True)),
     )
 
@@ -111,6 +112,13 @@ def _trust(panel: Panel) -> LatexTable:
 def _area(curve: Sequence[float]) -> float:
     """Mean height between neighbouring steps."""
     return (sum(curve) - (curve[0] + curve[-1]) / 2) / (len(curve) - 1)
+
+
+def _interval(low: Cell, high: Cell) -> str | None:
+    """`−0.0060 to 0.754`; None where there is none."""
+    if isinstance(low, float) and isinstance(high, float):
+        return f"{low:.3f} to {high:.3f}".replace("-", "−")
+    return None
 
 
 def _listed(fact: Fact) -> list[Cell]:

@@ -27,7 +27,7 @@ from reportgen.report.blocks import Heatmap, Histogram, Photo
 from tests.figures.pdf_reader import fonts_in, media_box
 
 RANDOM = np.random.default_rng(5)
-ODD = "$x_1$ <b>猫</b> & 100 %"
+ODD = "$x_1$ <b>é</b> & 100 %"
 PHOTO = RANDOM.integers(0, 256, (48, 64, 3), dtype=np.uint8)
 HEAT = Heatmap(
     RANDOM.normal(size=(3, 4)),
@@ -53,7 +53,7 @@ PLATES = {
         PHOTO,
         (12, 3, 40, 7, 8),
         RANDOM.random((5, 9, 12)).astype(np.float32),
-        "5 strongest of 64 units, 9 × 12; one scale for all.",
+        "64 units, 9 × 12; one scale for all.",
     ),
     "kernels": KernelGrid(
         f"conv1: {ODD}",
@@ -109,6 +109,7 @@ PLATES = {
     "units": UnitNines(
         f"features.6: {ODD}",
         (5, 17),
+        (9, 4),
         RANDOM.integers(0, 255, (2, 9, 12, 16, 3), dtype=np.uint8),
         RANDOM.integers(0, 255, (2, 9, 12, 16, 3), dtype=np.uint8),
         {17: RANDOM.integers(0, 255, (20, 20, 3), dtype=np.uint8)},
@@ -174,21 +175,25 @@ def test_only_what_is_asked_for_is_made():
 
 def test_names_stand_as_they_are(drawn):
     shown = "\n".join(texts(drawn["maps", 6.75]["svg"]))
-    assert "$x_1$ &lt;b&gt;猫&lt;/b&gt; &amp; 100 %" in shown
+    assert "$x_1$ &lt;b&gt;é&lt;/b&gt; &amp; 100 %" in shown
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("maps", {"input", "unit 12", "unit 8", "activation"}),
-        ("kernels", {"filter", "channel", "weight", "−2.5", "2.5", "0"}),
-        ("colours", {"weight, each colour", "−2.5", "2.5"}),
+        (
+            "maps",
+            {"input", "unit 12", "unit 8", "activation"},
+        ),
+        ("kernels", {"0–10", "filters; 3 channels down", "weight", "−2.5", "2.5", "0"}),
+        ("points", {"filter", "channel", "weight", "6", "27"}),
+        ("colours", {"each colour", "−2.5", "2.5"}),
         ("weights", {"weight (6 × 3)", "bias (6)", "value", "count"}),
         ("side_by_side", {"input", "map", "overlay", "64 px", "probability, drop", "−3", "3"}),
-        ("gradients", {"Gradient", "0.14", "−0.03", "1e−05", "input, 64 × 48 px"}),
+        ("gradients", {"Gradient", "0.14", "−0.03", "1e−05", "64 × 48 px"}),
         ("trust", {"Occlusion: deletion", "CAM: insertion", "random maps", "probability"}),
         ("dead", {"Dead units, all layers", "relu3", "1", "10", "100", "300"}),
-        ("spectra", {"conv4 (3 × 3, stride 5)", "its kernels", "energy, relative", "0.001"}),
+        ("spectra", {"conv4 (3 × 3, stride 5)", "its kernels", "energy", "0.001"}),
         ("units", {"unit 5: patches", "unit 17: painted", "unit 17: deconvnet"}),
     ],
 )

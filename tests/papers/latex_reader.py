@@ -25,6 +25,7 @@ PRINTED = {
     "textendash": "–",
     "textemdash": "—",
     "ldots": "…",
+    "textperiodcentered": "·",
 }
 MATHS = {"-": "−", "\\times": "×", "\\pm": "±", "\\rightarrow": "→", "\\leq": "≤", "\\geq": "≥"}
 MATHS |= {"\\infty": "∞"} | {

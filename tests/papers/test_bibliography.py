@@ -102,5 +102,5 @@ def test_methods_cite_only_what_is_in_the_file():
     cited = {key for sentence in sentences(report) for key in sentence.keys}
     assert cited <= set(known)
     text = methods_text(report)
-    assert "window of 16 × 16 pixels hidden by the mean colour, every 8 × 8 pixels" in text
+    assert "where the mean colour hides a window of 16 × 16 pixels, moved by 8 × 8 pixels" in text
     assert "(SHA-256 abababababababab)" in text and "torch 2.15" in text
