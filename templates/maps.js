@@ -54,12 +54,12 @@ class Atlas {
 
   // Arrow keys walk from tile to tile, a click goes to one, Enter and a second click look closer.
   interactive(name, chosen, closer) {
-    const tell = (tile, isStep) => { if (this.has(tile)) chosen(tile, isStep); };
+    const tell = (tile, isWalk) => { if (this.has(tile)) chosen(tile, isWalk); };
     for (const [key, value] of Object.entries({
       role: "slider", tabindex: 0, "aria-label": name, "aria-valuemin": 0, "aria-valuemax": this.count - 1, "aria-valuenow": 0,
     })) this.node.setAttribute(key, value);
-    this.node.addEventListener("click", (event) => tell(this.at(event), true));
-    this.node.addEventListener("dblclick", () => closer());
+    this.node.addEventListener("click", (event) => tell(this.at(event)));
+    this.node.addEventListener("dblclick", closer);
     this.node.addEventListener("keydown", (event) => {
       if (event.key === "Enter") closer();
       const step = {
@@ -67,7 +67,7 @@ class Atlas {
       }[event.key];
       if (step === undefined) return;
       event.preventDefault();
-      tell(this.tile + step);
+      tell(this.tile + step, true);
     });
   }
 
@@ -207,24 +207,26 @@ function layerPage() {
       element("div", {}, element("dt", {}, name), element("dd", {}, value))));
   }
 
-  function go(image, unit, isStep) {
+  function go(image, unit, isWalk) {
     state.image = image;
     state.unit = unit;
-    say({ c: unit, i: image }, isStep);
+    say({ c: unit, i: image }, isWalk);
     show();
   }
 
-  lookAtUnit = (isStep) => {
+  lookAtUnit = () => {
     const atlas = atlases.get(state.image);
     if (atlas) look((tile) => {
       if (!atlas.has(tile)) return null;
-      go(state.image, atlas.label(tile));
+      go(state.image, atlas.label(tile), true);
       return { ...atlas.item(tile, `Channel ${state.unit}. ${atlas.picture.alt}`, scale()), mark: "unit" };
-    }, atlas.find(state.unit), isStep);
+    }, atlas.find(state.unit));
   };
 
   function read() {
     const given = said();
+    // Back to where nothing was chosen yet.
+    if (!location.hash) Object.assign(state, { image: plates[0].dataset.image, unit: null });
     const anchor = plates.find((plate) => "#" + plate.id === location.hash);
     const wanted = anchor ? anchor.dataset.image : given.get("i");
     if (plates.some((plate) => plate.dataset.image === wanted)) state.image = wanted;
@@ -232,7 +234,8 @@ function layerPage() {
     if (state.unit === null) state.unit = strongest();
     show();
     if (given.has("c")) {
-      $("#activations").scrollIntoView();
+      const frame = viewer.getBoundingClientRect();
+      if (frame.bottom < 0 || frame.top > innerHeight / 2) $("#activations").scrollIntoView();
       for (const [unit, row] of rows) {
         if (unit === state.unit) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
       }
@@ -245,14 +248,14 @@ function layerPage() {
   }
 
   for (const [image, atlas] of atlases) {
-    atlas.interactive("Channels; arrow keys choose one, Enter enlarges it", (tile, isStep) => go(image, atlas.label(tile), isStep), lookAtUnit);
+    atlas.interactive("Channels; arrow keys choose one, Enter enlarges it", (tile, isWalk) => go(image, atlas.label(tile), isWalk), lookAtUnit);
   }
   $$(".tops a, .largest a", viewer).forEach((link) => link.addEventListener("click", (event) => {
     event.preventDefault();
     const given = new URLSearchParams(link.hash.slice(1));
-    go(given.get("i"), given.get("c"), true);
+    go(given.get("i"), given.get("c"));
   }));
-  if (chooser) chooser.addEventListener("change", () => go(chooser.value, state.unit, true));
+  if (chooser) chooser.addEventListener("change", () => go(chooser.value, state.unit));
   addEventListener("view", show);
   window.addEventListener("hashchange", read);
   read();

@@ -1,15 +1,12 @@
 // A closer look: any picture large, down to single pixels and the numbers behind them; maps over photos as one likes.
 
-const on = (target, names, act) => names.split(" ").forEach((name) => target.addEventListener(name, act));
-const boxOf = (node) => node.getBoundingClientRect();
-
 // What the address says of the view: `c=778&i=chelsea`, or `look=side&m=chelsea-gradcam-layercam`.
 const said = () => new URLSearchParams(/=/.test(location.hash) ? location.hash.slice(1) : "");
 
-function say(words, isStep) {
+function say(words, isWalk) {
   const all = said();
-  for (const name in words) if (words[name]) all.set(name, words[name]); else all.delete(name);
-  history[isStep ? "pushState" : "replaceState"](null, "", "#" + all);
+  for (const name in words) words[name] ? all.set(name, words[name]) : all.delete(name);
+  remember("#" + all, isWalk);
 }
 
 function button(text, act) {
@@ -38,10 +35,10 @@ function views() {
   on(document, "input", ({ target: { value, dataset: { view } } }) => {
     if (!view) return;
     store.set(view, value);
-    say({ [view]: value });
+    say({ [view]: value }, true);
     choose(view, value);
   });
-  $$("[data-gain]").forEach((map) => map.style.setProperty("--gain", map.dataset.gain));
+  for (const map of $$("[data-gain]")) map.style.setProperty("--gain", map.dataset.gain);
   on(window, "hashchange", read);
   read();
 }
@@ -51,31 +48,23 @@ let loading;
 async function reader({ file, tile = 0, range }, width, height) {
   const script = element("script", { src: $("#closer").dataset.values });
   await (loading ??= new Promise((done) => { on(script, "load error", done); document.head.append(script); }));
-  const { axes, [file]: found } = window.pictureValues || {};
-  if (!found) return () => "no number is kept";
-  const { cells, tiles, depth, note = "" } = found;
+  const { axes, [file]: found = {} } = window.pictureValues || {};
+  const { cells, tiles, error, note = "" } = found;
   if (cells) return (x, y) => {
     const some = cells.slice(...axes[found.axes[0]][y]).flatMap((row) => row.slice(...axes[found.axes[1]][x]));
-    return number(some.reduce((sum, one) => sum + one, 0) / some.length) + note.replace("#", some.length);
+    return number(some.reduce((sum, one) => sum + one) / some.length) + note;
   };
   if (tiles) tile = tiles.indexOf(tile);
-  if (tile < 0) return () => `no number; those of the ${tiles.length} strongest are kept`;
+  if (tile < 0 || !error) return () => "no number is kept" + (tiles ? `, only those of the ${tiles.length} strongest` : "");
   if (!found.bytes) {
     const packed = Uint8Array.from(atob(found.levels), (letter) => letter.charCodeAt());
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    found.bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+    found.bytes = new Uint8Array(await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
   }
   const [low, high] = range || found.range;
   const step = (high - low) / 254;
-  // Levels are rounded, and so are the ends of their scale.
-  const error = step && step * found.error + 5e-6 * Math.max(-low, high);
-  const ten = 10 ** Math.max(0, Math.ceil(-Math.log10(error || 1)));
-  return (x, y) => {
-    const from = ((tile * height + y) * width + x) * depth;
-    const texts = [...found.bytes.slice(from, from + depth)].map((level) => number(Math.round((low + level * step) * ten) / ten) +
-      (!found.clipped ? "" : level > 253 ? " or more" : level || low === 0 ? "" : " or less"));
-    return `${texts.join(", ")} ± ${number(Math.ceil(error * ten + 0.5) / ten)}${note}`;
-  };
+  const ten = 10 ** Math.max(0, Math.ceil(-Math.log10(step * error || 1)));
+  const shown = (value) => number(value / ten);
+  return (x, y) => `${shown(Math.round((low + found.bytes[(tile * height + y) * width + x] * step) * ten))} ± ${shown(Math.ceil(step * error * ten + 0.5))}${note}`;
 }
 
 // Pictures to look at closely. Those in links have a button after their list.
@@ -87,17 +76,18 @@ function lightbox() {
   if (!dialog) return;
   const [title, stage, sheet, cursor, output] = ["h2", ".stage", ".sheet", ".cursor", "output"].map((name) => $(name, dialog));
   let items, at, leaves, width, height, read, zoom, x = 0, y = 0;
+  const boxOf = (node) => node.getBoundingClientRect();
 
   // `given(index)` is what to show: a drawing, its name, and where its numbers are.
-  look = (given, index, isStep = true) => {
+  look = (given, index) => {
     items = given;
     zoom = 1;
     dialog.showModal();
-    turn(index, isStep);
+    turn(index, false);
     stage.focus();
   };
 
-  async function turn(index, isStep) {
+  async function turn(index, isWalk = true) {
     const item = items(index);
     if (!item) return;
     at = index;
@@ -106,7 +96,7 @@ function lightbox() {
     const size = (name) => leaves[0].getAttribute(name);
     [width, height] = size("viewBox")?.split(" ").slice(2) || [size("width"), size("height")];
     title.textContent = item.name;
-    say({ m: item.mark }, isStep);
+    say({ m: item.mark }, isWalk);
     read = () => "";
     magnify(1);
     read = await reader(item, width, height);
@@ -127,7 +117,8 @@ function lightbox() {
     y = inside(row, height);
     const box = boxOf(leaves.at(-1));
     const [across, down] = [box.width / width, box.height / height];
-    Object.assign(cursor.style, { left: box.left - boxOf(sheet).left + x * across + "px", top: y * down + "px", width: across + "px", height: down + "px" });
+    const sides = { left: box.left - boxOf(sheet).left + x * across, top: y * down, width: across, height: down };
+    for (const side in sides) cursor.style[side] = sides[side] + "px";
     if (block) cursor.scrollIntoView({ block, inline: block });
     output.textContent = `x ${x}, y ${y}: ${read(x, y)}`;
   }
@@ -138,17 +129,17 @@ function lightbox() {
     ArrowLeft: step(-1, 0), ArrowRight: step(1, 0), ArrowUp: step(0, -1), ArrowDown: step(0, 1),
   };
   on(dialog, "click keydown", (event) => {
-    event.stopPropagation();
-    const { key = event.target.dataset.key } = event;
-    if (!acts[key] || event.target.dataset.view) return;
+    const { key, view } = event.target.dataset;
+    const act = acts[event.key || key];
+    if (!act || view) return;
     event.preventDefault();
-    acts[key]();
+    act();
   });
-  on(dialog, "close", () => said().get("m") && say({ m: "" }));
-  on(stage, "pointermove click", (event) => {
-    if (event.buttons && event.pointerType === "mouse") stage.scrollBy(-event.movementX, -event.movementY);
-    const box = leaves.map(boxOf).find((one) => event.clientX < one.right);
-    if (box) point((event.clientX - box.left) / box.width * width, (event.clientY - box.top) / box.height * height);
+  on(dialog, "close", () => said().get("m") && say({ m: "" }, true));
+  on(stage, "pointermove click", ({ clientX, clientY, buttons, pointerType, movementX, movementY }) => {
+    if (buttons && pointerType === "mouse") stage.scrollBy(-movementX, -movementY);
+    const box = leaves.map(boxOf).find((one) => clientX < one.right);
+    if (box) point((clientX - box.left) / box.width * width, (clientY - box.top) / box.height * height);
   });
   on(window, "view", () => dialog.open && turn(at));
 
@@ -159,9 +150,9 @@ function lightbox() {
     return { drawing, file, name, mark: file?.replace(/-(overlay|[0-9a-f]{8})$/, "") };
   }
 
-  function open(picture, isStep) {
+  function open(picture) {
     const all = $$(PICTURES, picture.closest("li[id], section"));
-    look((index) => all[index] && plain(all[index]), all.indexOf(picture), isStep);
+    look((index) => all[index] && plain(all[index]), all.indexOf(picture));
   }
 
   for (const picture of $$(PICTURES)) {
@@ -170,16 +161,16 @@ function lightbox() {
     picture.replaceWith(frame);
     frame.append(picture);
   }
-  $$(".maps, .nines").forEach((list) => list.after(button("Look closer", () => open($(PICTURES, list)))));
+  for (const list of $$(".maps, .nines")) list.after(button("Look closer", () => open($(PICTURES, list))));
 
   function follow() {
     const mark = said().get("m");
     const picture = mark && $$(PICTURES).find((one) => plain(one).mark === mark);
     if (!mark) dialog.close();
-    else if (!dialog.open) picture ? open(picture, false) : lookAtUnit?.(false);
+    else if (!dialog.open) picture ? open(picture) : lookAtUnit?.();
   }
   on(window, "hashchange", follow);
   follow();
 }
 
-on(document, "DOMContentLoaded", () => { views(); lightbox(); });
+

@@ -32,6 +32,7 @@ COARSE = np.rint(np.arange(64) / 63 * 254).astype(np.uint8)
 "All the levels of an averaged atlas."
 ROUNDED_TWICE = 254 / 63 / 2 + 2 * ROUNDED
 "The same for those: to a level, to one of 64, and to a level again."
+BEYOND = ", or beyond where it is at an end of the scale"
 DIGITS = 4
 "Significant digits of the numbers of a grid: all that a page shows."
 STEPS = 64
@@ -112,9 +113,8 @@ def layer_values(layer: Layer, most: int) -> bytes:
             elif isinstance(block, Atlas) and block.pixels.content and not layer.nonfinite:
                 tiles = _tiles(block, most)
                 if tiles is not None:
-                    made.add(
-                        block.pixels.path, tiles | {"clipped": bool(panel.facts.get("clipped"))}
-                    )
+                    beyond = {"note": BEYOND} if panel.facts.get("clipped") else {}
+                    made.add(block.pixels.path, tiles | beyond)
     return made.script()
 
 
@@ -123,7 +123,7 @@ def _add_heatmap(made: Pictures, drawn: Heat, block: Heatmap) -> None:
     if block.over is not None:
         size = (block.over.pixels.height, block.over.pixels.width)
         if block.middles is None:
-            note = " (windows: #)"
+            note = ", mean of the windows over it"
             axes = [covers(size[i], cells[i], block.window[i], block.stride[i]) > 0 for i in (0, 1)]
         else:
             note = f" in the nearest of {cells[0]} × {cells[1]} cells"
@@ -169,7 +169,7 @@ def _nearest(shares: Array) -> Array:
 def _levels(levels: ByteArray, ends: tuple[float, float], error: float = ROUNDED) -> Values:
     """Level v stands for `low + v / 254 * (high - low)`, give or take `error` levels."""
     packed = base64.b64encode(zlib.compress(np.ascontiguousarray(levels).tobytes(), 9)).decode()
-    return {"range": [short(end) for end in ends], "error": error, "depth": 1, "levels": packed}
+    return {"range": [short(end) for end in ends], "error": error, "levels": packed}
 
 
 def _looks(panel: Panel) -> Mapping[str, str]:
@@ -186,25 +186,32 @@ def _gradient(panel: Panel, name: str, levels: ByteArray) -> Values:
     low = 0.0 if looks[name] == "magnitude" else -limit
     coarse = np.rint(np.rint(levels / 254 * STEPS) / STEPS * 254).astype(np.uint8)
     error = 254 / STEPS / 2 + 2 * ROUNDED
-    return _levels(coarse, (low, limit), error) | {"clipped": True}
+    return _levels(coarse, (low, limit), error) | {"note": BEYOND}
 
 
 def _tiles(block: Atlas, most: int) -> Values | None:
-    """The strongest tiles that fit, in the best case all; None where not even one does."""
+    """The strongest tiles that fit, in the best case all; None where not even one does.
+
+    Colours have none: the same kernels stand channel by channel beside them.
+    """
     picture = block.pixels.values()
     height, width = block.tile_height, block.tile_width
     room = most // (height * width)
-    if not room:
+    if not room or picture.ndim == 3:
         return None
     kept = np.sort(np.argsort(-np.nan_to_num(block.high), kind="stable")[:room]).tolist()
     corners = [(t // block.columns * (height + 1), t % block.columns * (width + 1)) for t in kept]
     tiles = np.stack([picture[y : y + height, x : x + width] for y, x in corners])
     is_small = (height, width) != (block.full_height, block.full_width)
     is_coarse = is_small and bool(np.isin(tiles, COARSE).all())
-    found = _levels(tiles, (0.0, 0.0), ROUNDED_TWICE if is_coarse else ROUNDED)
+    error = ROUNDED_TWICE if is_coarse else ROUNDED
+    spread = np.abs(block.high - block.low)[kept]
+    largest = np.maximum(np.abs(block.high), np.abs(block.low))[kept]
+    # What the ends of the scales are rounded by, in levels.
+    error += 254 * 5e-6 * float((largest[spread > 0] / spread[spread > 0]).max(initial=0.0))
+    found = _levels(tiles, (0.0, 0.0), float(f"{error:.3g}"))
     # The page has the ranges of all tiles.
     del found["range"]
-    found["depth"] = 3 if picture.ndim == 3 else 1
     if len(kept) < block.count:
         found["tiles"] = kept
     if is_small:

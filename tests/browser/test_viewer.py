@@ -75,7 +75,7 @@ def test_the_same_by_keys_and_to_the_next_channel(visit, report):
     low, high = float(block.low[7]), float(block.high[7])
     assert abs(value - (low + level / 254 * (high - low))) <= error
     page.keyboard.press("Escape")
-    assert page.url.endswith("#c=7&i=chelsea")
+    page.wait_for_url("**#c=7&i=chelsea")
     assert page.locator("#channel").inner_text() == "7"
 
 
@@ -87,9 +87,8 @@ def test_an_occlusion_map_tells_the_mean_of_the_windows_over_a_pixel(visit, repo
         rows = [i for i in range(5) if 8 * i <= y < 8 * i + 16]
         columns = [j for j in range(7) if 8 * j <= x < 8 * j + 16]
         over = [float(values[i, j]) for i in rows for j in columns]
-        _, (value, count) = told(page, x, y)
+        _, (value,) = told(page, x, y)
         assert value == pytest.approx(np.mean(over), rel=1e-3, abs=1e-6)
-        assert count == len(over)
 
 
 def test_the_grid_beside_it_tells_single_positions(visit, report):
@@ -149,7 +148,7 @@ def test_a_weak_map_says_that_its_numbers_are_not_kept(visit, folder):
     page.evaluate("Object.values(pictureValues).forEach(one => { one.tiles = [1, 2]; })")
     page.keyboard.press("]")
     page.wait_for_function(f"document.querySelector('{OUTPUT}').textContent.includes('no number')")
-    assert "those of the 2 strongest are kept" in page.locator(OUTPUT).inner_text()
+    assert "only those of the 2 strongest" in page.locator(OUTPUT).inner_text()
 
 
 def test_zoom_goes_to_single_pixels_and_a_drag_moves_the_picture(visit):
