@@ -18,6 +18,7 @@ from reportgen.report.blocks import MapStrip
 from reportgen.report.records import Report, Section
 from reportgen.report.tables import table_path
 
+
 @dataclass(frozen=True)
 class Page:
     """One page: where it lies, what it is called, which entry of the menu it belongs to."""
