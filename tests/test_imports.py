@@ -82,6 +82,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     "making": EVERYTHING,
     "pipeline": EVERYTHING,
     "saving": frozenset({"reportgen.figures", "reportgen.render", "reportgen.report"}),
+    "printing": frozenset(
+        {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.papers"}
+        | {"reportgen.report", "reportgen.write"}
+    ),
+    "papers": frozenset({"reportgen.papers", "reportgen.report", "reportgen.summary"}),
     "prune": EVERYTHING,
     "prune_text": frozenset({"reportgen.analyses", "reportgen.probe"}),
     "pruned_files": frozenset({"torch", "reportgen.errors", "reportgen.report"}),
@@ -93,6 +98,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "render": frozenset(
         {"jinja2", "markupsafe", "rcssmin", "rjsmin", "reportgen.errors", "reportgen.report"}
         | {"numpy", "reportgen.figures", "reportgen.render", "reportgen.compare", "reportgen"}
+        | {"reportgen.papers"}
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}

@@ -32,9 +32,6 @@ EXAMPLES = (
     'reportgen build resnet50.safetensors val/ --fail-on "dead>5%" -o site/',
 )
 
-REPEATED = ("layers", "sections", "exclude", "visualise_also", "fail_on")
-"Flags that are given again for each value."
-
 
 @click.command(
     "build", cls=Command, short_help="A network and its images to a report.", examples=EXAMPLES
@@ -68,9 +65,10 @@ def command_line(options: Options) -> str:
     """The command that makes the same report; file names stand for the folders of this machine."""
     words = ["reportgen", "build", options.model.name]
     words += [path.name or "." for path in options.images]
+    repeated = {parameter.name for parameter in command.params if parameter.multiple}
     for name, value in options.changed():
         flag = f"--{name.replace('_', '-')}"
-        if name in REPEATED:
+        if name in repeated:
             words += [word for one in value for word in (flag, one)]
         else:
             words += [flag, *value]
