@@ -2,6 +2,7 @@
 
 import shlex
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,19 @@ def test_paths_are_relative_to_the_file(
         summary_file=Path("job/sum.md"),
     )
     assert "job" not in builds[0][1], "folders of this machine do not reach the report"
+
+
+def test_no_folder_of_this_machine_reaches_the_report() -> None:
+    secret = "/home/someone/secret"
+    paths = {
+        field.name: Path(secret, "x") for field in fields(Options) if "Path" in str(field.type)
+    }
+    options = Options(
+        **paths | {"images": (Path(secret, "x"),)},
+        arch=f"{secret}/net.py:Net",
+        labels=f"{secret}/names.txt",
+    )
+    assert dict(options.changed()) == {"arch": ("net.py:Net",), "labels": ("names.txt",)}
 
 
 def test_nothing_is_set_by_an_empty_value(run: Run, builds: Builds) -> None:
