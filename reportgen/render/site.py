@@ -94,7 +94,7 @@ class Site:
 
     @cached_property
     def example(self) -> str:
-        """A layer whose units have addresses, for the hint of the search; empty if there is none."""
+        """A layer whose units have addresses, for the hint of the search; else empty."""
         layers = (layer for layer in self.report.layers if "activations" in layer.panels)
         return next((layer.title for layer in layers), "")
 

@@ -1,7 +1,6 @@
 """The shell steps of the action, run as GitHub runs them, with values that try to be code."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -246,7 +245,7 @@ def test_a_report_and_a_comparison_are_really_made(real):
     made = [path for path in (work / f"after {evil}").rglob("*") if path.is_file()]
     assert real.outputs()["report-path"] == f"after {evil}"
     assert real.outputs()["passed"] == "false"
-    assert int(real.outputs()["size-bytes"]) == sum(os.path.getsize(path) for path in made)
+    assert int(real.outputs()["size-bytes"]) == sum(Path(path).stat().st_size for path in made)
     done = real.run("Compare it with the baseline", **given, output=f"after {evil}")
     assert done.returncode == 0, done.stderr
     assert real.outputs()["passed"] == "true"

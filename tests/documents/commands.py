@@ -31,8 +31,11 @@ def shown(page: Path) -> Iterator[Shown]:
     for code in _code(page.read_text(encoding="utf-8")):
         for line in re.sub(r"\\\n\s*", "", code).splitlines():
             # A loop of the shell has its commands between `do` and `done`.
-            if re.match(r"\s*(\$ )?(reportgen|make) [a-z-]", line):
+            is_synopsis = "[OPTIONS]" in line
+            if re.match(r"\s*(\$ )?(reportgen|make) [a-z-]", line) and not is_synopsis:
                 words = shlex.split(line.strip().removeprefix("$ "), comments=True)
+                # What the shell does with the output is its own affair.
+                words = words[: words.index(">")] if ">" in words else words
                 yield Shown(page.relative_to(ROOT).as_posix(), tuple(words))
 
 

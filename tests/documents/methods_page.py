@@ -18,8 +18,9 @@ from tests.render.walk import VOID
 HEAD = """\
 # Methods
 
-How each number of a report is computed, when a finding is raised, and from which papers. This is the page About of a report with
-all sections, made from the same templates; [reading-a-report.md](reading-a-report.md) says how to read the views.
+How each number of a report is computed, when a finding is raised, and from which papers. This is
+the page About of a report with all sections, made from the same templates. How to read the views:
+[reading-a-report.md](reading-a-report.md).
 """
 
 TEX = {
@@ -117,8 +118,8 @@ def inline(element: Element) -> str:
                 text += f"`{inside}`"
             case "span" if part.get("class") == "name":
                 text += f"`{inside}`"
-            case "wbr":
-                pass
+            case "a" if not part.get("href", "").startswith("#"):
+                text += f"[{inside}](reading-a-report.md#the-other-pages)"
             case _:
                 text += inside
         text += plain(part.tail)
@@ -157,7 +158,8 @@ def methods_page() -> str:
     sections = {part.get("id"): part for part in Tree(about_page()).root.iter("section")}
     chosen = [sections[name] for name in ("methods", "rules", "glossary", "references")]
     paragraphs = [block for section in chosen for block in blocks(section)]
-    return HEAD + "\n" + "\n\n".join(paragraphs[1:]) + "\n"
+    paragraphs[0] = "## How numbers are computed"
+    return HEAD + "\n" + "\n\n".join(paragraphs) + "\n"
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def test_every_page_is_in_the_list_of_pages():
 
 
 def test_the_methods_are_those_of_the_page_about():
-    """Renew with `python -m tests.documents.methods_page > docs/methods.md`."""
-    assert (ROOT / "docs" / "methods.md").read_text("utf-8") == methods_page()
+    is_same = (ROOT / "docs" / "methods.md").read_text("utf-8") == methods_page()
+    assert is_same, "python -m tests.documents.methods_page > docs/methods.md"
 
 
 def test_every_section_is_in_the_guide_for_readers():
@@ -41,7 +41,8 @@ def test_every_section_is_in_the_guide_for_readers():
         "activations": "feature maps",
         "answers": "answer",
         "gradcam": "grad-cam",
-        "gradient_flow": "gradient",
+        "gradient_flow": "gradient |",
+        "gradients": "gradient, smoothgrad",
         "overview": "through the depth",
         "patches": "projections (deconvnet)",
         "redundancy": "look-alikes",
