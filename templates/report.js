@@ -113,15 +113,13 @@ function filtering() {
 function copying() {
   for (const button of $$("[data-copy]")) on(button, "click", async () => {
     const source = $("#" + button.dataset.copy);
-    const label = button.textContent;
+    getSelection().selectAllChildren(source);
     try {
       await navigator.clipboard.writeText(source.textContent);
       button.textContent = "Copied";
     } catch {
       button.textContent = "Press Ctrl-C";
-      getSelection().selectAllChildren(source);
     }
-    setTimeout(() => { button.textContent = label; }, 1500);
   });
 }
 
@@ -153,9 +151,10 @@ function keys() {
     if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
     const isTyping = event.target.closest("input:not([type=radio], [type=range]), select, textarea");
     if (isTyping && event.key === "Escape") event.target.blur();
-    if (isTyping || !Object.hasOwn(actions, event.key)) return;
+    const action = actions[event.key];
+    if (isTyping || !action) return;
     event.preventDefault();
-    actions[event.key]();
+    action();
   });
 }
 

@@ -4,6 +4,8 @@
 
 const OVERVIEW = "index.html";
 const pictures = new Map();
+const addresses = new Map();
+const scripts = new Map();
 let contents;
 let overview;
 let shown;
@@ -37,24 +39,31 @@ async function unpacked(text) {
   return JSON.parse(await new Response(stream).text());
 }
 
-// A picture is decoded when a page with it is shown, and once.
-function picture(path) {
-  const held = pictures.get(path);
-  if (held === undefined || typeof held === "string") return held;
-  const text = held.getAttribute("href") || held.getAttribute("src") || held.textContent;
-  const kind = path.endsWith("svg") ? "svg+xml" : path.split(".").pop();
-  const url = URL.createObjectURL(new Blob([bytes(text.slice(text.indexOf(",") + 1))], { type: `image/${kind}` }));
-  pictures.set(path, url);
-  return url;
+// A picture is decoded when a page with it is shown, and once. Its address ends as its file's would.
+function picture(path, same) {
+  const first = same[path] || path;
+  if (!pictures.has(first)) return null;
+  if (!addresses.has(first)) {
+    const kind = first.endsWith("svg") ? "svg+xml" : first.split(".").pop();
+    addresses.set(first, URL.createObjectURL(new Blob([bytes(pictures.get(first)())], { type: `image/${kind}` })));
+  }
+  return `${addresses.get(first)}#/${path}`;
 }
 
-function bodyOf(path, text) {
+// Those of the overview stand in it, or in the style as the ground of an empty one.
+function held(node) {
+  const text = node.matches("[class*=ground-]") ? getComputedStyle(node).backgroundImage
+    : node.getAttribute("href") || node.getAttribute("src");
+  return text.slice(text.indexOf(",") + 1).replace(/"?\)$/, "");
+}
+
+function bodyOf(path, text, same) {
   const isOpen = path === OVERVIEW && shown === undefined;
   const body = isOpen ? document.body
     : path === OVERVIEW ? overview.cloneNode(true) : new DOMParser().parseFromString(text, "text/html").body;
   for (const [kind, name] of [["img", "src"], ["image", "href"]]) {
     for (const node of body.querySelectorAll(kind)) {
-      const url = picture(node.getAttribute(name));
+      const url = picture(node.dataset.file || node.getAttribute(name), same);
       if (url) node.setAttribute(name, url);
     }
   }
@@ -62,14 +71,27 @@ function bodyOf(path, text) {
 }
 
 // `window.name = value;` of a data script, whose code a page with this policy may not run.
-function give(script) {
-  const [, name, value] = /^window\.(\w+) = (.*);\s*$/s.exec(script);
-  window[name] = JSON.parse(value);
-  return name;
+function give(path, data) {
+  if (!scripts.has(path)) {
+    const [, name, value] = /^window\.(\w+) = (.*);\s*$/s.exec(data[path]);
+    scripts.set(path, [name, JSON.parse(value)]);
+  }
+  const [name, value] = scripts.get(path);
+  window[name] = value;
+  given.push(name);
 }
 
+// Such scripts that a page asks for later.
+document.head.append = (script) => contents.then(({ data }) => {
+  give(placed(script.getAttribute("src")).pathname.slice(1), data);
+  script.dispatchEvent(new Event("load"));
+});
+
+// An address that is relative to the page shown.
+const placed = (address) => new URL(address, `file:///${shown}`);
+
 async function show(isNew) {
-  const { pages, data } = await contents;
+  const { pages, data, same } = await contents;
   const wanted = location.search.slice(1);
   const path = Object.hasOwn(pages, wanted) ? wanted : OVERVIEW;
   if (path !== shown) {
@@ -77,9 +99,10 @@ async function show(isNew) {
     listeners = new AbortController();
     starts = [];
     for (const name of given) delete window[name];
-    given = pages[path].scripts.map((script) => give(data[script]));
+    given = [];
+    for (const script of pages[path].scripts) give(script, data);
     document.title = pages[path].title;
-    const body = bodyOf(path, pages[path].body);
+    const body = bodyOf(path, pages[path].body, same);
     if (body !== document.body) document.body.replaceWith(body);
     document.documentElement.classList.remove("opening");
     if (isNew) scrollTo({ top: 0, behavior: "instant" });
@@ -119,7 +142,7 @@ function turned(event) {
   const link = event.target.closest && event.target.closest("a[href]");
   const to = link && link.getAttribute("href");
   if (to && !/^([?#]|[a-z]+:)/.test(to)) {
-    const url = new URL(to, `file:///${shown}`);
+    const url = placed(to);
     link.setAttribute("href", `?${url.pathname.slice(1)}${url.hash}`);
   }
   return link;
@@ -143,13 +166,16 @@ function begin() {
   listen(document, "click", followed);
   listen(window, "popstate", () => show(false));
   listen(document, "DOMContentLoaded", () => {
-    const packed = document.getElementById("pages");
-    contents = unpacked(packed.textContent);
-    for (const node of document.querySelectorAll("script[id], [data-file]")) {
-      pictures.set(node.dataset.file || node.id, node);
-      if (node.id && !node.dataset.file) node.remove();
+    contents = unpacked(document.getElementById("pages").textContent);
+    for (const node of document.querySelectorAll("script[id]")) {
+      pictures.set(node.id, () => node.textContent);
+      node.remove();
+    }
+    for (const node of document.querySelectorAll("[data-file]")) {
+      const text = held(node);
+      pictures.set(node.dataset.file, () => text);
     }
     overview = document.body.cloneNode(true);
-    show(false);
+    show(location.hash !== "");
   });
 }

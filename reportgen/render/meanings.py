@@ -52,7 +52,7 @@ MEANINGS: Mapping[str, str] = {
     "trained further as it is.",
     "non-finite-output": "The network has no answer for these images.",
     "non-finite-values": "This layer gives numbers that are none; everything after it is void.",
-    "non-finite-weights": "The file is damaged, or training diverged: these weights are no numbers.",
+    "non-finite-weights": "The file is damaged, or training diverged: there are no numbers here.",
     "not-alike": "The two reports were not made alike, so that a difference may come from that.",
     "not-finite": "Numbers that are none make everything after them void.",
     "occlusion-no-effect": "No place in the image matters to the answer, so the map shows nothing.",

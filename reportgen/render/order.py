@@ -37,9 +37,7 @@ def in_order(places: Sequence[Place]) -> Iterator[Stand]:
         yield _stand(places, index, f"{index + 1:,} of {len(places):,}")
 
 
-def in_menu(
-    menu: Sequence[MenuItem], key: str, paths: Sequence[str] = (), at: int = 0
-) -> Stand:
+def in_menu(menu: Sequence[MenuItem], key: str, paths: Sequence[str] = (), at: int = 0) -> Stand:
     """Where a page that the menu leads to stands.
 
     Args:

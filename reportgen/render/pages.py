@@ -7,7 +7,9 @@ from functools import partial
 from jinja2 import Environment
 
 from reportgen.figures.files import Drawn, Print
-from reportgen.render import drawings
+from reportgen.papers.bibliography import bibtex
+from reportgen.papers.methods import methods_text
+from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.layer_data import layer_script
 from reportgen.render.order import Place, Stand, in_menu, in_order
@@ -17,6 +19,7 @@ from reportgen.render.tables import csv_files
 from reportgen.report.blocks import MapStrip
 from reportgen.report.records import Report, Section
 from reportgen.report.tables import table_path
+
 
 @dataclass(frozen=True)
 class Page:
@@ -55,6 +58,7 @@ def pages(
         yield f"data/{layer.slug}.js", layer_script(site, layer)
     yield "data/search.js", search_script(report_entries(site))
     yield from csv_files(report)
+    yield "data/cite.bib", bibtex(report).encode("utf-8", "backslashreplace")
     yield from drawings.files(report, printed)
 
 
@@ -69,6 +73,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "colour_filters": drawings.colour_filters(),
         "colours": drawings.COLOURS,
         "drawings": drawings,
+        "captions": captions,
     }
     text = made.get_template(page.template).render(context | dict(page.context))
     # A file name that is not UTF-8 reaches us as lone surrogates.
@@ -82,7 +87,7 @@ def _pages(site: Site) -> Iterator[Page]:
         if section.place == "page":
             yield from _section_pages(site, section)
     references = dict.fromkeys(text for section in report.sections for text in section.references)
-    about = {"references": tuple(references)}
+    about = {"references": tuple(references), "methods": methods_text(report)}
     yield _listed(site, "How to read this report", "about", "about.html.jinja", about)
     yield from _layer_pages(site)
     yield from _image_pages(site)

@@ -113,12 +113,12 @@ def _sections(site: Site) -> Iterator[Entry]:
     for folder, subjects in (("layers", site.report.layers), ("images", site.pictured)):
         seen: set[str] = set()
         for subject in subjects:
-            for item in site.evidence(subject):
-                if item.section.name not in seen:
-                    seen.add(item.section.name)
+            for section in (evidence.section for evidence in site.evidence(subject)):
+                if section.name not in seen:
+                    seen.add(section.name)
                     about = f"Section of pages of {folder}; this is the first"
-                    href = f"{folder}/{subject.slug}.html#{item.section.name}"
-                    yield Entry(about, item.section.title, href)
+                    href = f"{folder}/{subject.slug}.html#{section.name}"
+                    yield Entry(about, section.title, href)
 
 
 def _layer(site: Site, layer: Layer) -> Entry:

@@ -20,12 +20,13 @@ from markupsafe import Markup
 from reportgen.render.environment import environment, single_script, single_stylesheet
 
 OVERVIEW = "index.html"
+EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+"A transparent pixel."
 KINDS = {"png": "image/png", "webp": "image/webp", "svg": "image/svg+xml", "csv": "text/csv"}
 
 # Attributes are escaped, so that a tag ends at the first `>`.
 _TAG = re.compile(r'<(\w+)\b[^<>]*?\s(href|src)="([^"]*)"[^<>]*>')
 _ELSEWHERE = re.compile(r"#|[a-z]+:")
-_SIZE = re.compile(r'\s(width|height)="(\d+)"')
 
 
 class SingleFile:
@@ -34,8 +35,8 @@ class SingleFile:
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
         self._sizes: dict[str, int] = {}
-        self._same: dict[bytes, str] = {}
-        "The first file of each content."
+        self._first: dict[bytes, str] = {}
+        "Of the files with one content."
 
     def watching(self, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         """The same files, of which this keeps some."""
@@ -43,20 +44,20 @@ class SingleFile:
             self._sizes[path] = len(content)
             if posixpath.splitext(path)[1] in {".html", ".css", ".js", *(f".{k}" for k in KINDS)}:
                 self._kept[path] = content
-                self._same.setdefault(content, path)
+                self._first.setdefault(content, path)
             yield path, content
 
     def content(self) -> bytes:
         """The file, once all files of the site have passed: the same site gives the same bytes."""
         kept = self._kept
-        pages = {path: _Page(path, kept, self._same) for path in kept if path.endswith(".html")}
-        shown = sorted({picture for page in pages.values() for picture in page.pictures})
-        left_out = self._left_out({kept[path] for path in shown})
+        pages = {path: _Page(path, kept) for path in kept if path.endswith(".html")}
+        first = {path: self._first[kept[path]] for page in pages.values() for path in page.pictures}
+        left_out = self._left_out({kept[path] for path in first})
         for page in pages.values():
             page.body = page.body.replace("</footer>", f"{left_out}</footer>", 1)
         overview = pages[OVERVIEW]
-        body, opened = _opened(overview.body, kept)
-        style = _joined(kept, "css", single_stylesheet())
+        body, grounds, opened = _opened(overview.body, kept, first)
+        style = _joined(kept, "css", single_stylesheet(), grounds)
         script = (
             f"{single_script()}const site = (location) => {{\n{_joined(kept, 'js')}}};\nbegin();\n"
         )
@@ -74,8 +75,8 @@ class SingleFile:
                 style=Markup(style),
                 script=Markup(script),
                 body=Markup(body.removesuffix("</body>")),
-                pages=_packed(pages, kept),
-                pictures=((p, _base64(kept[p])) for p in shown if p not in opened),
+                pages=_packed(pages, kept, first),
+                pictures=[(p, _base64(kept[p])) for p in sorted({*first.values()} - opened)],
             )
         )
         return text.encode()
@@ -102,12 +103,12 @@ class SingleFile:
 class _Page:
     """One page taken apart, its links leading to places in this file."""
 
-    def __init__(self, path: str, files: Mapping[str, bytes], same: Mapping[bytes, str]) -> None:
+    def __init__(self, path: str, files: Mapping[str, bytes]) -> None:
         text = files[path].decode()
         head, _, rest = text.partition("</head>")
-        self._path, self._files, self._same = path, files, same
-        self.pictures: set[str] = set()
-        "Shown on it."
+        self._path, self._files = path, files
+        self.pictures: dict[str, None] = {}
+        "Shown on it, in order."
         self.title = unescape(head.partition("<title>")[2].partition("</title>")[0])
         sources = [self._place(found[3]) for found in _TAG.finditer(head) if found[1] == "script"]
         self.scripts = [source for source in sources if not source.startswith("assets/")]
@@ -125,8 +126,7 @@ class _Page:
         path = self._place(target)
         old = f'{attribute}="{address}"'
         if name in {"img", "image"}:
-            path = self._same[self._files[path]]
-            self.pictures.add(path)
+            self.pictures[path] = None
             return tag.replace(old, f'{attribute}="{escape(path)}"')
         if path in self._files and path.endswith((".html", ".csv")):
             return tag.replace(old, f'{attribute}="?{escape(path)}{mark}{place}"')
@@ -134,57 +134,50 @@ class _Page:
         return tag.replace(f" {old}", "").replace(f"<{name}", f"<{name}{why}", 1)
 
 
-def _opened(body: str, files: Mapping[str, bytes]) -> tuple[str, set[str]]:
-    """The overview as it reads without scripts, and the pictures that it holds, each once.
+def _opened(
+    body: str, files: Mapping[str, bytes], first: Mapping[str, str]
+) -> tuple[str, str, set[str]]:
+    """The overview as it reads without scripts, its style, and the pictures held there, once each.
 
-    A picture that it shows several times is defined at its end and used where it is shown, which
-    only drawings can: such an `<img>` becomes one.
+    A picture that it shows several times stands in the style, as the ground of empty ones. Only a
+    drawing cannot have it from there, and waits for the router.
     """
     shown = [found for found in _TAG.finditer(body) if found[1] in {"img", "image"}]
-    uses = Counter((found[3], _size(found[0])) for found in shown)
-    opened: set[str] = set()
-    defined: dict[tuple[str, tuple[str, str]], str] = {}
+    uses = Counter(first[found[3]] for found in shown)
+    images = {first[found[3]] for found in shown if found[1] == "img"}
+    shared = [path for path, count in uses.items() if count > 1 and path in images]
+    seen: set[str] = set()
 
     def put(found: re.Match[str]) -> str:
         tag, name, attribute, address = found[0], found[1], found[2], found[3]
         if name == "a" and address.endswith(".csv"):
-            file = posixpath.basename(address)
             tag = tag.replace(f'"{address}"', f'"{_data_uri(address[1:], files)}"')
-            return tag.replace(" download", f' download="{file}"')
-        if name not in {"img", "image"}:
+            return tag.replace(" download", f' download="{posixpath.basename(address)}"')
+        path = first.get(address, "")
+        if name not in {"img", "image"} or (name == "image" and path in {*shared, *seen}):
             return tag
-        key = address, _size(tag)
-        if key not in defined and address in opened:
-            return tag  # in another size, where only the router can put it
-        is_new = address not in opened
-        opened.add(address)
-        data = f'data-file="{address}" {attribute}="{_data_uri(address, files)}"' if is_new else ""
-        if uses[key] == 1:
-            return tag.replace(f'{attribute}="{address}"', data)
-        width, height = key[1]
-        sizes = f'width="{width}" height="{height}"'
-        if is_new:
-            place = f'id="picture-{len(defined)}"'
-            defined[key] = f"<image {place} {sizes} {data.replace(' src=', ' href=')}/>"
-        use = f'href="#picture-{list(defined).index(key)}"'
-        if name == "image":
-            return tag.replace("<image", "<use").replace(f'href="{address}"', use)
-        words = re.search(r'\salt="([^"]+)"', tag)
-        named = f'role="img" aria-label="{words[1]}"' if words else 'aria-hidden="true"'
-        return f'<svg viewBox="0 0 {width} {height}" {sizes} {named}><use {use}/></svg>'
+        seen.add(path)
+        place = f'{attribute}="{address}"'
+        if path not in shared:
+            return tag.replace(place, f'{attribute}="{_data_uri(path, files)}" data-file="{path}"')
+        own = f"ground-{shared.index(path)}"
+        classes = f' class="{own} ' if ' class="' in tag else f' class="{own}" '
+        tag = (
+            tag.replace(' class="', classes) if ' class="' in tag else tag.replace(" ", classes, 1)
+        )
+        return tag.replace(place, f'{attribute}="{EMPTY}" data-file="{path}"')
 
     text = _TAG.sub(put, body)
-    pictures = "".join(defined.values())
-    hidden = f'<svg class="hush" width="0" height="0" aria-hidden="true">{pictures}</svg>'
-    return text.replace("</body>", f"{hidden}\n</body>") if defined else text, opened
+    rules = "".join(
+        f".ground-{at}{{background:url({_data_uri(path, files)}) 0 0/100% 100%}}"
+        for at, path in enumerate(shared)
+    )
+    return text, rules, seen
 
 
-def _size(tag: str) -> tuple[str, str]:
-    sizes = dict(_SIZE.findall(tag))
-    return sizes.get("width", ""), sizes.get("height", "")
-
-
-def _packed(pages: Mapping[str, _Page], files: Mapping[str, bytes]) -> str:
+def _packed(
+    pages: Mapping[str, _Page], files: Mapping[str, bytes], first: Mapping[str, str]
+) -> str:
     """Pages, tables and data of scripts as one packed text: a tenth of them."""
     contents = {
         "pages": {
@@ -200,15 +193,16 @@ def _packed(pages: Mapping[str, _Page], files: Mapping[str, bytes]) -> str:
             for path in files
             if path.endswith((".csv", ".js")) and not path.startswith("assets/")
         },
+        "same": {path: other for path, other in first.items() if path != other},
     }
     text = json.dumps(contents, separators=(",", ":"), ensure_ascii=False)
     return _base64(zlib.compress(text.encode(), 9))
 
 
-def _joined(files: Mapping[str, bytes], form: str, more: str = "") -> str:
+def _joined(files: Mapping[str, bytes], form: str, *more: str) -> str:
     """Every style sheet or script of the site, as it may stand inside a page."""
     own = (files[path].decode() for path in files if re.fullmatch(rf"assets/.*\.{form}", path))
-    text = "".join((*own, more))
+    text = "".join((*own, *more))
     assert not re.search(r"</(style|script)|<!--", text, re.IGNORECASE)
     return text
 

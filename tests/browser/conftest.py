@@ -17,6 +17,15 @@ ARGUMENTS = [
 ]
 
 
+def until(page, condition):
+    """Waits for a condition; the pages' policy forbids what Playwright would do for that."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(condition)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """The sample site on disk."""

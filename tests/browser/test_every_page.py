@@ -26,7 +26,7 @@ KINDS = (
     *(f"{LENET}/{page}.html" for page in ("dead_filters", "design", "layers/index")),
     *(f"{LENET}/layers/{page}.html" for page in ("conv2", "relu-2", "line")),
     *(f"{LENET}/images/{page}.html" for page in ("index", "bag-00018")),
-    *(f"sample/{page}.html" for page in ("index", "layers/features.4", "images/night-sky")),
+    *(f"sample/{page}.html" for page in ("index", "layers/features.0", "images/night-sky")),
     *("sample/images/chelsea.html", "sample/frequencies.html"),
     *(f"changes/{page}.html" for page in ("index", "layers", "images", "timeline", "about")),
     *("changes/layers/conv2.html", "changes/images/cat-0.html"),
@@ -50,7 +50,7 @@ def sites(tmp_path_factory, folder, lenet_report):
     words += ["answers,overview,weights,activations,occlusion,gradcam,dead_filters"]
     states = checkpoints()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reportgen.build.Press", NoPress)
+        patch.setattr("reportgen.pipeline.Press", NoPress)
         for name in "abc":
             torch.save(states[name], made / f"{name}.pth")
             given = [made / f"{name}.pth", made / "images", *words, "-o", root / name]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.conftest import until
 from tests.browser.test_site import KINDS
 
 pytestmark = pytest.mark.browser
@@ -53,7 +54,9 @@ def test_the_order_of_the_focus_is_that_of_the_page(visit):
             "  const box = document.querySelector(name).getBoundingClientRect();"
             "  return [box.top, box.left]; })"
         )
-        assert parts == sorted(parts, key=lambda part: (part[0] > 80, part[0] if width < 900 else 0))
+        assert parts == sorted(
+            parts, key=lambda part: (part[0] > 80, part[0] if width < 900 else 0)
+        )
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('main') !== null")
@@ -80,7 +83,7 @@ def test_no_other_theme_flashes(browser, folder):
         f" if (document.body) window.seen.add({PAPER}); requestAnimationFrame(look); }})()"
     )
     page.goto(f"file://{folder}/layers/features.4.html")
-    page.wait_for_function("window.seen.size && document.readyState === 'complete'")
+    until(page, "window.seen.size && document.readyState === 'complete'")
     assert page.evaluate("[...window.seen]") == [dark]
     assert dark != "rgb(255, 255, 255)"
     context.close()

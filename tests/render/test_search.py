@@ -49,10 +49,20 @@ def test_every_address_of_the_index_is_there(index, site, html, report):
 
 def test_layers_images_findings_and_classes_are_all_there(index, report):
     rows = index["rows"]
-    names = {kind: [row[1] for row in rows if row[0].startswith(kind)] for kind in ("Layer", "Image", "Class")}
+    names = {
+        kind: [row[1] for row in rows if row[0].startswith(kind)]
+        for kind in ("Layer", "Image", "Class")
+    }
     assert names["Layer"] == [layer.title for layer in report.layers]
-    assert names["Image"] == [image.path for image in sorted(report.images, key=lambda i: not i.is_pictured)]
-    guessed = {guess.label for image in report.images if image.is_pictured for guess in image.predictions[:3]}
+    assert names["Image"] == [
+        image.path for image in sorted(report.images, key=lambda i: not i.is_pictured)
+    ]
+    guessed = {
+        guess.label
+        for image in report.images
+        if image.is_pictured
+        for guess in image.predictions[:3]
+    }
     assert guessed <= set(names["Class"])
     texts = [row[1] for row in rows]
     assert all(finding.text in texts for finding in report.findings)
@@ -64,23 +74,37 @@ def test_dead_units_are_listed_by_number(index, report):
     assert dead
     for layer in dead:
         row = by_name[layer.title]
-        assert dict(map(tuple, [(note, tuple(n)) for note, n in row[4]]))["dead"] == layer.dead_units
+        assert (
+            dict(map(tuple, [(note, tuple(n)) for note, n in row[4]]))["dead"] == layer.dead_units
+        )
         assert f"{len(layer.dead_units)} of {layer.units} dead" in row[0]
 
 
 def test_units_are_found_by_the_class_they_speak_for(report):
-    table = Table("", (Column("Unit"), Column("Speaks for")), ((4, "tabby"), (1, "cup"), (2, "tabby"), (0, None)))
+    table = Table(
+        "",
+        (Column("Unit"), Column("Speaks for")),
+        ((4, "tabby"), (1, "cup"), (2, "tabby"), (0, None)),
+    )
     layer = report.layers[0]
     panels = {**layer.panels, "redundancy": Panel({}, {}, {"units": table})}
-    changed = dataclasses.replace(report, layers=(dataclasses.replace(layer, panels=panels), *report.layers[1:]))
-    entry = next(e for e in report_entries(Site(changed)) if e.href == f"layers/{layer.slug}.html" and e.units)
+    changed = dataclasses.replace(
+        report, layers=(dataclasses.replace(layer, panels=panels), *report.layers[1:])
+    )
+    entry = next(
+        e
+        for e in report_entries(Site(changed))
+        if e.href == f"layers/{layer.slug}.html" and e.units
+    )
     assert dict(entry.named)["speaks for tabby"] == (4, 2)
     assert dict(entry.named)["speaks for cup"] == (1,)
 
 
 def test_a_layer_without_maps_offers_no_units(report):
     layer = report.layers[0]
-    bare = dataclasses.replace(report, layers=(dataclasses.replace(layer, panels={}), *report.layers[1:]))
+    bare = dataclasses.replace(
+        report, layers=(dataclasses.replace(layer, panels={}), *report.layers[1:])
+    )
     entry = next(e for e in report_entries(Site(bare)) if e.about.startswith("Layer"))
     assert (entry.units, entry.named) == (0, ())
 
@@ -102,7 +126,9 @@ def test_rows_end_where_nothing_is_left_to_say_and_titles_stand_once():
 def test_the_index_of_a_large_network_stays_small():
     report = sample_report()
     layer = report.layers[1]
-    many = tuple(dataclasses.replace(layer, slug=f"b{i}.relu", name=f"b{i}.relu") for i in range(700))
+    many = tuple(
+        dataclasses.replace(layer, slug=f"b{i}.relu", name=f"b{i}.relu") for i in range(700)
+    )
     bare = tuple(dataclasses.replace(image, panels={}) for image in report.images)
     big = dataclasses.replace(report, layers=many, images=bare)
     assert len(search_script(report_entries(Site(big)))) < 200_000
