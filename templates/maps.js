@@ -54,7 +54,7 @@ class Atlas {
 
   // Arrow keys walk from tile to tile, a click goes to one.
   interactive(name, chosen) {
-    const tell = (tile) => { if (tile >= 0 && tile < this.count) chosen(tile); };
+    const tell = (tile, isWalk) => { if (tile >= 0 && tile < this.count) chosen(tile, isWalk); };
     for (const [key, value] of Object.entries({
       role: "slider", tabindex: 0, "aria-label": name, "aria-valuemin": 0, "aria-valuemax": this.count - 1, "aria-valuenow": 0,
     })) this.node.setAttribute(key, value);
@@ -65,7 +65,7 @@ class Atlas {
       }[event.key];
       if (step === undefined) return;
       event.preventDefault();
-      tell(this.tile + step);
+      tell(this.tile + step, true);
     });
   }
 
@@ -198,15 +198,17 @@ function layerPage() {
 
   const hash = () => `#c=${state.unit}&i=${state.image}`;
 
-  function go(image, unit, isNew = true) {
+  function go(image, unit, isWalk) {
     state.image = image;
     state.unit = unit;
-    if (isNew) history.replaceState(null, "", hash());
+    remember(hash(), isWalk);
     show();
   }
 
   function read() {
     const given = new URLSearchParams(location.hash.slice(1));
+    // Back to where nothing was chosen yet.
+    if (!location.hash) Object.assign(state, { image: plates[0].dataset.image, unit: null });
     const anchor = plates.find((plate) => "#" + plate.id === location.hash);
     const wanted = anchor ? anchor.dataset.image : given.get("i");
     if (plates.some((plate) => plate.dataset.image === wanted)) state.image = wanted;
@@ -214,7 +216,8 @@ function layerPage() {
     if (state.unit === null) state.unit = strongest();
     show();
     if (given.has("c")) {
-      $("#activations").scrollIntoView();
+      const frame = viewer.getBoundingClientRect();
+      if (frame.bottom < 0 || frame.top > innerHeight / 2) $("#activations").scrollIntoView();
       for (const [unit, row] of rows) {
         if (unit === state.unit) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
       }
@@ -227,7 +230,7 @@ function layerPage() {
   }
 
   for (const [image, atlas] of atlases) {
-    atlas.interactive("Channels; arrow keys choose one", (tile) => go(image, atlas.label(tile)));
+    atlas.interactive("Channels; arrow keys choose one", (tile, isWalk) => go(image, atlas.label(tile), isWalk));
   }
   $$(".tops a, .largest a", viewer).forEach((link) => link.addEventListener("click", (event) => {
     event.preventDefault();

@@ -9,11 +9,11 @@ import torch
 from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import is_right
-from reportgen.load.images import thumbnail
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
-from reportgen.report.records import Finding, Image, Panel, Rule, Severity
+from reportgen.report.places import place_of
+from reportgen.report.records import Fact, Finding, Image, Panel, Rule, Severity
 
 THUMBNAIL = 256
 "Longest side of a file's thumbnail, in pixels."
@@ -39,7 +39,7 @@ def run(study: Study) -> Outcome:
 def _panel(study: Study, index: int) -> Panel:
     image = study.image_records[index]
     rank, probability = _true_place(study, index)
-    file = thumbnail(study.images.files[index], THUMBNAIL)
+    file = study.images.thumbnail(index, THUMBNAIL)
     blocks: dict[str, Block] = {
         "seen": _exact_photo(study, index),
         "small": seen_photo(study, index),
@@ -52,7 +52,9 @@ def _panel(study: Study, index: int) -> Panel:
     maps = _depth(study, index)
     if maps.maps:
         blocks["depth"] = maps
-    facts = {"target_rank": rank, "true_probability": probability}
+    facts: dict[str, Fact] = {"target_rank": rank, "true_probability": probability}
+    if maps.maps:
+        facts["depth_peaks"] = tuple(peak_place(*drawn[1:]) for drawn in maps.maps)
     return Panel(facts=facts, blocks=blocks)
 
 
@@ -116,6 +118,14 @@ def _depth(study: Study, index: int) -> MapStrip:
         f"Mean feature map of {counted(len(maps), 'layer')} for {path}, in execution order.",
         "Mean over the channels of each layer, in execution order; each map on its own scale.",
     )
+
+
+def peak_place(pixels: Pixels, low: float, high: float) -> str:
+    """Where the levels of a map are highest, the first of several places; empty where flat."""
+    if low == high:
+        return ""
+    row, column = divmod(int(pixels.values().argmax()), pixels.width)
+    return place_of(((row + 0.5) / pixels.height, (column + 0.5) / pixels.width))
 
 
 def _findings(study: Study) -> Iterator[Finding]:

@@ -11,10 +11,12 @@ from reportgen.compare.store import FILE, stored
 from reportgen.compare.tables import OUTCOMES, tables
 from reportgen.figures.heatmap import overlay_png
 from reportgen.figures.series import series_svg
-from reportgen.render import drawings
+from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
+from reportgen.render.meanings import FindingGroup, grouped
+from reportgen.render.order import MenuItem, Place, in_menu, in_order
 from reportgen.render.pages import Page
-from reportgen.render.site import MenuItem
+from reportgen.render.search import comparison_entries, search_script
 from reportgen.report.blocks import Curve, Curves, Heatmap, Table
 from reportgen.report.tables import table_csv
 
@@ -43,6 +45,14 @@ class ComparisonSite:
             MenuItem("Images", "images.html", "images"),
             MenuItem("About", "about.html", "about"),
         )
+
+    example = ""
+    "Units have no address here, so that the search gives no example of one."
+
+    @cached_property
+    def finding_groups(self) -> tuple[FindingGroup, ...]:
+        """What the overview lists, the most serious first."""
+        return grouped(self.comparison.findings)
 
     @cached_property
     def layers(self) -> tuple[LayerChange, ...]:
@@ -137,12 +147,14 @@ def comparison_pages(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
             "to": partial(_seen_from, page.path),
             "colour_filters": drawings.colour_filters(),
             "drawings": drawings,
+            "captions": captions,
             "outcomes": OUTCOMES,
             "series": _series,
         }
         text = made.get_template(page.template).render(context | dict(page.context))
         # A file name that is not UTF-8 reaches us as lone surrogates.
         yield page.path, text.encode("utf-8", "backslashreplace")
+    yield "data/search.js", search_script(comparison_entries(comparison, site.menu))
     for name, table in site.tables.items():
         yield f"data/{name}.csv", table_csv(table)
     for layer in site.layers:
@@ -153,36 +165,25 @@ def comparison_pages(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
 
 def _pages(site: ComparisonSite) -> Iterator[Page]:
     comparison = site.comparison
-    cards = {"cards_shown": CARDS_SHOWN}
-    yield Page("index.html", comparison.title, "index", "compare/index.html.jinja", cards)
-    if comparison.timeline is not None:
-        context = {"line": comparison.timeline}
-        yield Page("timeline.html", "Timeline", "timeline", "compare/timeline.html.jinja", context)
-    yield Page("layers.html", "Layers", "layers", "compare/layers.html.jinja")
-    yield Page("images.html", "Images", "images", "compare/images.html.jinja", cards)
-    yield Page("about.html", "How to read this comparison", "about", "compare/about.html.jinja")
-    for position, layer in enumerate(site.layers, 1):
-        around = {"previous": _at(site.layers, position - 2), "next": _at(site.layers, position)}
+    cards: dict[str, object] = {"cards_shown": CARDS_SHOWN}
+    titles = {"index": comparison.title, "about": "How to read this comparison"}
+    for item in site.menu:
         yield Page(
-            f"layers/{layer.slug}.html",
-            layer.title or layer.type,
-            "layers",
-            "compare/layer.html.jinja",
-            {"layer": layer, "position": position, **around},
+            item.href,
+            titles.get(item.key, item.title),
+            item.key,
+            f"compare/{item.key}.html.jinja",
+            in_menu(site.menu, item.key),
+            cards | {"line": comparison.timeline},
         )
-    for position, image in enumerate(site.images, 1):
-        around = {"previous": _at(site.images, position - 2), "next": _at(site.images, position)}
-        yield Page(
-            f"images/{image.slug}.html",
-            image.path,
-            "images",
-            "compare/image.html.jinja",
-            {"image": image, "position": position, **around},
-        )
-
-
-def _at(items: Sequence[LayerChange] | Sequence[ImageChange], index: int) -> object:
-    return items[index] if 0 <= index < len(items) else None
+    places = [Place(f"layers/{item.slug}.html", item.title or item.type) for item in site.layers]
+    for layer, place, stand in zip(site.layers, places, in_order(places), strict=True):
+        context = {"layer": layer}
+        yield Page(place.path, place.title, "layers", "compare/layer.html.jinja", stand, context)
+    places = [Place(f"images/{image.slug}.html", image.path) for image in site.images]
+    for image, place, stand in zip(site.images, places, in_order(places), strict=True):
+        own = {"image": image}
+        yield Page(place.path, place.title, "images", "compare/image.html.jinja", stand, own)
 
 
 def _seen_from(page: str, target: str) -> str:

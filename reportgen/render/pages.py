@@ -1,23 +1,24 @@
 """A report to the files of its site: every page, the style and the script, the tables as CSV."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from jinja2 import Environment
 
 from reportgen.figures.files import Drawn, Print
-from reportgen.render import drawings
+from reportgen.papers.bibliography import bibtex
+from reportgen.papers.methods import methods_text
+from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.layer_data import layer_script
-from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Site
+from reportgen.render.order import Place, Stand, in_menu, in_order
+from reportgen.render.search import report_entries, search_script
+from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Chunk, Site
 from reportgen.render.tables import csv_files
 from reportgen.report.blocks import MapStrip
 from reportgen.report.records import Report, Section
 from reportgen.report.tables import table_path
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Page:
     title: str
     key: str
     template: str
+    stand: Stand
     context: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -54,7 +56,9 @@ def pages(
         yield page.path, _rendered(made, site, page)
     for layer in report.layers:
         yield f"data/{layer.slug}.js", layer_script(site, layer)
+    yield "data/search.js", search_script(report_entries(site))
     yield from csv_files(report)
+    yield "data/cite.bib", bibtex(report).encode("utf-8", "backslashreplace")
     yield from drawings.files(report, printed)
 
 
@@ -69,6 +73,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "colour_filters": drawings.colour_filters(),
         "colours": drawings.COLOURS,
         "drawings": drawings,
+        "captions": captions,
     }
     text = made.get_template(page.template).render(context | dict(page.context))
     # A file name that is not UTF-8 reaches us as lone surrogates.
@@ -77,15 +82,31 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
 
 def _pages(site: Site) -> Iterator[Page]:
     report = site.report
-    yield Page("index.html", report.title, "index", "index.html.jinja", _overview(site))
+    yield _listed(site, report.title, "index", "index.html.jinja", _overview(site))
     for section in report.sections:
         if section.place == "page":
             yield from _section_pages(site, section)
     references = dict.fromkeys(text for section in report.sections for text in section.references)
-    about = {"references": tuple(references)}
-    yield Page("about.html", "How to read this report", "about", "about.html.jinja", about)
+    about = {"references": tuple(references), "methods": methods_text(report)}
+    yield _listed(site, "How to read this report", "about", "about.html.jinja", about)
     yield from _layer_pages(site)
     yield from _image_pages(site)
+
+
+def _listed(
+    site: Site,
+    title: str,
+    key: str,
+    template: str,
+    context: Mapping[str, object],
+    chunk: Chunk | None = None,
+) -> Page:
+    """A page of the menu, or one of the pages of a list that is too long for a single one."""
+    if chunk is None:
+        path = next(item.href for item in site.menu if item.key == key)
+        return Page(path, title, key, template, in_menu(site.menu, key), context)
+    stand = in_menu(site.menu, key, chunk.paths, chunk.number - 1)
+    return Page(chunk.path, title, key, template, stand, context)
 
 
 def _overview(site: Site) -> dict[str, object]:
@@ -103,9 +124,8 @@ def _section_pages(site: Site, section: Section) -> Iterator[Page]:
     # Only the weights grow beyond a page: one picture for every parameter.
     chunks = site.parameter_chunks if section.name == "weights" else (None,)
     for chunk in chunks:
-        path = f"{section.name}.html" if chunk is None else chunk.path
         context = {"section": section, "chunk": chunk}
-        yield Page(path, section.title, section.name, "page.html.jinja", context)
+        yield _listed(site, section.title, section.name, "page.html.jinja", context, chunk)
 
 
 def _layer_pages(site: Site) -> Iterator[Page]:
@@ -117,30 +137,19 @@ def _layer_pages(site: Site) -> Iterator[Page]:
     thumbs = {slug: pixels for slug, pixels, _, _ in maps}
     for chunk in site.layer_chunks:
         context = {"chunk": chunk, "thumbs": thumbs, "thumbs_of": pictured}
-        yield Page(chunk.path, "Layers", "layers", "layers_index.html.jinja", context)
+        yield _listed(site, "Layers", "layers", "layers_index.html.jinja", context, chunk)
     layers = site.report.layers
-    for position, (before, layer, after) in enumerate(_neighbours(layers), 1):
-        context = {"layer": layer, "previous": before, "next": after, "position": position}
-        path = f"layers/{layer.slug}.html"
-        yield Page(path, layer.title or layer.type, "layers", "layer.html.jinja", context)
+    places = [Place(f"layers/{item.slug}.html", item.title or item.type) for item in layers]
+    for at, (place, stand) in enumerate(zip(places, in_order(places), strict=True)):
+        context = {"layer": layers[at], "position": at + 1}
+        yield Page(place.path, place.title, "layers", "layer.html.jinja", stand, context)
 
 
 def _image_pages(site: Site) -> Iterator[Page]:
     others = [image for image in site.report.images if not image.is_pictured]
     context: dict[str, object] = {"others": others, "images_listed": IMAGES_LISTED}
-    yield Page("images/index.html", "Images", "images", "images_index.html.jinja", context)
-    for position, (before, image, after) in enumerate(_neighbours(site.pictured), 1):
-        context = {
-            "image": image,
-            "image_index": site.report.images.index(image),
-            "previous": before,
-            "next": after,
-            "position": position,
-        }
-        yield Page(f"images/{image.slug}.html", image.path, "images", "image.html.jinja", context)
-
-
-def _neighbours(items: Sequence[T]) -> Iterator[tuple[T | None, T, T | None]]:
-    for index, item in enumerate(items):
-        before = items[index - 1] if index else None
-        yield before, item, items[index + 1] if index + 1 < len(items) else None
+    yield _listed(site, "Images", "images", "images_index.html.jinja", context)
+    places = [Place(f"images/{image.slug}.html", image.path) for image in site.pictured]
+    for image, place, stand in zip(site.pictured, places, in_order(places), strict=True):
+        context = {"image": image, "image_index": site.report.images.index(image)}
+        yield Page(place.path, place.title, "images", "image.html.jinja", stand, context)

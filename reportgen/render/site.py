@@ -8,7 +8,9 @@ from itertools import groupby
 from typing import TypeVar
 
 from reportgen.render.filters import anchor
-from reportgen.report.blocks import Atlas, Table
+from reportgen.render.meanings import FindingGroup, grouped
+from reportgen.render.order import MenuItem
+from reportgen.report.blocks import Atlas, Curves, Table
 from reportgen.report.records import Image, Layer, Panel, Parameter, Report, Section
 from reportgen.report.tables import table_path
 
@@ -23,15 +25,6 @@ TREE_CUT = 40
 "Layers before and after the one shown, where even its group is large."
 FINDINGS_SHOWN = 60
 IMAGES_LISTED = 400
-
-
-@dataclass(frozen=True)
-class MenuItem:
-    """One entry of the menu at the top of every page."""
-
-    title: str
-    href: str
-    key: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +86,17 @@ class Site:
             *own,
             MenuItem("About", "about.html", "about"),
         )
+
+    @cached_property
+    def finding_groups(self) -> tuple[FindingGroup, ...]:
+        """What the overview lists, the most serious first."""
+        return grouped(self.report.findings[:FINDINGS_SHOWN])
+
+    @cached_property
+    def example(self) -> str:
+        """A layer whose units have addresses, for the hint of the search; else empty."""
+        layers = (layer for layer in self.report.layers if "activations" in layer.panels)
+        return next((layer.title for layer in layers), "")
 
     @cached_property
     def pictured(self) -> tuple[Image, ...]:
@@ -188,11 +192,11 @@ class Site:
             if section.place == place and (section.name in subject.panels or section.problem)
         )
 
-    def tables(self) -> Iterator[tuple[str, Table]]:
-        """Every table with the path of its CSV."""
+    def tables(self) -> Iterator[tuple[str, Table | Curves]]:
+        """Every table and every set of curves with the path of its CSV."""
         for section, subject, panel in self._panels():
             for name, block in panel.blocks.items():
-                if isinstance(block, Table):
+                if isinstance(block, Table | Curves):
                     yield table_path(section, subject, name), block
 
     def atlases(self, layer: Layer) -> dict[str, Atlas]:

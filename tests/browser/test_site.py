@@ -219,13 +219,6 @@ def test_the_theme_is_switched_and_remembered(visit, folder):
     assert visit("index.html", scheme="dark").evaluate(paper) == dark
 
 
-def test_the_tree_is_filtered_by_name_and_type(visit):
-    page = visit("layers/features.0.html")
-    page.keyboard.press("/")
-    page.keyboard.type("conv")
-    assert page.locator(".tree li a:visible").all_inner_texts() == ["0", "3.squeeze"]
-
-
 def test_brackets_turn_the_page(visit):
     page = visit("layers/features.1.html")
     page.keyboard.press("]")

@@ -13,6 +13,7 @@ import pytest
 from reportgen.render.comparison import comparison_pages
 from tests.compare.tiny import checkpoints
 from tests.conftest import left_with
+from tests.render.pictures import complaints
 from tests.render.walk import Page
 
 
@@ -97,10 +98,17 @@ def test_the_rules_of_every_page(site, pruned):
                 assert named or "chart" in drawing["class"], path
 
 
+@pytest.mark.parametrize("name", ["site", "pruned"])
+def test_every_picture_is_told(name, request):
+    folder = request.getfixturevalue(name)
+    pages = {page.name: page.read_text(encoding="utf-8") for page in folder.rglob("*.html")}
+    assert {path: found for path, text in pages.items() if (found := complaints(text))} == {}
+
+
 def test_every_table_has_its_csv(site):
     pages = pages_of(site)
     linked = {target for page in pages.values() for target, _ in page.links()}
-    tables = {path for path in files_of(site) if path.startswith("data/")}
+    tables = {path for path in files_of(site) if path.endswith(".csv")}
     assert tables <= linked
     assert {"data/images.csv", "data/series.csv", "data/layers.conv1.csv"} <= tables
 
