@@ -1,6 +1,7 @@
 """The report in one file, opened from a disk: every page as on the site, and no request."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def visit(browser, file):
         page.on("request", lambda request: asked(request.url))
         page.goto(f"file://{file}{address}")
         if scripts:
-            page.wait_for_function("shown !== undefined")
+            until(page, "shown !== undefined")
         return page
 
     def asked(url):
@@ -57,6 +58,15 @@ def visit(browser, file):
     for context in contexts:
         context.close()
     assert not complaints
+
+
+def until(page, expression):
+    """Asks again and again; the page's policy forbids Playwright to ask from inside."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never: {expression}")
 
 
 def where(page):
@@ -75,13 +85,13 @@ def test_it_opens_on_the_overview_and_follows_links_and_back(visit):
     page.locator("main a[href='?layers/features.0.html']").first.click()
     page.wait_for_url("**?layers/features.0.html")
     page.go_back()
-    page.wait_for_function("shown === 'layers/index.html'")
+    until(page, "shown === 'layers/index.html'")
     page.go_back()
-    page.wait_for_function("shown === 'index.html'")
+    until(page, "shown === 'index.html'")
     assert where(page) == ""
     assert page.locator("h1").inner_text() == title
     page.go_forward()
-    page.wait_for_function("shown === 'layers/index.html'")
+    until(page, "shown === 'layers/index.html'")
 
 
 @pytest.mark.parametrize("path", KINDS)
@@ -90,7 +100,7 @@ def test_every_page_shows_its_words_and_pictures(visit, site, path):
     assert page.evaluate("shown") == path
     assert page.locator("h1").is_visible()
     page.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    until(page, "[...document.images].every((image) => image.complete)")
     shown = "[...document.images].filter((image) => image.offsetParent)"
     assert page.evaluate(f"{shown}.filter((image) => !image.naturalWidth).length") == 0
     drawn = page.evaluate(
@@ -98,9 +108,8 @@ def test_every_page_shows_its_words_and_pictures(visit, site, path):
     )
     assert all(address.startswith(("blob:", "data:")) for address in drawn)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-    # No page waits for the file of another: all is as on the site.
-    words = re.sub(r"<[^>]*>", " ", site[path].decode().partition("<main")[2]).split()
-    assert len(page.locator("main").inner_text().split()) > len(words) // 4
+    title = re.search(r"<h1[^>]*>(.*?)</h1>", site[path].decode())[1]
+    assert page.locator("h1").inner_text() == unescape(re.sub(r"<[^>]*>", "", title))
 
 
 def test_a_link_to_a_unit_opens_it(visit):
@@ -123,9 +132,9 @@ def test_a_chosen_unit_is_in_the_address_and_belongs_to_its_page(visit):
     chosen = page.locator("#channel").inner_text()
     assert where(page).startswith(f"?layers/features.0.html#c={chosen}")
     page.keyboard.press("]")
-    page.wait_for_function("shown === 'layers/features.1.html'")
+    until(page, "shown === 'layers/features.1.html'")
     page.keyboard.press("[")
-    page.wait_for_function("shown === 'layers/features.0.html'")
+    until(page, "shown === 'layers/features.0.html'")
     # Keys were pressed once each: a page that was left does not listen any more.
     assert where(page) == "?layers/features.0.html"
 
@@ -133,12 +142,26 @@ def test_a_chosen_unit_is_in_the_address_and_belongs_to_its_page(visit):
 def test_an_anchor_on_another_page_is_scrolled_to(visit):
     page = visit("?images/index.html")
     page.evaluate("go('?images/chelsea.html#occlusion')")
-    page.wait_for_function("shown === 'images/chelsea.html'")
+    until(page, "shown === 'images/chelsea.html'")
     top = "document.getElementById('occlusion').getBoundingClientRect().top"
-    page.wait_for_function(f"Math.abs({top}) < innerHeight / 2")
+    until(page, f"Math.abs({top}) < innerHeight / 2")
     assert page.evaluate("document.querySelector(':target')?.id") == "occlusion"
     fresh = visit("?images/chelsea.html#occlusion")
-    fresh.wait_for_function(f"Math.abs({top}) < innerHeight / 2")
+    until(fresh, f"Math.abs({top}) < innerHeight / 2")
+
+
+def test_a_search_leads_to_a_unit_on_another_page(visit):
+    page = visit()
+    assert page.evaluate("window.searchIndex === undefined")
+    page.keyboard.press("/")
+    until(page, "window.searchIndex")
+    page.keyboard.type("features.4 778")
+    until(page, "document.querySelector('#search ol a')")
+    page.keyboard.press("Enter")
+    until(page, "shown === 'layers/features.4.html'")
+    assert where(page) == "?layers/features.4.html#c=778"
+    assert page.locator("#channel").inner_text() == "778"
+    assert not page.locator("dialog[open]").count()
 
 
 def test_a_picture_is_made_when_its_page_is_shown_and_once(visit):
@@ -147,12 +170,12 @@ def test_a_picture_is_made_when_its_page_is_shown_and_once(visit):
     has_it = f"addresses.has({path!r})"
     assert not page.evaluate(has_it)
     page.evaluate("go('?layers/features.0.html')")
-    page.wait_for_function(has_it)
+    until(page, has_it)
     made = page.evaluate(f"addresses.get({path!r})")
     page.evaluate("go('?index.html')")
-    page.wait_for_function("shown === 'index.html'")
+    until(page, "shown === 'index.html'")
     page.evaluate("go('?layers/features.0.html')")
-    page.wait_for_function("shown === 'layers/features.0.html'")
+    until(page, "shown === 'layers/features.0.html'")
     assert page.evaluate(f"addresses.get({path!r})") == made
 
 
@@ -161,7 +184,7 @@ def test_the_theme_stays_from_page_to_page(visit):
     page.click("#theme")
     theme = page.evaluate("document.documentElement.dataset.theme")
     page.evaluate("go('?about.html')")
-    page.wait_for_function("shown === 'about.html'")
+    until(page, "shown === 'about.html'")
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     page.click("#theme")
     assert page.evaluate("document.documentElement.dataset.theme") != theme
