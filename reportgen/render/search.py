@@ -48,7 +48,7 @@ def search_script(entries: Iterable[Entry]) -> bytes:
     rows_text, titles_text = (
         json.dumps(value, separators=(",", ":"), ensure_ascii=False) for value in (rows, titles)
     )
-    text = f"window.searchIndex = {{rows: {rows_text}, titles: {titles_text}}};\n"
+    text = f'window.searchIndex = {{"rows": {rows_text}, "titles": {titles_text}}};\n'
     # A file name that is not UTF-8 reaches us as lone surrogates.
     return text.encode("utf-8", "backslashreplace")
 
