@@ -50,6 +50,8 @@ def trend(names: Sequence[str], values: Sequence[float | None], unit: str, noun:
     (first, start), (last, end) = known[0], known[-1]
     text = f"From {amount(start, unit)} at {first} to {amount(end, unit)} at {last}"
     ends = {amount(start, unit), amount(end, unit)}
+    if len(ends) == 1:
+        text = f"{amount(start, unit)} at both ends, {first} and {last}"
     for word, value in (("highest", high), ("lowest", low)):
         if amount(value, unit) not in ends:
             text += f"; {word} at {known[sizes.index(value)][0]}, {amount(value, unit)}"

@@ -24,6 +24,12 @@ CASES = {
         "From 4 px at conv1 to 3 px at fire9; lowest at fire2, 1.5 px. The largest step is from "
         "conv1 to fire2: 4 px to 1.5 px.",
     ),
+    "equal ends": (
+        (0.0, 0.2, 0.1, 0.0),
+        "share",
+        "0 % at both ends, conv1 and fire9; highest at fire2, 20 %. The largest step is from conv1 "
+        "to fire2: 0 % to 20 %.",
+    ),
     "gaps": ((None, 1.0, float("nan"), 2.0), "", "From 1 at fire2 to 2 at fire9."),
     "the same": ((0.0, 0.0, None, 0.0), "share", "0 % at all 3 layers that have a value."),
     "one": ((None, None, 0.5, None), "share", "Only fire3 has a value: 50 %."),
