@@ -10,6 +10,8 @@ from reportgen.report.blocks import Curve, MapStrip
 
 STEP = 0.5
 "Share of the whole range from which on one step between neighbours is worth a word."
+ALONE = 1.5
+"Times the next largest step that it has to be: of a comb, no tooth stands out."
 FEWEST = 4
 "Values below which every step is large."
 
@@ -59,13 +61,14 @@ def trend(names: Sequence[str], values: Sequence[float | None], unit: str, noun:
 
 
 def _step(known: Sequence[tuple[str, float]], span: float, unit: str) -> str:
-    """The step between neighbours that makes half of the range or more; empty for none."""
+    """The one step between neighbours that makes half of the range or more; empty for none."""
     if len(known) < FEWEST:
         return ""
-    steps = pairwise(known)
-    (name, before), (other, after) = max(steps, key=lambda pair: abs(pair[1][1] - pair[0][1]))
-    if abs(after - before) < STEP * span:
+    steps = sorted(pairwise(known), key=lambda pair: abs(pair[1][1] - pair[0][1]))
+    sizes = [abs(later - earlier) for (_, earlier), (_, later) in steps]
+    if sizes[-1] < max(STEP * span, ALONE * sizes[-2]):
         return ""
+    (name, before), (other, after) = steps[-1]
     way = f"{amount(before, unit)} to {amount(after, unit)}"
     return f" The largest step is from {name} to {other}: {way}."
 

@@ -47,14 +47,16 @@ def test_each_method_has_its_own_words():
         "9 positions."
     )
     assert compared.alt(IMAGE, made("occlusion"), hidden, "B") == (
-        "Occlusion map of a.png, report B, class tabby: the probability falls most, by 50 points, upper "
-        "left"
+        "Occlusion map of a.png, report B, class tabby: the probability falls most, by 50 "
+        "points, upper left"
     )
     assert compared.alt(IMAGE, made("gradcam"), cam, "A") == (
-        "Grad-CAM map of a.png, report A, class tabby: peak upper left, 0.5; half in 1 of 9 positions"
+        "Grad-CAM map of a.png, report A, class tabby: peak upper left, 0.5; half in 1 of 9 "
+        "positions"
     )
     assert compared.alt(IMAGE, made("occlusion"), hidden, "B less A") == (
-        "Occlusion map of a.png, report B less A, class tabby: from 0 points, top, to 50 points, upper left"
+        "Occlusion map of a.png, report B less A, class tabby: from 0 points, top, to 50 "
+        "points, upper left"
     )
 
 
@@ -63,6 +65,6 @@ def test_a_film_frame_by_frame():
     film = Film("a.png", "tabby", False, (), (0.6,), frames)
     assert compared.frame_note(film, 0) == "falls most, by 50 points, upper left"
     assert compared.frame_alt(film, 0, "C") == (
-        "Occlusion map of a.png, report C, class tabby: the probability falls most, by 50 points, upper "
-        "left"
+        "Occlusion map of a.png, report C, class tabby: the probability falls most, by 50 "
+        "points, upper left"
     )

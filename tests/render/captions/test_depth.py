@@ -13,7 +13,7 @@ CASES = {
         "From 12 % at conv1 to 71 % at fire9.",
     ),
     "a hill and a step": (
-        (0.1, 0.9, 0.8, 0.2),
+        (0.1, 0.9, 0.6, 0.2),
         "share",
         "From 10 % at conv1 to 20 % at fire9; highest at fire2, 90 %. The largest step is from "
         "conv1 to fire2: 10 % to 90 %.",
@@ -29,6 +29,11 @@ CASES = {
         "share",
         "0 % at both ends, conv1 and fire9; highest at fire2, 20 %. The largest step is from conv1 "
         "to fire2: 0 % to 20 %.",
+    ),
+    "a comb": (
+        (0.1, 0.9, 0.2, 0.8),
+        "share",
+        "From 10 % at conv1 to 80 % at fire9; highest at fire2, 90 %.",
     ),
     "gaps": ((None, 1.0, float("nan"), 2.0), "", "From 1 at fire2 to 2 at fire9."),
     "the same": ((0.0, 0.0, None, 0.0), "share", "0 % at all 3 layers that have a value."),
