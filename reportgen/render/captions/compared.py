@@ -32,6 +32,10 @@ def difference(block: Heatmap, first: str, second: str) -> str:
         return "Nothing to see: the two maps are the same."
     if largest < SMALLEST:
         return f"Nothing to see: they differ by {at_most(largest, block.unit)}."
+    if up == down and min(high, -low) >= SMALLEST:
+        more, less = amount(high, block.unit), amount(-low, block.unit)
+        text = f"Hiding the {up} costs {second} up to {more} more than {first} at one position"
+        return f"{text}, up to {less} less at another."
     parts = []
     if high >= SMALLEST:
         parts.append(f"Hiding the {up} costs {second} up to {amount(high, block.unit)} more")

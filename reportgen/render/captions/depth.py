@@ -114,9 +114,9 @@ def _peaks(places: Sequence[str]) -> str:
     return f" Most often they peak at the {best}: {most} of {len(places)}{each}."
 
 
-def map_alt(title: str, path: str, low: float, high: float, place: str) -> str:
-    """`Mean map of features.3 for chelsea.png, 0.1 to 3.2, peak upper left`."""
+def map_alt(title: str, low: float, high: float, place: str) -> str:
+    """`Mean map of features.3, 0.1 to 3.2, peak upper left`."""
     if low == high:
-        return f"Mean map of {title} for {path}: {number(low, 3)} everywhere"
+        return f"Mean map of {title}: {number(low, 3)} everywhere"
     peak = f", peak {place}" if place else ""
-    return f"Mean map of {title} for {path}, {number(low, 3)} to {number(high, 3)}{peak}"
+    return f"Mean map of {title}, {number(low, 3)} to {number(high, 3)}{peak}"

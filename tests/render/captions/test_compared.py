@@ -38,6 +38,14 @@ def test_differences(case):
     assert compared.difference(heatmap(values), "A", "B") == words
 
 
+def test_more_and_less_in_one_part():
+    block = heatmap([[0.4, -0.3, 0.0]], window=(60, 40), stride=(60, 1))
+    assert compared.difference(block, "A", "B") == (
+        "Hiding the left costs B up to 40 points more than A at one position, up to 30 points less "
+        "at another."
+    )
+
+
 def test_each_method_has_its_own_words():
     values = [[0.5, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     hidden, cam = heatmap(values), heatmap(values, unit="Grad-CAM, logit")

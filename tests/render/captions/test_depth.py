@@ -76,10 +76,9 @@ def test_mean_maps_side_by_side():
     assert depth.maps(strip((0, 0), (1, 1)), NAMES[:2], ("", "")) == (
         "Nothing to see: all 2 maps have one value everywhere."
     )
-    assert depth.map_alt("conv1", "a.png", 0, 2.5, "top") == (
-        "Mean map of conv1 for a.png, 0 to 2.5, peak top"
-    )
-    assert depth.map_alt("conv1", "a.png", 2, 2, "") == "Mean map of conv1 for a.png: 2 everywhere"
+    assert depth.map_alt("conv1", 0, 2.5, "top") == "Mean map of conv1, 0 to 2.5, peak top"
+    assert depth.map_alt("conv1", 0, 2.5, "") == "Mean map of conv1, 0 to 2.5"
+    assert depth.map_alt("conv1", 2, 2, "") == "Mean map of conv1: 2 everywhere"
 
 
 def test_dead_units_dwindle():
