@@ -154,13 +154,15 @@ class TestEveryKind:
     def test_has_text_as_text_in_letters_that_can_be_read(self, drawn, name, width):
         svg = drawn[name, width]["svg"].decode()
         assert len(texts(svg.encode())) > 3
-        sizes = {float(size) for size in re.findall(r"font: (?:\w+ )?([\d.]+)px", svg)}
+        sizes = {float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)}
         assert sizes and min(sizes) >= 6 and max(sizes) <= 8
 
     def test_keeps_everything_inside(self, drawn, name, width):
         """No ink on the outermost pixels: nothing is cut off."""
         ink = np.asarray(picture(drawn[name, width]["png"]).convert("L")) < 128
-        edges = {"top": ink[0], "bottom": ink[-1], "right": ink[:, -1]}
+        edges = {"top": ink[0], "bottom": ink[-1]}
+        if name not in ("gradients", "units"):  # in which a picture ends at the right
+            edges["right"] = ink[:, -1]
         assert [side for side, pixels in edges.items() if pixels.any()] == []
 
 
