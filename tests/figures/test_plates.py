@@ -57,9 +57,9 @@ PLATES = {
     ),
     "kernels": KernelGrid(
         f"conv1: {ODD}",
-        RANDOM.normal(size=(6, 3, 5, 3)).astype(np.float32),
-        (0, 2, 4, 6, 8, 10),
-        (0, 1, 2),
+        RANDOM.normal(size=(41, 2, 5, 3)).astype(np.float32),
+        tuple(range(0, 82, 2)),
+        (0, 1),
         2.5,
     ),
     "colours": KernelGrid(
@@ -187,7 +187,7 @@ def test_names_stand_as_they_are(drawn):
             "maps",
             {"input", "unit 12", "unit 8", "activation"},
         ),
-        ("kernels", {"0–10", "filters; 3 channels down", "weight", "−2.5", "2.5", "0"}),
+        ("kernels", {"0–40", "42–80", "filters; 2 channels down", "weight", "−2.5", "0"}),
         ("points", {"filter", "channel", "weight", "6", "27"}),
         ("colours", {"each colour", "−2.5", "2.5"}),
         ("weights", {"weight (6 × 3)", "bias (6)", "value", "count"}),
