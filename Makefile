@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLES := sample_models
 
-.PHONY: help demo test lint types unit bench browser-ready clean
+.PHONY: help demo test lint types unit docs bench browser-ready clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,12 +27,15 @@ types: $(VENV)/.test ## mypy, strict
 unit: $(VENV)/.test browser-ready ## The tests, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
+docs: $(VENV)/.run ## docs/cli.md and docs/config.md, from the commands
+	$(BIN)/python -m reportgen.cli.reference docs
+
 bench: $(VENV)/.test ## What everything costs, to benchmarks/RESULTS.md (TOPIC=whole: one table)
 	$(BIN)/python -m benchmarks $(TOPIC)
 
 # The browser tests skip themselves, with a reason, where there is no Chromium and no way to get it.
 browser-ready:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
 
 $(VENV)/.run: pyproject.toml constraints.txt

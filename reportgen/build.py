@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 import torch
@@ -37,13 +38,14 @@ from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import load_model
 from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
+from reportgen.packing import Printed, write_report
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.render.pages import pages
 from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
 from reportgen.report.store import report_in, stored
 from reportgen.summary import report_summary, write_summary
-from reportgen.write import Written, write_site
+from reportgen.write import Written
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
 
@@ -68,16 +70,24 @@ def build(
     analyses = _chosen(options)
     conditions = _conditions(options, analyses)
     check_output(options.output, inputs, force=options.force)
-    if options.summary_file:
-        check_file(options.summary_file, options.output, inputs)
+    for file in filter(None, (options.summary_file, options.single_file)):
+        check_file(file, options.output, inputs)
     study, labels_source = _study(options, conditions, progress)
     with Press() as press:
         outcomes = _outcomes(analyses, study, progress, press)
         report = _report(analyses, study, outcomes, labels_source, command)
         report = replace(report, gates=judged(conditions, report))
         progress.stage(_WRITING)
-        files = _files(report, progress, press)
-        written = write_site(files, options.output, force=options.force, inputs=inputs)
+        written = write_report(
+            report,
+            partial(_files, progress),
+            press.drawn,
+            options.output,
+            single_file=options.single_file,
+            budget_mb=options.budget_mb,
+            force=options.force,
+            inputs=inputs,
+        )
     if options.summary_file:
         write_summary(report_summary(report), options.summary_file, options.summary_base)
     return written, failure(report.gates) or (_skipped(report) if options.strict else None)
@@ -268,25 +278,21 @@ def _device_name(device: torch.device) -> str:
 def _skipped(report: Report) -> SkippedError | None:
     """Under `--strict`: what is missing from a report that was written all the same."""
     left_out = [f"{image.path} ({image.reason})" for image in report.skipped]
-    left_out += [
-        f"section {section.title} ({section.problem})"
-        for section in report.sections
-        if section.problem
-    ]
+    left_out += [f"section {s.title} ({s.problem})" for s in report.sections if s.problem]
     if not left_out:
         return None
     others = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
     return SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
 
 
-def _files(report: Report, progress: Progress, press: Press) -> Iterator[tuple[str, bytes]]:
+def _files(progress: Progress, report: Report, printed: Printed) -> Iterator[tuple[str, bytes]]:
     """What is saved, and the pages made from that alone, as `reportgen render` makes them."""
     progress.part("Encoding the data")
     saved = dict(stored(report))
     progress.part(_WRITING)
     yield from saved.items()
     progress.part("Drawing the pages")
-    for file in pages(report_in(saved.__getitem__), press.drawn):
+    for file in pages(report_in(saved.__getitem__), printed):
         progress.part(_WRITING)
         yield file
         progress.part("Drawing the pages")

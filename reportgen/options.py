@@ -71,6 +71,10 @@ class Options:
     "Where the report is summed up in Markdown."
     summary_base: str = ""
     "Address that the site will have, which makes links of the summary's findings."
+    single_file: Path | None = None
+    "Where the report stands once more, in one HTML file."
+    budget_mb: float | None = None
+    "Megabytes that the site may take: feature maps are left out until it fits. None for any size."
 
     def changed(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The options that differ from their defaults, as (name, words)."""
@@ -92,5 +96,5 @@ class Options:
 
 # Where a report is written, and how hard we try, does not change what is in it.
 _NOT_SHOWN = frozenset(
-    {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
+    {"model", "images", "output", "force", "strict", "summary_file", "summary_base", "single_file"}
 )

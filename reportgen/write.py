@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from reportgen.destination import (
@@ -30,6 +29,7 @@ from reportgen.destination import (
     told,
 )
 from reportgen.errors import OutputError
+from reportgen.written import Written as Written
 
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.-]+(/[\w.-]+)*", re.ASCII)
 _EXCHANGE = 2
@@ -37,21 +37,6 @@ _EXCHANGE = 2
 
 _WAITING = 8
 "Files that are waited for at a time until they are on the disk."
-
-
-@dataclass(frozen=True)
-class Written:
-    """A report that now stands in its folder."""
-
-    folder: Path
-    count: int
-    "Files, the marker aside."
-    bytes: int
-
-    def summary(self) -> str:
-        """Two lines: what was written, and where."""
-        page = self.folder / "index.html"
-        return f"{self.count} files, {self.bytes / 1e6:.1f} MB; open {page}\n{self.folder}"
 
 
 def write_site(
@@ -111,6 +96,19 @@ def write_file(path: Path, content: bytes, *, append: bool = False) -> None:
             file.write(content)
     else:
         write_together({target: content})
+
+
+def write_single(written: Written, path: Path, content: bytes) -> Written:
+    """Write the report in one file as well.
+
+    Returns:
+        What was written, the file among it.
+
+    Raises:
+        OutputError: if it cannot be written; the folder then stands without it.
+    """
+    write_file(path, content)
+    return written.with_single(path, len(content))
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:

@@ -335,7 +335,7 @@ def test_excluded_sections_are_left_out_and_unknown_ones_refused(
     for flag in ("--sections", "--exclude"):
         assert left_with(*words, flag, "grad-cam") == 2
         said = capsys.readouterr().err
-        assert f"{flag} grad-cam: there is no such section" in said and "gradcam" in said
+        assert f"'{flag}': there is no such section as grad-cam. Did you mean gradcam?" in said
 
 
 def assert_links_lead_somewhere(folder: Path) -> None:

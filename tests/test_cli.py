@@ -68,7 +68,7 @@ def test_render_does_not_import_torch(tmp_path: Path) -> None:
     [
         (("build",), 2, "Missing argument"),
         (("bild",), 2, "No such command"),
-        (("build", "nowhere.pth", "photos", "--mean", "dark"), 2, "--mean takes numbers"),
+        (("build", "nowhere.pth", "photos", "--mean", "dark"), 2, "it takes numbers"),
         (("build", "m.pth", "a", "--occlusion-engine", "quick"), 2, "'exact', 'fast', 'plain'"),
         (("build", "nowhere.pth", SAMPLES / "photos"), 4, "nowhere.pth"),
         (("build", SAMPLES / "train.py", SAMPLES / "photos"), 4, "train.py"),

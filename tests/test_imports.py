@@ -24,11 +24,16 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
-    "flags": frozenset({"click", "reportgen.options"}),
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
-    "write": frozenset({"reportgen.errors", "reportgen.destination"}),
+    "write": frozenset({"reportgen.errors", "reportgen.destination", "reportgen.written"}),
+    "written": frozenset(),
+    "packing": frozenset(
+        {"reportgen.budget", "reportgen.figures", "reportgen.render", "reportgen.report"}
+        | {"reportgen.write"}
+    ),
+    "budget": frozenset({"numpy", "reportgen.figures", "reportgen.render", "reportgen.report"}),
     "gates": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.render.filters", "reportgen.gates"}
     ),
@@ -37,9 +42,11 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.compare.records"}
     ),
     "cli": EVERYTHING,
+    "check": frozenset({"reportgen.errors", "reportgen.destination"}),
     "rerender": frozenset(
         {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.gates"}
         | {"reportgen.render", "reportgen.report", "reportgen.summary", "reportgen.write"}
+        | {"reportgen.packing"}
     ),
     "comparison": frozenset(
         {"reportgen.compare", "reportgen.destination", "reportgen.render", "reportgen.write"}

@@ -13,7 +13,8 @@ from reportgen.load.images import thumbnail
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
-from reportgen.report.records import Finding, Image, Panel, Rule, Severity
+from reportgen.report.places import place_of
+from reportgen.report.records import Fact, Finding, Image, Panel, Rule, Severity
 
 THUMBNAIL = 256
 "Longest side of a file's thumbnail, in pixels."
@@ -48,7 +49,9 @@ def _panel(study: Study, index: int) -> Panel:
     maps = _depth(study, index)
     if maps.maps:
         blocks["depth"] = maps
-    facts = {"target_rank": rank, "true_probability": probability}
+    facts: dict[str, Fact] = {"target_rank": rank, "true_probability": probability}
+    if maps.maps:
+        facts["depth_peaks"] = tuple(peak_place(*drawn[1:]) for drawn in maps.maps)
     return Panel(facts=facts, blocks=blocks)
 
 
@@ -102,6 +105,14 @@ def _depth(study: Study, index: int) -> MapStrip:
         f"Mean feature map of {counted(len(maps), 'layer')} for {path}, in execution order.",
         "Mean over the channels of each layer, in execution order; each map on its own scale.",
     )
+
+
+def peak_place(pixels: Pixels, low: float, high: float) -> str:
+    """Where the levels of a map are highest, the first of several places; empty where flat."""
+    if low == high:
+        return ""
+    row, column = divmod(int(pixels.values().argmax()), pixels.width)
+    return place_of(((row + 0.5) / pixels.height, (column + 0.5) / pixels.width))
 
 
 def _findings(study: Study) -> Iterator[Finding]:

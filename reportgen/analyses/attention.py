@@ -7,7 +7,6 @@ import torch
 
 from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.methods import Method
-from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import target_index, target_of
 from reportgen.figures.placing import smooth
@@ -16,6 +15,7 @@ from reportgen.probe.layout import TokenGrid
 from reportgen.probe.probe import Probe
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo
+from reportgen.report.places import place_of
 from reportgen.report.records import Fact, Image, Panel
 
 SHOWN_HEADS = 16

@@ -17,7 +17,6 @@ from reportgen.analyses.gradcam_findings import (
     cam_findings,
 )
 from reportgen.analyses.methods import MapOf, Method
-from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.stages import Stage, Stages, stage_named, stages_until
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, runner_up, target_index, target_of
@@ -26,6 +25,7 @@ from reportgen.figures.placing import smooth
 from reportgen.probe.probe import Probe
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
+from reportgen.report.places import place_of
 from reportgen.report.records import Fact, Image, Panel
 
 PALE = 10 * NO_EVIDENCE

@@ -25,6 +25,7 @@ from reportgen.probe import saliency
 from reportgen.probe.probe import Probe
 from reportgen.probe.rectifiers import why_not
 from reportgen.report.arrays import FloatArray
+from reportgen.report.places import fullest_place
 from reportgen.report.records import Fact, Finding, Image, Panel, Rule
 
 LOOKS: Mapping[str, Look] = {"integrated_gradients": "signed", "guided_backprop": "colour"}
@@ -146,6 +147,7 @@ def _panel(study: Study, explained: Explained, guided_problem: str) -> Panel:
         return Panel({**named, "problem": next(iter(reasons.values()))})
     shown = [shown_of(made) for made in drawn]
     limits = [limit_of(values) for values in shown]
+    fullest = [fullest_place(np.abs(made.values)) for made in drawn]
     facts: dict[str, Fact] = {
         **named,
         "problem": "",
@@ -154,6 +156,8 @@ def _panel(study: Study, explained: Explained, guided_problem: str) -> Panel:
         "low": tuple(made.range[0] for made in drawn),
         "high": tuple(made.range[1] for made in drawn),
         "limit": tuple(limits),
+        "strongest_places": tuple(place for place, _ in fullest),
+        "strongest_shares": tuple(share for _, share in fullest),
         "missing": tuple(reasons),
         "reasons": tuple(reasons.values()),
         "samples": saliency.SAMPLES,

@@ -10,7 +10,6 @@ from reportgen.analyses.occlusion_findings import (
     RULES,
     Hidden,
     occlusion_findings,
-    place_of,
 )
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, target_index, target_of
@@ -22,6 +21,7 @@ from reportgen.probe.occlusion.places import fill_image, positions
 from reportgen.probe.probe import Probe
 from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo
+from reportgen.report.places import place_of
 from reportgen.report.records import Fact, Image, Panel
 
 ROUNDING = 1e-6

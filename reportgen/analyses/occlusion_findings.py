@@ -10,6 +10,7 @@ from reportgen.analyses.answers import image_link
 from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.targets import Target
 from reportgen.probe.occlusion.occlude import OcclusionResult
+from reportgen.report.places import place_of
 from reportgen.report.records import Finding, Image, Rule, Severity
 
 NO_EFFECT = 0.01
@@ -94,10 +95,3 @@ def _off_centre(seen: Sequence[Hidden]) -> Iterator[Finding]:
 
 def _link(hidden: Hidden) -> str:
     return image_link(hidden.image, "occlusion")
-
-
-def place_of(centre: tuple[float, float]) -> str:
-    """`upper left`, `centre` ... of a point given as shares of the image, down and across."""
-    down = ("upper", "middle", "lower")[min(int(centre[0] * 3), 2)]
-    across = ("left", "middle", "right")[min(int(centre[1] * 3), 2)]
-    return "centre" if down == across == "middle" else f"{down} {across}"

@@ -21,8 +21,8 @@ __all__ = [
     "parameter_records",
 ]
 
-_RESERVED = frozenset({"index", "con", "prn", "aux", "nul"})
-"Names that a page cannot have: the index of its folder, and devices of Windows."
+_RESERVED = re.compile(r"index(-\d+)?|(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"Names that a page cannot have: the indices of its folder, and devices of Windows, dotted or not."
 
 
 def slugs(names: Iterable[str], fallback: str = "layer") -> tuple[str, ...]:
@@ -30,10 +30,11 @@ def slugs(names: Iterable[str], fallback: str = "layer") -> tuple[str, ...]:
 
     `layer1.0.relu#2` becomes `layer1.0.relu-2`; a name that is taken gets the next free number.
     """
-    taken: set[str] = set(_RESERVED)
+    taken: set[str] = set()
     result = []
     for name in names:
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100].strip("._-") or fallback
+        stem = f"{fallback}-{stem}" if _RESERVED.fullmatch(stem) else stem
         slug, number = stem, 2
         while slug.casefold() in taken:
             slug, number = f"{stem}-{number}", number + 1

@@ -17,15 +17,8 @@ from reportgen.report.blocks import Heatmap
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SMALLEST_EFFECT = {"probability": 1e-3, "logit": 1e-2}
-"By unit: a map that stays below this everywhere shows no effect."
 SMALLEST_LIMIT = {"probability": 0.02, "logit": 0.2}
 "By unit: the colour scale is never narrower, so that a map without effect looks empty."
-
-
-def has_effect(heatmap: Heatmap) -> bool:
-    """Whether any value is large enough to speak of."""
-    return _largest(heatmap.values) >= SMALLEST_EFFECT.get(heatmap.unit, 0.0)
 
 
 def colour_limit(heatmap: Heatmap) -> float:

@@ -11,7 +11,7 @@ from reportgen.compare.store import FILE, stored
 from reportgen.compare.tables import OUTCOMES, tables
 from reportgen.figures.heatmap import overlay_png
 from reportgen.figures.series import series_svg
-from reportgen.render import drawings
+from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.meanings import FindingGroup, grouped
 from reportgen.render.order import MenuItem, Place, in_menu, in_order
@@ -147,6 +147,7 @@ def comparison_pages(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
             "to": partial(_seen_from, page.path),
             "colour_filters": drawings.colour_filters(),
             "drawings": drawings,
+            "captions": captions,
             "outcomes": OUTCOMES,
             "series": _series,
         }

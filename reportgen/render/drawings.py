@@ -7,13 +7,14 @@ import numpy as np
 from markupsafe import Markup
 
 from reportgen.figures.colormaps import COLORMAPS
-from reportgen.figures.dwindling import dwindling_svg
+from reportgen.figures.dwindling import HEIGHT, dwindling_svg
 from reportgen.figures.dwindling import mean_count as mean_count  # for templates
 from reportgen.figures.fading import fading_svg
 from reportgen.figures.files import FORMATS, Drawn, Print, figure_files, figure_path, has_score
-from reportgen.figures.heatmap import colour_limit, grid_png, has_effect, outline, overlay_png
+from reportgen.figures.heatmap import colour_limit, grid_png, outline, overlay_png
 from reportgen.figures.spectra import spectrum_svg
 from reportgen.figures.svg import curves_svg, histogram_svg
+from reportgen.render.captions import histograms
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Curves, Heatmap, Histogram
 from reportgen.report.records import Panel, Parameter, Report
@@ -72,7 +73,16 @@ def fadings(arrays: Mapping[str, Array], at: int, words: str) -> tuple[Markup, .
     )
 
 
-def dwindling(panel: Panel, layers: tuple[str, ...]) -> tuple[Markup, ...]:
+@dataclass(frozen=True)
+class Dwindling:
+    """One plot of dead units over the number of images."""
+
+    svg: Markup
+    counts: tuple[float, ...]
+    "After so many images."
+
+
+def dwindling(panel: Panel, layers: tuple[str, ...]) -> tuple[Dwindling, ...]:
     """How the dead units of all layers, and of those with most of them, fall with the images.
 
     Args:
@@ -80,11 +90,14 @@ def dwindling(panel: Panel, layers: tuple[str, ...]) -> tuple[Markup, ...]:
         layers: titles of its `curve_layers`.
     """
     images, curves = panel.arrays["curve_images"].tolist(), panel.arrays["curve_dead"]
-    drawn = [dwindling_svg("Dead units, all layers", images, curves.sum(axis=0).tolist())]
+    drawn = [("Dead units, all layers", curves.sum(axis=0).tolist(), HEIGHT)]
     most = [at for at in np.argsort(-curves[:, -1], kind="stable").tolist() if curves[at, -1] >= 1]
     for at in sorted(most[:CURVES_SHOWN]) if len(layers) > 1 else ():
-        drawn.append(dwindling_svg(layers[at], images, curves[at].tolist(), height=56))
-    return tuple(Markup(drawing) for drawing in drawn)
+        drawn.append((layers[at], curves[at].tolist(), 56))
+    return tuple(
+        Dwindling(Markup(dwindling_svg(title, images, counts, height=height)), tuple(counts))
+        for title, counts, height in drawn
+    )
 
 
 def spectrum(
@@ -114,7 +127,7 @@ def spark(parameter: Parameter) -> Markup:
     ).format(
         width,
         SPARK_HEIGHT,
-        f"Values of {parameter.name} from {low:.3g} to {high:.3g}",
+        histograms.alt(parameter),
         SPARK_HEIGHT,
         path,
         SPARK_HEIGHT,
@@ -138,7 +151,6 @@ class Heat:
     "End of the colour scale, on both sides of zero where the map is signed."
     low: float
     high: float
-    has_effect: bool
     exports: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     "Figures for print: (what it shows, ((format, where it lies), ...))."
 
@@ -157,7 +169,6 @@ def heat(subject: str, section: str, name: str, block: Heatmap) -> Heat:
         limit=colour_limit(block),
         low=float(np.nanmin(block.values)),
         high=float(np.nanmax(block.values)),
-        has_effect=has_effect(block),
         exports=tuple((words, forms(subject, section, name, shows)) for shows, words in shown),
     )
 

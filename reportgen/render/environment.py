@@ -47,6 +47,16 @@ def script() -> bytes:
     return str(jsmin(_joined(SCRIPTS))).encode() + b"\n"
 
 
+def single_stylesheet() -> str:
+    """What the style of a report in one file has beside it."""
+    return str(cssmin(_joined(("single.css",))))
+
+
+def single_script() -> str:
+    """The router of a report in one file."""
+    return f"{jsmin(_joined(('single.js',)))}\n"
+
+
 def _joined(names: tuple[str, ...]) -> str:
     """The files in one: every reader loads them."""
     return "\n".join((template_folder() / name).read_text(encoding="utf-8") for name in names)

@@ -194,7 +194,10 @@ def zoom(atlas: Atlas) -> int:
 
 def points(share: float) -> str:
     """A difference of probabilities, in percentage points: `0.412` as `41.2 points`."""
-    return f"{number(share * 100, 3)} points"
+    if 0 < share < 0.0001:
+        return "less than 0.01 points"
+    text = number(share * 100, 3)
+    return f"{text} point" if text == "1" else f"{text} points"
 
 
 def bibtex(text: str) -> str:

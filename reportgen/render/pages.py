@@ -7,7 +7,7 @@ from functools import partial
 from jinja2 import Environment
 
 from reportgen.figures.files import Drawn, Print
-from reportgen.render import drawings
+from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.layer_data import layer_script
 from reportgen.render.order import Place, Stand, in_menu, in_order
@@ -70,6 +70,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "colour_filters": drawings.colour_filters(),
         "colours": drawings.COLOURS,
         "drawings": drawings,
+        "captions": captions,
     }
     text = made.get_template(page.template).render(context | dict(page.context))
     # A file name that is not UTF-8 reaches us as lone surrogates.

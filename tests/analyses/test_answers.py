@@ -7,10 +7,12 @@ import torch
 from PIL import Image as Picture
 from torch import nn
 
-from reportgen.analyses.answers import eight_bit, luck, run
+from reportgen.analyses.answers import eight_bit, luck, peak_place, run
 from reportgen.analyses.study import Study
 from reportgen.probe.evidence import Answer
 from reportgen.probe.probe import Probe
+from reportgen.report.arrays import Pixels
+from reportgen.report.places import place_of
 from reportgen.report.records import Finding
 from tests.analyses.planted import a_call, an_answer, evidence_of, preparation, study_of
 
@@ -48,6 +50,14 @@ def test_the_panel_shows_input_file_and_depth(tmp_path: Path) -> None:
     _, _, low, high = blocks["depth"].maps[1]
     mean = maps[1][1].mean(axis=0)
     assert (low, high) == (pytest.approx(mean.min()), pytest.approx(mean.max()))
+    words = panels["photo1"].facts["depth_peaks"]
+    for values, word in zip(maps, words, strict=True):
+        row, column = np.argwhere(values[1].mean(axis=0) == values[1].mean(axis=0).max())[0]
+        assert word == place_of(((row + 0.5) / 6, (column + 0.5) / 8))
+
+
+def test_a_flat_map_has_nopeak_place() -> None:
+    assert peak_place(Pixels.of(np.zeros((4, 5), np.uint8), "flat"), 2.0, 2.0) == ""
 
 
 @pytest.mark.parametrize("true", [0, 6])

@@ -17,6 +17,7 @@ from reportgen.analyses.study import Study
 from reportgen.probe.ranks import rank_correlation
 from reportgen.probe.saliency import guided
 from reportgen.report.arrays import Pixels
+from reportgen.report.places import PLACES, place_of
 from reportgen.report.records import Panel
 from tests.analyses.test_gradcam import SIZE, plain, study_with, told_of_occlusion
 from tests.probe.nets import seeded
@@ -95,6 +96,13 @@ def test_the_numbers_of_the_panel() -> None:
             assert facts["low"][at] == values.min() and facts["high"][at] == values.max()
             ordered = np.sort(np.abs(values).ravel())
             assert ordered[int(0.98 * len(ordered))] <= facts["limit"][at] <= ordered[-1]
+            height, width = values.shape
+            held = dict.fromkeys(sum(PLACES, ()), 0.0)
+            for (row, column), value in np.ndenumerate(np.abs(values)):
+                held[place_of(((row + 0.5) / height, (column + 0.5) / width))] += float(value)
+            assert held[facts["strongest_places"][at]] == max(held.values())
+            share = max(held.values()) / sum(held.values())
+            assert facts["strongest_shares"][at] == pytest.approx(share, rel=1e-5)
         assert facts["low"][3] < 0 < facts["high"][3]
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from reportgen.analyses.occlusion import METHODS, run, window_and_stride
-from reportgen.analyses.occlusion_findings import place_of
 from reportgen.analyses.study import Study
 from reportgen.analyses.targets import target_index
 from reportgen.errors import OptionError
@@ -128,12 +127,6 @@ def test_default_window_and_stride(
 ) -> None:
     options = Options(Path("model.pth"), (), **asked)
     assert window_and_stride(options, size) == expected
-
-
-def test_places_have_names() -> None:
-    points = [(0.1, 0.1), (0.5, 0.5), (0.2, 0.5), (0.5, 0.9), (1.0, 1.0)]
-    names = ["upper left", "centre", "upper middle", "middle right", "lower right"]
-    assert [place_of(point) for point in points] == names
 
 
 def test_a_network_that_looks_nowhere_gives_no_evidence() -> None:

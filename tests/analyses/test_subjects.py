@@ -38,6 +38,12 @@ def test_a_slug_that_is_taken_gets_the_next_free_number() -> None:
     assert slugs(["a-2", "a", "a", "A"]) == ("a-2", "a", "a-3", "A-4")
 
 
+def test_a_slug_is_no_device_of_windows_and_no_index() -> None:
+    names = ["con", "AUX.0.conv", "com1", "index-2", "lpt9.x", "console", "aux1.conv"]
+    wanted = ("layer-con", "layer-AUX.0.conv", "layer-com1", "layer-index-2", "layer-lpt9.x")
+    assert slugs(names) == (*wanted, "console", "aux1.conv")
+
+
 def test_layer_records_pool_all_values() -> None:
     values = RNG.normal(3, 2, (4, 5, 3, 7)).astype(np.float32)
     values[values < 2] = 0

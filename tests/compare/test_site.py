@@ -13,6 +13,7 @@ import pytest
 from reportgen.render.comparison import comparison_pages
 from tests.compare.tiny import checkpoints
 from tests.conftest import left_with
+from tests.render.pictures import complaints
 from tests.render.walk import Page
 
 
@@ -95,6 +96,13 @@ def test_the_rules_of_every_page(site, pruned):
             for drawing in page.all("svg"):
                 named = "aria-label" in drawing or drawing.get("aria-hidden") == "true"
                 assert named or "chart" in drawing["class"], path
+
+
+@pytest.mark.parametrize("name", ["site", "pruned"])
+def test_every_picture_is_told(name, request):
+    folder = request.getfixturevalue(name)
+    pages = {page.name: page.read_text(encoding="utf-8") for page in folder.rglob("*.html")}
+    assert {path: found for path, text in pages.items() if (found := complaints(text))} == {}
 
 
 def test_every_table_has_its_csv(site):

@@ -10,7 +10,6 @@ from reportgen.figures.heatmap import (
     border,
     colour_limit,
     grid_png,
-    has_effect,
     heatmap_figure,
     outline,
     overlay_png,
@@ -111,20 +110,6 @@ def test_the_scale_reaches_to_the_largest_value_or_the_stated_maximum():
     assert colour_limit(heatmap(values)) == 0.4
     assert colour_limit(heatmap(values, maximum=0.9)) == 0.9
     assert colour_limit(heatmap(values, maximum=0.2)) == 0.4
-
-
-@pytest.mark.parametrize(
-    ("unit", "value", "effect"),
-    [
-        ("probability", 9e-4, False),
-        ("probability", -1.1e-3, True),
-        ("logit", 9e-3, False),
-        ("logit", 1.1e-2, True),
-        ("share", 1e-9, True),
-    ],
-)
-def test_what_counts_as_an_effect(unit, value, effect):
-    assert has_effect(heatmap(np.array([[0.0, value]]), unit=unit)) is effect
 
 
 @pytest.mark.parametrize(("unit", "value"), [("probability", 9e-4), ("logit", 9e-3)])

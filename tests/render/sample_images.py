@@ -59,7 +59,7 @@ def occlusion(seen: Photo, is_evident: bool) -> Panel:
         "engine_agreement": None,
         "engine_sample": 0,
     }
-    arrays = {"array": drop, "logit_array": drop * 6, "answers": flips.astype(np.int64)}
+    arrays = {"array": drop, "logit_array": drop * 6, "answers": np.where(flips, 1, 3)}
     blocks = {"probability": heat(drop, "probability"), "logit": heat(drop * 6, "logit")}
     return Panel(facts, arrays, blocks)
 
@@ -122,6 +122,8 @@ def gradients(seen: Photo, is_made: bool) -> Panel:
         "low": (0.0, 0.0, -1.03),
         "high": (0.4, 0.06, 0.96),
         "limit": (0.14, 0.02, 0.24),
+        "strongest_places": ("upper right", "centre", "centre"),
+        "strongest_shares": (0.31, 0.25, 0.4),
         "missing": ("Guided backpropagation",),
         "reasons": (f"act is SiLU {HOSTILE}.",),
         "samples": 16,
@@ -221,6 +223,7 @@ def images() -> tuple[Image, ...]:
                         {
                             "target_rank": 1 if number == 0 else None,
                             "true_probability": 0.87 if number == 0 else None,
+                            "depth_peaks": ("centre",) * len(depth),
                         },
                         {},
                         blocks,

@@ -118,7 +118,7 @@ def activations(index: int) -> Panel:
             top = tuple((int(i), float(values[i])) for i in np.argsort(-values)[:5])
             pixels = Pixels.of(row[0], f"{SLUGS[index]}-{slug}")
             blocks[f"image:{slug}"] = Strip(
-                pixels, values, top, f"Units of {name}", "One bar a unit."
+                pixels, values, top, f"{units} units of {name}", "One bar a unit."
             )
     blocks["histogram"] = histogram(name)
     blocks["statistics"] = statistics(units, kind == "activation")

@@ -35,7 +35,7 @@ def test_class_activation_maps_say_what_they_are(html, site):
     made, missing = html["images/chelsea.html"], html["images/night-sky.html"]
     assert "the input of <a" in made and "strongest other class" in made
     # The map of the runner-up has no positive value; the others have.
-    assert made.count("No positive evidence.") == 1
+    assert made.count("No positive evidence for ") == 1
     assert "disagree: trust neither" in made and "rank correlation −0.4 " in made
     assert "There is no map" in missing and "chelsea-gradcam" not in missing
     assert "figures/chelsea-gradcam-rival-overlay.png" in site

@@ -1,0 +1,73 @@
+"""`reportgen build`: a network and its images to a report."""
+
+import shlex
+from typing import Any
+
+import click
+
+from reportgen.cli.command import Command
+from reportgen.cli.flags import (
+    ANALYSIS,
+    CI,
+    COMPUTE,
+    IMAGES,
+    MODEL,
+    MODEL_AND_IMAGES,
+    OCCLUSION,
+    OUTPUT,
+    PROFILE,
+    QUIET,
+    SIZE,
+    STRICT,
+    options_of,
+)
+from reportgen.cli.groups import flags
+from reportgen.cli.outcome import tell
+from reportgen.options import Options
+
+EXAMPLES = (
+    "reportgen build model.pth photos/",
+    "reportgen build lenet.pth digits/ --arch lenet.py:LeNet --input-size 28 28",
+    'reportgen build resnet50.safetensors val/ --fail-on "dead>5%" -o site/',
+)
+
+
+@click.command(
+    "build", cls=Command, short_help="A network and its images to a report.", examples=EXAMPLES
+)
+@flags(MODEL_AND_IMAGES, OUTPUT, SIZE, MODEL, IMAGES, ANALYSIS, OCCLUSION, COMPUTE)
+@flags(CI, STRICT, QUIET, PROFILE)
+def command(quiet: bool, profile: bool, **given: Any) -> None:
+    """Run MODEL over IMAGES (files or folders) and write the report."""
+    from reportgen.allocator import keep_freed_memory
+    from reportgen.profile import Profile
+
+    keep_freed_memory()
+    profiled = Profile("Starting") if profile else None
+    from reportgen.build import build
+    from reportgen.progress import Progress
+
+    for name in ("sections", "exclude"):
+        given[name] = tuple(word for words in given[name] for word in words.split(",") if word)
+    options = options_of(given)
+    try:
+        with Progress(quiet=quiet, profile=profiled) as progress:
+            written, problem = build(options, progress, command=command_line(options))
+    finally:
+        for line in profiled.lines() if profiled else ():
+            click.echo(line, err=True)
+    tell(written, problem)
+
+
+def command_line(options: Options) -> str:
+    """The command that makes the same report; file names stand for the folders of this machine."""
+    words = ["reportgen", "build", options.model.name]
+    words += [path.name or "." for path in options.images]
+    repeated = {parameter.name for parameter in command.params if parameter.multiple}
+    for name, value in options.changed():
+        flag = f"--{name.replace('_', '-')}"
+        if name in repeated:
+            words += [word for one in value for word in (flag, one)]
+        else:
+            words += [flag, *value]
+    return shlex.join(words)

@@ -1,0 +1,120 @@
+"""Atlases of feature maps and rows of units: which is strongest here, how many are silent."""
+
+import numpy as np
+
+from reportgen.render.captions.phrases import capital, part_of
+from reportgen.render.filters import number, plural
+from reportgen.report.arrays import FloatArray
+from reportgen.report.blocks import Atlas, Strip
+from reportgen.report.places import place_of
+from reportgen.report.records import Image, Layer
+
+
+def caption(layer: Layer, block: Atlas, peak: str = "") -> str:
+    """The strongest channel, what half of them stay below, and those that are the same everywhere.
+
+    Args:
+        layer: that gave the maps.
+        block: its maps for one image.
+        peak: where in the image the strongest channel has its highest value; empty if not known.
+    """
+    low, high = block.low.astype(float), block.high.astype(float)
+    flat = low == high
+    silent = _silent(layer, int((flat & (high == 0)).sum()), block.count)
+    if flat.all():
+        if silent and bool((high == 0).all()):
+            return f"Nothing to see: {silent}."
+        each = "The one map has" if block.count == 1 else f"Each of {block.count:,} maps has"
+        return f"Nothing to see: {each[:1].lower()}{each[1:]} one value everywhere."
+    best = strongest(block)
+    where = f", at the {peak}" if peak else ""
+    value = number(float(high[_tile(block)]), 3)
+    if block.count == 1:
+        return f"Channel {best} goes from {number(float(low[0]), 3)} to {value}{where}."
+    text = f"Channel {best} is strongest: {value}{where}."
+    if high.max() <= 0:
+        text = f"No channel is above zero here: the highest value is {value}, of channel {best}."
+    middle = number(float(np.sort(high)[(block.count - 1) // 2]), 3)
+    shown = plural(block.count, "channel")
+    shown += " shown" if block.count < layer.units else ""
+    text += f" Half of the {shown} stay at {middle} or below."
+    varied = int((flat & (high != 0)).sum())
+    if silent:
+        text += f" {capital(silent)}."
+    if varied:
+        verb = "gives" if varied == 1 else "give"
+        text += f" {capital(part_of(varied, block.count, 'channel'))} {verb} one value everywhere."
+    return text
+
+
+def _silent(layer: Layer, count: int, channels: int) -> str:
+    """How many maps are zero everywhere; empty for none."""
+    if not count:
+        return ""
+    # Values that are not finite are drawn as the lowest ones, so all of a map may be such.
+    what = "zero or not finite" if layer.nonfinite else "zero"
+    verb = "is" if count == 1 else "are"
+    return f"{part_of(count, channels, 'channel')} {verb} {what} everywhere on this image"
+
+
+def strongest(block: Atlas) -> str:
+    """The channel with the highest value."""
+    tile = _tile(block)
+    return block.labels[tile] if block.labels else str(tile)
+
+
+def _tile(block: Atlas) -> int:
+    return block.order[0] if block.order else int(block.high.argmax())
+
+
+def peak_place(layer: Layer, image: Image, images: tuple[Image, ...], block: Atlas) -> str:
+    """Where in an image the strongest channel of its atlas has its highest value.
+
+    It is known where the report keeps the strongest positions of each unit and this image is among
+    the nine of that channel; else it is empty.
+    """
+    panel = layer.panels.get("patches")
+    if panel is None or "image" not in panel.arrays:
+        return ""
+    unit = int(strongest(block))
+    for k, index in enumerate(panel.arrays["image"][unit].tolist()):
+        if index >= 0 and images[index] is image:
+            row, column = (int(panel.arrays[key][unit][k]) for key in ("row", "column"))
+            return place_in_map(layer, row, column)
+    return ""
+
+
+def place_in_map(layer: Layer, row: int, column: int) -> str:
+    """Where a position of a layer's maps lies; empty where their size is not known."""
+    panel = layer.panels.get("activations")
+    for block in panel.blocks.values() if panel else ():
+        if isinstance(block, Atlas):
+            return place_of(((row + 0.5) / block.full_height, (column + 0.5) / block.full_width))
+    return ""
+
+
+def units(block: Strip) -> str:
+    """The largest unit of a layer without a map, the next one, and what half of them stay below."""
+    values = block.values.astype(float).ravel()
+    finite = values[np.isfinite(values)]
+    lost = len(values) - len(finite)
+    left_out = (
+        f" {plural(lost, 'value')} {'is' if lost == 1 else 'are'} not finite." if lost else ""
+    )
+    if not finite.size:
+        return f"Nothing to see:{left_out or ' there is no unit.'}"
+    if finite.size == 1:
+        return f"One unit: {number(float(finite[0]), 3)}.{left_out}"
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        return f"Nothing to see: all {plural(finite.size, 'unit')} give {number(low, 3)}.{left_out}"
+    text = f"Unit {block.top[0][0]} is largest: {number(block.top[0][1], 3)}"
+    if len(block.top) > 1:
+        text += f", then unit {block.top[1][0]} with {number(block.top[1][1], 3)}"
+    text += f". Half of the {plural(finite.size, 'unit')} are at {_middle(finite)} or below."
+    ends = f"from {number(low, 3)} (dark) to {number(high, 3)} (bright)"
+    return f"{text} One bar a unit, {ends}.{left_out}"
+
+
+def _middle(values: FloatArray) -> str:
+    return number(float(np.sort(values)[(len(values) - 1) // 2]), 3)

@@ -1,0 +1,38 @@
+"""Photos: how much of a file the network was shown, and at what size."""
+
+from reportgen.render.filters import number, percent
+from reportgen.report.records import Image, Preprocessing
+
+
+def seen(image: Image, prepared: Preprocessing) -> str:
+    """How much of the file's picture the network saw, and how much larger or smaller."""
+    size = f"{prepared.height:,} × {prepared.width:,} pixels"
+    if prepared.resize is None:
+        down, across = prepared.height / image.height, prepared.width / image.width
+        scale = f"{number(down, 2)} times as high and {number(across, 2)} times as wide"
+        return f"The network saw {size}: the whole picture, {scale}."
+    kept, scale_of = kept_share(image, prepared)
+    part = "the whole picture" if kept == 1 else f"the middle {percent(kept)} of the picture"
+    return f"The network saw {size}: {part}, with sides {number(scale_of, 2)} times as long."
+
+
+def kept_share(image: Image, prepared: Preprocessing) -> tuple[float, float]:
+    """The share of a file's picture that the crop keeps, and the scale of the resize before it."""
+    assert prepared.resize is not None
+    box = prepared.resize / min(prepared.height, prepared.width)
+    scale = max(box * prepared.height / image.height, box * prepared.width / image.width)
+    down = min(1.0, prepared.height / (image.height * scale))
+    across = min(1.0, prepared.width / (image.width * scale))
+    # What rounding to whole pixels leaves is no border that anyone sees.
+    share = down * across
+    return (1.0 if share > 1 - 1e-9 else share), scale
+
+
+def seen_alt(image: Image, prepared: Preprocessing) -> str:
+    """`chelsea.png as the network saw it, 224 × 224 pixels`."""
+    return f"{image.path} as the network saw it, {prepared.height} × {prepared.width} pixels"
+
+
+def file_alt(image: Image) -> str:
+    """`The file chelsea.png, 300 × 451 pixels`."""
+    return f"The file {image.path}, {image.height:,} × {image.width:,} pixels"
