@@ -15,9 +15,9 @@ from torch import nn
 from torchvision.transforms.functional import center_crop, normalize, pil_to_tensor, resize
 
 from benchmarks.table import clock, seconds
-from reportgen.build import build
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.options import Options
+from reportgen.pipeline import build
 from reportgen.probe.evidence import Call
 from reportgen.probe.occlusion.engine import hidden_scores
 from reportgen.probe.reach import output_of
@@ -201,7 +201,7 @@ def built(options: Options) -> Built:
 
     with (
         mock.patch("reportgen.probe.occlusion.occlude.hidden_scores", timed),
-        mock.patch("reportgen.build.load_model", loaded),
+        mock.patch("reportgen.making.load_model", loaded),
         mock.patch("reportgen.probe.visualise.output_of", reached),
         mock.patch("reportgen.probe.deconvnet.output_of", reached),
         Progress(quiet=True, profile=profile) as progress,

@@ -7,6 +7,9 @@ from typing import Literal, TypeAlias
 
 Fill: TypeAlias = Literal["mean", "gray", "black", "blur"]
 
+SERVICES = ("tensorboard", "wandb")
+"What a report can be logged to; each is also the name of its package and of the extra for it."
+
 Engine: TypeAlias = Literal["exact", "fast", "plain"]
 "How occlusion is computed: only what a window changes, that in bfloat16, or every image in full."
 
@@ -71,6 +74,8 @@ class Options:
     "Where the report is summed up in Markdown."
     summary_base: str = ""
     "Address that the site will have, which makes links of the summary's findings."
+    log: tuple[str, ...] = ()
+    "Services that pictures, histograms and numbers are logged to: `tensorboard`, `wandb`."
     single_file: Path | None = None
     "Where the report stands once more, in one HTML file."
     budget_mb: float | None = None
@@ -96,5 +101,6 @@ class Options:
 
 # Where a report is written, and how hard we try, does not change what is in it.
 _NOT_SHOWN = frozenset(
-    {"model", "images", "output", "force", "strict", "summary_file", "summary_base", "single_file"}
+    {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
+    | {"single_file", "log"}
 )

@@ -66,7 +66,7 @@ def report_summary(report: Report) -> Summary:
         tiles,
         report.gates,
         report.findings,
-        f"{model.file}, SHA-256 {model.sha256[:12]}; reportgen {report.provenance.reportgen}",
+        f"{model.source}, SHA-256 {model.sha256[:12]}; reportgen {report.provenance.reportgen}",
     )
 
 

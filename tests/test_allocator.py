@@ -52,7 +52,7 @@ def test_a_build_from_the_command_line_sets_it(
 ) -> None:
     done: list[str] = []
     monkeypatch.setattr("reportgen.allocator.keep_freed_memory", lambda: done.append("set"))
-    monkeypatch.setattr("reportgen.build.build", lambda *_, **__: done.append("built") or 1 / 0)
+    monkeypatch.setattr("reportgen.pipeline.build", lambda *_, **__: done.append("built") or 1 / 0)
     with pytest.raises(SystemExit):
         main(["build", "m.pth", str(tmp_path)])
     assert done == ["set", "built"]

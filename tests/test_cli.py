@@ -102,7 +102,7 @@ def test_mean_and_std_take_unquoted_numbers(
         seen.update(options=options, command=command)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reportgen.build.build", build)
+    monkeypatch.setattr("reportgen.pipeline.build", build)
     words = ("build", "--mean", "0.1", "0.2", "0.3", "m.pth", "a", "--std", "1,2,3", "b")
     code, _, err = run(capsys, *words)
     assert (code, err.splitlines()[-1]) == (130, "reportgen: Interrupted; nothing was written.")
@@ -117,7 +117,7 @@ def test_a_fault_of_ours_is_told_without_a_traceback(
     def build(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero\nsecond line")
 
-    monkeypatch.setattr("reportgen.build.build", build)
+    monkeypatch.setattr("reportgen.pipeline.build", build)
     code, _, err = run(capsys, "build", "m.pth", "a")
     assert code == 70
     assert "ZeroDivisionError: by zero (run again with --debug" in err
@@ -136,7 +136,7 @@ def test_the_printed_command_has_no_folder_of_this_machine(
         commands.append(command)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reportgen.build.build", build)
+    monkeypatch.setattr("reportgen.pipeline.build", build)
     run(
         capsys,
         "build",
@@ -167,7 +167,7 @@ def test_the_printed_command_can_be_pasted_into_a_shell(
         seen.append((options, command))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reportgen.build.build", build)
+    monkeypatch.setattr("reportgen.pipeline.build", build)
     words = ["build", "m.pth", "a b", "--arch-args", '{"num_classes": 5}']
     words += ["--layers", "conv*", "--layers", "relu#2", "--mean", "0.1", "0.2", "--save-arrays"]
     words += ["--occlusion-window", "4", "6", "--target", "it's", "--crop-pct", "0.9"]

@@ -125,7 +125,7 @@ def test_accuracy_without_classes_is_refused_before_the_network_runs(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("reportgen.build.Probe", None)
+    monkeypatch.setattr("reportgen.making.Probe", None)
     given = words(folder, "--fail-on", "accuracy<1", "-o", tmp_path / "out", images="images/dark")
     assert left_with(*given) == 2
     assert "the class of no image is known, so there is no accuracy" in capsys.readouterr().err

@@ -16,10 +16,33 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 EVERYTHING = frozenset({"*"})
 
 ALLOWED: dict[str, frozenset[str]] = {
-    "__init__": frozenset({"reportgen.probe"}),
-    # `reportgen.probe(model)`: the name of the folder is that of the function.
+    "__init__": frozenset(
+        {"reportgen.probe", "reportgen.load", "reportgen.api", "reportgen.facade"}
+    ),
+    # `reportgen.probe(model)`, `reportgen.load(path)`: folders that have the name of a function.
     "probe/__init__": frozenset({"reportgen.api", "reportgen.probe"}),
-    "api": frozenset({"torch", "reportgen.load", "reportgen.probe"}),
+    "load/__init__": frozenset({"reportgen.api", "reportgen.facade", "reportgen.load"}),
+    "api": frozenset(
+        {"torch", "reportgen.load", "reportgen.probe", "reportgen.report", "reportgen.errors"}
+        | {"reportgen.facade", "reportgen.keywords", "reportgen.making", "reportgen.pipeline"}
+        | {"reportgen.progress"}
+    ),
+    "facade": frozenset(
+        {"reportgen.errors", "reportgen.report", "reportgen.compare", "reportgen.gates"}
+        | {"reportgen.figures", "reportgen.render", "reportgen.saving", "reportgen.write"}
+        | {"reportgen.destination", "reportgen.loggers", "reportgen.packing"}
+        | {"reportgen.printing"}
+        | {"reportgen.__version__"}
+    ),
+    "keywords": frozenset({"reportgen.errors", "reportgen.options"}),
+    "callback": frozenset(
+        {"torch", "reportgen.errors", "reportgen.api", "reportgen.keywords", "reportgen.loggers"}
+    ),
+    "loggers": frozenset(
+        {"numpy", "PIL", "wandb", "tensorboard", "reportgen.errors", "reportgen.report"}
+        | {"reportgen.gates", "reportgen.figures", "reportgen.destination", "reportgen.loggers"}
+        | {"reportgen.options"}
+    ),
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
     "allocator": frozenset(),
@@ -56,7 +79,14 @@ ALLOWED: dict[str, frozenset[str]] = {
     "channels": frozenset(
         {"reportgen.errors", "reportgen.figures", "reportgen.report", "reportgen.write"}
     ),
-    "build": EVERYTHING,
+    "making": EVERYTHING,
+    "pipeline": EVERYTHING,
+    "saving": frozenset({"reportgen.figures", "reportgen.render", "reportgen.report"}),
+    "printing": frozenset(
+        {"reportgen.destination", "reportgen.errors", "reportgen.figures", "reportgen.papers"}
+        | {"reportgen.report", "reportgen.write"}
+    ),
+    "papers": frozenset({"reportgen.papers", "reportgen.report", "reportgen.summary"}),
     "prune": EVERYTHING,
     "prune_text": frozenset({"reportgen.analyses", "reportgen.probe"}),
     "pruned_files": frozenset({"torch", "reportgen.errors", "reportgen.report"}),
@@ -68,6 +98,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "render": frozenset(
         {"jinja2", "markupsafe", "rcssmin", "rjsmin", "reportgen.errors", "reportgen.report"}
         | {"numpy", "reportgen.figures", "reportgen.render", "reportgen.compare", "reportgen"}
+        | {"reportgen.papers"}
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}

@@ -15,10 +15,10 @@ from torch import nn
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import image_records, layer_records, parameter_records
-from reportgen.build import _outcomes
 from reportgen.figures.press import Press
 from reportgen.load.images import image_set
 from reportgen.load.model import LoadedModel
+from reportgen.making import _outcomes
 from reportgen.options import Options
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
@@ -188,7 +188,7 @@ def outcomes_of(name: str, photos: Path) -> tuple[Mapping[str, Outcome | str], b
         parameter_records=parameter_records(module),
         labels=LABELS,
     )  # fmt: skip
-    made = _outcomes(ANALYSES, study, Progress(quiet=True), Press(0))
+    made = _outcomes(ANALYSES, study, Progress(quiet=True), Press(0).order)
     return made, state_of(module) == before
 
 

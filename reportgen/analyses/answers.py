@@ -9,7 +9,6 @@ import torch
 from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import is_right
-from reportgen.load.images import thumbnail
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
@@ -37,7 +36,7 @@ def run(study: Study) -> Outcome:
 def _panel(study: Study, index: int) -> Panel:
     image = study.image_records[index]
     rank, probability = _true_place(study, index)
-    file = thumbnail(study.images.files[index], THUMBNAIL)
+    file = study.images.thumbnail(index, THUMBNAIL)
     blocks: dict[str, Block] = {
         "seen": seen_photo(study, index),
         "file": Photo(

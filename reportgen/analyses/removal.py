@@ -77,7 +77,9 @@ def removal(study: Study) -> Removal:
 
 
 def command(options: Options) -> str:
-    """The command line that takes the units out, with bare file names."""
+    """The command line that takes the units out, with bare file names; empty without files."""
+    if not options.model.name:
+        return ""
     words = ["reportgen", "prune", options.model.name]
     words += [path.name or "." for path in options.images]
     for name, values in options.changed():

@@ -184,4 +184,5 @@ def model_record(
         classes=evidence.classes,
         labels_source=labels_source,
         preprocessing=images.preprocessing,
+        bytes=loaded.bytes,
     )

@@ -11,6 +11,7 @@ from reportgen.cli.flags import (
     CI,
     COMPUTE,
     IMAGES,
+    LOG,
     MODEL,
     MODEL_AND_IMAGES,
     OCCLUSION,
@@ -36,7 +37,7 @@ EXAMPLES = (
     "build", cls=Command, short_help="A network and its images to a report.", examples=EXAMPLES
 )
 @flags(MODEL_AND_IMAGES, OUTPUT, SIZE, MODEL, IMAGES, ANALYSIS, OCCLUSION, COMPUTE)
-@flags(CI, STRICT, QUIET, PROFILE)
+@flags(CI, LOG, STRICT, QUIET, PROFILE)
 def command(quiet: bool, profile: bool, **given: Any) -> None:
     """Run MODEL over IMAGES (files or folders) and write the report."""
     from reportgen.allocator import keep_freed_memory
@@ -44,7 +45,7 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
 
     keep_freed_memory()
     profiled = Profile("Starting") if profile else None
-    from reportgen.build import build
+    from reportgen.pipeline import build
     from reportgen.progress import Progress
 
     for name in ("sections", "exclude"):
@@ -52,11 +53,12 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
     options = options_of(given)
     try:
         with Progress(quiet=quiet, profile=profiled) as progress:
-            written, problem = build(options, progress, command=command_line(options))
+            built = build(options, progress, command=command_line(options))
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
-    tell(written, problem)
+    assert built.written is not None  # it is always saved here
+    tell(built.written, built.problem)
 
 
 def command_line(options: Options) -> str:

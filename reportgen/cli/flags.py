@@ -11,7 +11,7 @@ import click
 
 from reportgen.cli.groups import PATH, Decorator, force, group, output
 from reportgen.cli.kinds import Architecture, Choice, Labels, Numbers, Sections, Texts
-from reportgen.options import Engine, Fill, Options
+from reportgen.options import SERVICES, Engine, Fill, Options
 
 MODEL_AND_IMAGES: tuple[Decorator, ...] = (
     click.argument("model", type=PATH),
@@ -250,6 +250,17 @@ CI = (
     ),
 )
 "What comes of a report beside its pages; for every command that writes one."
+
+LOG = (
+    _output(
+        "--log",
+        type=Choice(SERVICES),
+        multiple=True,
+        metavar="SERVICE",
+        help="Log numbers, histograms and pictures: tensorboard, wandb.",
+    ),
+)
+"Services that are told of a report."
 
 STRICT = (_ci("--strict", is_flag=True, help="Exit with 8 if an image or a section was skipped."),)
 

@@ -93,7 +93,7 @@ def _subject(given: Given) -> Subject:
         letter=given.letter,
         name=given.name,
         title=report.title,
-        file=model.file,
+        file=model.source,
         sha256=model.sha256,
         architecture=model.architecture,
         parameters=model.parameters,

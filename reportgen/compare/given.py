@@ -45,7 +45,7 @@ def given_reports(folders: Sequence[Path], output: Path) -> tuple[Given, ...]:
             )
     names = _names(places)
     return tuple(
-        Given(_letter(index), names[index], _href(place, output.resolve()), _loaded(folder))
+        Given(letter(index), names[index], _href(place, output.resolve()), _loaded(folder))
         for index, (folder, place) in enumerate(zip(folders, places, strict=True))
     )
 
@@ -59,7 +59,7 @@ def _loaded(folder: Path) -> Report:
         raise OptionError(f"{where}{error}") from None
 
 
-def _letter(index: int) -> str:
+def letter(index: int) -> str:
     """`A`, `B` ... `Z`, `A2`, `B2` ..."""
     letter = chr(ord("A") + index % 26)
     return letter if index < 26 else f"{letter}{index // 26 + 1}"

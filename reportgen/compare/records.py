@@ -29,7 +29,7 @@ class Subject:
     "Of its folder, with as many folders above as it takes to tell it from the others."
     title: str
     file: str
-    "Of the model, without its folder."
+    "Of the model, without its folder; or that there is none."
     sha256: str
     architecture: str
     parameters: int

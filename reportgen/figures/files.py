@@ -6,10 +6,15 @@ from typing import TypeAlias
 
 import numpy as np
 
+from reportgen.figures.plate import Plate
+from reportgen.report.arrays import Array
 from reportgen.report.blocks import Curves, Heatmap
 from reportgen.report.records import Image, Layer, Panel, Report
 
 FORMATS = ("pdf", "svg", "png")
+
+COLUMN = 3.25
+"Inches of one column of a paper."
 
 Drawn: TypeAlias = Mapping[str, bytes]
 "The files of one figure by format."
@@ -21,10 +26,13 @@ class Print:
 
     stem: str
     "Its place without the format; no other figure of a report has it."
-    block: Curves | Heatmap
+    block: Curves | Heatmap | Plate
     clean: float | None = None
     "Of the classic view of a heatmap: the clean score."
     title: str = ""
+    formats: tuple[str, ...] = FORMATS
+    width: float | None = None
+    "In inches, for a paper; None for a figure beside a page, which is as wide as suits its kind."
 
     def drawn(self) -> Drawn:
         """Its files, drawn here and now."""
@@ -33,8 +41,29 @@ class Print:
         from reportgen.figures.heatmap import heatmap_figure
 
         if isinstance(self.block, Curves):
-            return curves_figure(self.block, FORMATS)
-        return heatmap_figure(self.block, FORMATS, clean=self.clean, title=self.title)
+            return curves_figure(self.block, self.formats, width=self.width)
+        if isinstance(self.block, Heatmap):
+            return heatmap_figure(
+                self.block, self.formats, clean=self.clean, title=self.title, width=self.width
+            )
+        return self.block.figure(self.formats, self.width or COLUMN)
+
+    def data(self) -> Mapping[str, Array]:
+        """The numbers that it shows, as named arrays."""
+        if isinstance(self.block, Curves):
+            nan = float("nan")
+            columns = {
+                f"{curve.name} ({curve.unit})" if curve.unit else curve.name: np.array(
+                    [nan if value is None else value for value in curve.values]
+                )
+                for curve in self.block.curves
+            }
+            return {"layer": np.array(self.block.layers), **columns}
+        if isinstance(self.block, Heatmap):
+            values = self.block.values
+            marks = {} if self.block.marks is None else {"marks": self.block.marks}
+            return {"values": values if self.clean is None else self.clean - values, **marks}
+        return self.block.data()
 
 
 def figure_path(subject: str, section: str, block: str, form: str, *, shows: str = "") -> str:
@@ -42,10 +71,11 @@ def figure_path(subject: str, section: str, block: str, form: str, *, shows: str
 
     `shows` is `score` for the classic view of a heatmap, the score that is left, and empty else.
     """
-    return f"{_stem(subject, section, block, shows)}.{form}"
+    return f"{stem(subject, section, block, shows)}.{form}"
 
 
-def _stem(*parts: str) -> str:
+def stem(*parts: str) -> str:
+    """Where the files of a figure lie, without their format."""
     return f"figures/{'-'.join(filter(None, parts))}"
 
 
@@ -89,18 +119,18 @@ def prints(subject: str, section: str, panel: Panel) -> Iterator[Print]:
     """
     for name, block in panel.blocks.items():
         if isinstance(block, Curves) and block.layers and block.curves:
-            yield Print(_stem(subject, section, name), block)
+            yield Print(stem(subject, section, name), block)
         elif isinstance(block, Heatmap) and block.for_print:
-            small = _without_picture(block)
-            yield Print(_stem(subject, section, name), small)
+            small = without_picture(block)
+            yield Print(stem(subject, section, name), small)
             if has_score(block) and block.maximum is not None:
                 clean = panel.facts.get(f"baseline_{block.unit}")
                 score = float(clean) if isinstance(clean, float | np.floating) else block.maximum
                 title = f"{panel.facts.get('label', 'Target')}: {block.unit} with a part hidden"
-                yield Print(_stem(subject, section, name, "score"), small, score, title)
+                yield Print(stem(subject, section, name, "score"), small, score, title)
 
 
-def _without_picture(block: Heatmap) -> Heatmap:
+def without_picture(block: Heatmap) -> Heatmap:
     """The map without the bytes of the picture it covers, of which a figure needs the size."""
     if block.over is None:
         return block

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SMALLEST_LIMIT = {"probability": 0.02, "logit": 0.2}
 "By unit: the colour scale is never narrower, so that a map without effect looks empty."
 
+BESIDE_PAGE = 3.5
+"Inches of a figure that stands beside a page."
+
 
 def colour_limit(heatmap: Heatmap) -> float:
     """End of the colour scale, which runs from -limit (0 where the map is not signed) to limit."""
@@ -95,7 +98,7 @@ def heatmap_figure(
     *,
     clean: float | None = None,
     title: str = "",
-    width: float = 3.5,
+    width: float | None = None,
 ) -> dict[str, bytes]:
     """The map as a seaborn heatmap with axes in image pixels, for a paper.
 
@@ -105,18 +108,22 @@ def heatmap_figure(
         clean: the clean score, to show the occluded scores themselves, dark where they are low,
             on a scale that ends at the clean one; None to show the drops around zero.
         title: in place of the heatmap's own.
-        width: in inches.
+        width: in inches, for a paper; None for a figure beside a page.
 
     Returns:
         File contents by format. The same map gives the same bytes.
     """
     import seaborn
 
-    from reportgen.figures.export import figure, saved
+    from reportgen.figures.export import PRESS, SCREEN, figure, saved
 
     rows, columns = heatmap.values.shape
     aspect = heatmap.stride[0] / heatmap.stride[1]
-    with figure(width, 0.75 * width * aspect * rows / columns + 0.6) as drawn:
+    inches, dpi = (BESIDE_PAGE, SCREEN) if width is None else (width, PRESS)
+    tall = aspect * rows / columns
+    # For a paper there is no room to give away beside the map, its numbers and its title.
+    height = 0.75 * inches * tall + 0.6 if width is None else (inches - 1.05) * tall + 0.65
+    with figure(inches, height, dpi) as drawn:
         axes = drawn.add_subplot()
         scale = _drop_scale(heatmap) if clean is None else _score_scale(heatmap, clean)
         seaborn.heatmap(

@@ -74,6 +74,20 @@ def mosaic(tiles: ByteArray, columns: int) -> ByteArray:
     return picture.reshape(rows * (h + 1), columns * (w + 1), *colours)[:-1, :-1]
 
 
+def tiles_of(picture: ByteArray, count: int, columns: int, h: int, w: int) -> ByteArray:
+    """The tiles of a `mosaic` again, (n h w) or (n h w 3).
+
+    Args:
+        picture: (H W) or (H W 3).
+        count: of tiles.
+        columns: tiles in a row.
+        h: height of a tile.
+        w: its width.
+    """
+    places = ((at // columns * (h + 1), at % columns * (w + 1)) for at in range(count))
+    return np.stack([picture[top : top + h, left : left + w] for top, left in places])
+
+
 def best_columns(n: int, h: int, w: int) -> int:
     """Columns for n tiles of h x w pixels: a landscape picture, with full rows where n allows it.
 

@@ -42,6 +42,13 @@ class ImageFile:
     true_class: str | None
     "Name of its folder, where the images lie in one folder a class."
     notes: tuple[str, ...]
+    true_index: int | None = None
+    "Index of its class, where a program states it."
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether its class is stated in either way."""
+        return self.true_class is not None or self.true_index is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +63,17 @@ class ImageSet:
 
     def pixels(self, index: int) -> torch.Tensor:
         """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
-        return input_pixels(_decoded_again(self.files[index]).picture, self.preprocessing)
+        return input_pixels(self.picture(index), self.preprocessing)
+
+    def picture(self, index: int) -> Image.Image:
+        """The whole upright file of image `index`, in mode `L` or `RGB`."""
+        return _decoded_again(self.files[index]).picture
+
+    def thumbnail(self, index: int, longest: int) -> ByteArray:
+        """The whole of image `index`, (h w 3) uint8, no side of it over `longest` pixels."""
+        picture = self.picture(index).convert("RGB")
+        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        return np.array(picture)
 
     def batches(self, size: int) -> Iterator[torch.Tensor]:
         """All images in order, normalised, (b c h w) float32."""
@@ -67,13 +84,6 @@ class ImageSet:
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels in [0, 1] to what the network takes; (... c h w)."""
         return normalise(pixels, self.preprocessing)
-
-
-def thumbnail(file: ImageFile, longest: int) -> ByteArray:
-    """The whole upright file, (h w 3) uint8, shrunk so that no side is over `longest` pixels."""
-    picture = _decoded_again(file).picture.convert("RGB")
-    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    return np.array(picture)
 
 
 def image_set(paths: Sequence[Path], preprocessing: Preprocessing) -> ImageSet:
@@ -105,7 +115,7 @@ def image_set(paths: Sequence[Path], preprocessing: Preprocessing) -> ImageSet:
             width=width,
             height=height,
             true_class=None,
-            notes=(*decoded.notes, *_geometry_notes(width, height, preprocessing)),
+            notes=(*decoded.notes, *geometry_notes(width, height, preprocessing)),
         )
         read.append((candidate, file))
     if not read:
@@ -154,7 +164,7 @@ def _labelled(
     ), ()
 
 
-def _geometry_notes(width: int, height: int, preprocessing: Preprocessing) -> Iterator[str]:
+def geometry_notes(width: int, height: int, preprocessing: Preprocessing) -> Iterator[str]:
     """What the resize and the crop do to this file, where that is much."""
     left, top, right, bottom = crop_box(width, height, preprocessing)
     enlarged = max(

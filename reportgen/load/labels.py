@@ -17,21 +17,26 @@ _MAX_BYTES = 16 * 2**20
 
 
 def class_names(
-    loaded: LoadedModel, images: ImageSet, options: Options, classes: int
+    loaded: LoadedModel,
+    images: ImageSet,
+    options: Options,
+    classes: int,
+    given: tuple[str, ...] = (),
 ) -> tuple[tuple[str, ...], str]:
     """One name for each of `classes` outputs, and where the names come from.
 
-    `--labels` over what is known with the weights over folder names over plain numbers.
+    Names `given` by a program, or `--labels`, over what is known with the weights over folder names
+    over plain numbers.
 
     Raises:
-        OptionError: if `--labels` cannot be read or has another number of names.
+        OptionError: if `--labels` cannot be read, or what is stated has another number of names.
     """
-    if options.labels:
-        names, source = _stated(options.labels)
+    if given or options.labels:
+        names, source = (given, "stated") if given else _stated(options.labels)
         if len(names) != classes:
+            what = "labels=" if given else f"--labels {options.labels}"
             raise OptionError(
-                f"--labels {options.labels} has {len(names)} names, and the network has "
-                f"{classes} classes."
+                f"{what} has {len(names)} names, and the network has {classes} classes."
             )
         return names, source
     if len(loaded.labels) == classes:
@@ -87,8 +92,18 @@ def true_indices(images: ImageSet, labels: Sequence[str]) -> tuple[int | None, .
     """The class index that each image's folder names; None where it names none, or more than one.
 
     A folder names a class by its label, in any case and with any marks between the words, by its
-    index, or, where the classes are ImageNet's, by its WordNet id such as `n01440764`.
+    index, or, where the classes are ImageNet's, by its WordNet id such as `n01440764`. An index
+    that a program states stands as it is.
+
+    Raises:
+        OptionError: if there is no class of that index.
     """
+    for file in images.files:
+        if file.true_index is not None and not 0 <= file.true_index < len(labels):
+            raise OptionError(
+                f"{file.path} is said to be of class {file.true_index}, and the network has the "
+                f"classes 0 to {len(labels) - 1}."
+            )
     places: dict[str, list[int]] = {}
     for index, label in enumerate(labels):
         places.setdefault(_plain(label), []).append(index)
@@ -96,7 +111,7 @@ def true_indices(images: ImageSet, labels: Sequence[str]) -> tuple[int | None, .
         ids = resources.files("reportgen.load").joinpath("imagenet_synsets.txt").read_text("ascii")
         places |= {synset: [index] for index, synset in enumerate(ids.split())}
     return tuple(
-        None if file.true_class is None else _index(file.true_class, places, len(labels))
+        file.true_index if file.true_class is None else _index(file.true_class, places, len(labels))
         for file in images.files
     )
 

@@ -28,8 +28,9 @@ class LoadedModel:
 
     module: nn.Module
     file: str
-    "File name without its folder."
+    "File name without its folder; empty where it came from a program's memory."
     sha256: str
+    "Of the file, or of the weights where there is none."
     architecture: str
     "`squeezenet1_1`, or the class name of the user's own network."
     architecture_source: str
@@ -50,6 +51,13 @@ class LoadedModel:
     "Of the constructor, as far as they are not its defaults: plain JSON values."
     pruned: Pruned | None = None
     "How it was narrowed after its constructor made it; None where it was not."
+    bytes: int | None = None
+    "Size of the file; None where there is none."
+
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+        return self.file or self.architecture
 
 
 def load_model(
@@ -81,10 +89,11 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         raise OptionError("--arch-args needs --arch: it is the constructor that takes them.")
     with _opened(path) as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        size_in_bytes = stream.tell()
         checkpoint = read_checkpoint(path, stream, weights_key)
     said = description(path, sha256, checkpoint.exported)
     network = network_for(Request(path.name, sha256, checkpoint, arch, arguments, said))
-    channels, size, notes = (*network.input, ()) if network.input else _input_of(network.module)
+    channels, size, notes = (*network.input, ()) if network.input else input_of(network.module)
     publication = network.publication
     return LoadedModel(
         module=network.module,
@@ -102,6 +111,7 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         notes=tuple(map(_printable, (*checkpoint.notes, *network.notes, *notes))),
         arguments=network.arguments,
         pruned=network.pruned,
+        bytes=size_in_bytes,
     )
 
 
@@ -125,7 +135,7 @@ def _opened(path: Path) -> io.BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def _input_of(net: nn.Module) -> tuple[int, tuple[int, int] | None, tuple[str, ...]]:
+def input_of(net: nn.Module) -> tuple[int, tuple[int, int] | None, tuple[str, ...]]:
     """Channels that a network takes, the (height, width) it is fixed to, and what was assumed."""
     first = next(
         (m for m in net.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))),

@@ -30,7 +30,7 @@ def preprocessing_for(loaded: LoadedModel, options: Options) -> Preprocessing:
     """
     if loaded.in_channels not in {1, 3}:
         raise ModelError(
-            f"The first layer of {loaded.file} takes {loaded.in_channels} channels; "
+            f"The first layer of {loaded.name} takes {loaded.in_channels} channels; "
             "images can only be fed to a network that takes 1 (grey) or 3 (RGB)."
         )
     published = loaded.preprocessing

@@ -7,6 +7,8 @@ from functools import partial
 from jinja2 import Environment
 
 from reportgen.figures.files import Drawn, Print
+from reportgen.papers.bibliography import bibtex
+from reportgen.papers.methods import methods_text
 from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
 from reportgen.render.layer_data import layer_script
@@ -56,6 +58,7 @@ def pages(
         yield f"data/{layer.slug}.js", layer_script(site, layer)
     yield "data/search.js", search_script(report_entries(site))
     yield from csv_files(report)
+    yield "data/cite.bib", bibtex(report).encode("utf-8", "backslashreplace")
     yield from drawings.files(report, printed)
 
 
@@ -84,7 +87,7 @@ def _pages(site: Site) -> Iterator[Page]:
         if section.place == "page":
             yield from _section_pages(site, section)
     references = dict.fromkeys(text for section in report.sections for text in section.references)
-    about = {"references": tuple(references)}
+    about = {"references": tuple(references), "methods": methods_text(report)}
     yield _listed(site, "How to read this report", "about", "about.html.jinja", about)
     yield from _layer_pages(site)
     yield from _image_pages(site)

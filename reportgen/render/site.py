@@ -10,7 +10,7 @@ from typing import TypeVar
 from reportgen.render.filters import anchor
 from reportgen.render.meanings import FindingGroup, grouped
 from reportgen.render.order import MenuItem
-from reportgen.report.blocks import Atlas, Table
+from reportgen.report.blocks import Atlas, Curves, Table
 from reportgen.report.records import Image, Layer, Panel, Parameter, Report, Section
 from reportgen.report.tables import table_path
 
@@ -192,11 +192,11 @@ class Site:
             if section.place == place and (section.name in subject.panels or section.problem)
         )
 
-    def tables(self) -> Iterator[tuple[str, Table]]:
-        """Every table with the path of its CSV."""
+    def tables(self) -> Iterator[tuple[str, Table | Curves]]:
+        """Every table and every set of curves with the path of its CSV."""
         for section, subject, panel in self._panels():
             for name, block in panel.blocks.items():
-                if isinstance(block, Table):
+                if isinstance(block, Table | Curves):
                     yield table_path(section, subject, name), block
 
     def atlases(self, layer: Layer) -> dict[str, Atlas]:

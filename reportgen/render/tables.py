@@ -1,8 +1,9 @@
-"""The report's tables as CSV, with every digit that they have."""
+"""The report's tables and curves as CSV, with every digit that they have."""
 
 from collections.abc import Iterator, Sequence
 
 from reportgen.render.site import Site
+from reportgen.report.blocks import Curves, Table
 from reportgen.report.records import Report
 from reportgen.report.tables import csv_text, table_csv
 
@@ -19,9 +20,9 @@ IMAGE_COLUMNS = (
 
 
 def csv_files(report: Report) -> Iterator[tuple[str, bytes]]:
-    """`data/*.csv`: every table of every section, the findings and the images."""
-    for path, table in Site(report).tables():
-        yield path, table_csv(table)
+    """`data/*.csv`: every table and curve of every section, the findings and the images."""
+    for path, block in Site(report).tables():
+        yield path, table_csv(block) if isinstance(block, Table) else curves_csv(block)
     yield (
         "data/findings.csv",
         csv_text(
@@ -30,6 +31,14 @@ def csv_files(report: Report) -> Iterator[tuple[str, bytes]]:
         ),
     )
     yield "data/images.csv", csv_text(IMAGE_COLUMNS, _image_rows(report))
+
+
+def curves_csv(curves: Curves) -> bytes:
+    """One row a layer, one column a curve."""
+    units = (f" ({curve.unit})" if curve.unit else "" for curve in curves.curves)
+    head = [curve.name + unit for curve, unit in zip(curves.curves, units, strict=True)]
+    values = (curve.values for curve in curves.curves)
+    return csv_text(("Layer", *head), zip(curves.layers, *values, strict=True))
 
 
 def _image_rows(report: Report) -> Iterator[Sequence[object]]:

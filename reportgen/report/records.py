@@ -77,6 +77,7 @@ class Preprocessing:
     """Pixels of the shorter side before the crop (of a box of the crop's shape that the image has
     to cover); None where the image is squeezed to height x width."""
     interpolation: str
+    "Empty where a program gave images of this size, which are not resized."
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: int
@@ -90,13 +91,15 @@ class Model:
     """The network under report."""
 
     file: str
-    "File name without its folder."
+    "File name without its folder; empty where it came from a program's memory."
     sha256: str
+    "Of the file, or of the names and values of the weights where there is none."
     architecture: str
     architecture_source: str
     "How the architecture is known: `recognised from keys and shapes`, `stated by flag` ..."
     format: str
-    "What the file is: `state_dict`, `whole module`, `safetensors`, `TorchScript`, `pt2`."
+    """What the file is: `state_dict`, `whole module`, `safetensors`, `TorchScript`, `pt2`;
+    `nn.Module` where there is none."""
     dtype: str
     "Number format of the weights in the file; the report computes in float32."
     parameters: int
@@ -106,7 +109,12 @@ class Model:
     labels_source: str
     preprocessing: Preprocessing
     bytes: int | None = None
-    "Size of the file; None in reports made before it was kept."
+    "Size of the file; None where there is none, and in reports made before it was kept."
+
+    @property
+    def source(self) -> str:
+        """The file, or that there is none."""
+        return self.file or f"{self.architecture} in memory"
 
 
 @dataclass(frozen=True)
@@ -196,6 +204,11 @@ class Layer:
     panels: Mapping[str, Panel] = field(default_factory=dict)
 
     @property
+    def dead(self) -> tuple[int, ...] | None:
+        """Indices of the dead units; None where dead is not defined."""
+        return None if self.dead_filters is None else self.dead_units
+
+    @property
     def title(self) -> str:
         """`layer1.0.relu#2` for a second call, the bare name for the first."""
         return self.name if self.call == 1 else f"{self.name}#{self.call}"
@@ -238,6 +251,11 @@ class Gate:
     "The number, of several the worst; None where it is not finite or not known."
     words: str
     "The same for people, with the layers that trip, or why it is not known."
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is known not to hold."""
+        return self.outcome == "passed"
 
 
 @dataclass(frozen=True)

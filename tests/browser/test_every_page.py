@@ -50,7 +50,7 @@ def sites(tmp_path_factory, folder, lenet_report):
     words += ["answers,overview,weights,activations,occlusion,gradcam,dead_filters"]
     states = checkpoints()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reportgen.build.Press", NoPress)
+        patch.setattr("reportgen.pipeline.Press", NoPress)
         for name in "abc":
             torch.save(states[name], made / f"{name}.pth")
             given = [made / f"{name}.pth", made / "images", *words, "-o", root / name]

@@ -42,5 +42,5 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Options, str]]:
         seen.append((options, command))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reportgen.build.build", build)
+    monkeypatch.setattr("reportgen.pipeline.build", build)
     return seen

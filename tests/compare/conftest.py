@@ -52,7 +52,7 @@ def make(root):
         given += ["--occlusion-window", 5, 7, "--occlusion-stride", 4, 5]
         defaults = [] if "--mean" in words else ["--mean", 0.5, "--std", 0.25]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("reportgen.build.Press", NoPress)
+            patch.setattr("reportgen.pipeline.Press", NoPress)
             assert left_with("build", *given, *defaults, *words) == 0
         return root / name
 

@@ -95,7 +95,7 @@ def desk(tmp_path_factory):
     words += ["--labels", folder / "labels.txt", "--save-arrays", "-q", "-o", folder / "one"]
     words += ["--sections", "answers,activations,dead_filters"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reportgen.build.Press", NoPress)
+        patch.setattr("reportgen.pipeline.Press", NoPress)
         assert left_with("build", folder / "model.pth", folder / "images", *words) == 0
     for name in ("two", "three"):
         shutil.copytree(folder / "one", folder / name)
@@ -128,7 +128,7 @@ def test_every_command_does_what_it_says(one, here, desk, monkeypatch, capsys):
     context = understood(one)
     if context is None:
         return
-    for place in ("reportgen.build.Press", "reportgen.rerender.Press"):
+    for place in ("reportgen.pipeline.Press", "reportgen.rerender.Press"):
         monkeypatch.setattr(place, NoPress)
     monkeypatch.setattr("webbrowser.open", lambda _: True)
     with_small_files(context.params, context.command, desk)

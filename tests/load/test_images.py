@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from reportgen.errors import ImageError
-from reportgen.load.images import image_set, thumbnail
+from reportgen.load.images import image_set
 from reportgen.report.records import Preprocessing
 
 SMALL = Preprocessing(
@@ -68,9 +68,9 @@ def test_pixels_and_batches(tmp_path):
 
 def test_a_thumbnail_keeps_the_whole_picture_and_its_proportions(tmp_path):
     values = picture(tmp_path / "a.png", height=30, width=50)
-    (file,) = image_set([tmp_path], SMALL).files
-    assert thumbnail(file, 25).shape == (15, 25, 3)
-    np.testing.assert_array_equal(thumbnail(file, 100), values)
+    images = image_set([tmp_path], SMALL)
+    assert images.thumbnail(0, 25).shape == (15, 25, 3)
+    np.testing.assert_array_equal(images.thumbnail(0, 100), values)
 
 
 def test_the_content_decides_and_not_the_ending(tmp_path):

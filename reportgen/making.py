@@ -1,10 +1,12 @@
-"""The pipeline: load, watch, analyse, save and render."""
+"""A network and images to the record of a report: load, watch, run every section."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
@@ -21,76 +23,96 @@ from reportgen.analyses.subjects import (
     parameter_records,
 )
 from reportgen.analyses.units import FEWEST_IMAGES, unit_calls
-from reportgen.destination import check_file, check_output
-from reportgen.errors import OptionError, ReportgenError, SkippedError
-from reportgen.figures.files import prints
-from reportgen.figures.press import Press
-from reportgen.gates.judge import (
-    conditions_in,
-    failure,
-    judged,
-    refuse_unlabelled,
-    refuse_unmade,
-)
+from reportgen.errors import OptionError, ReportgenError
+from reportgen.figures.files import Print, prints
+from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
 from reportgen.gates.language import Condition
+from reportgen.load.given_images import GivenImages
 from reportgen.load.images import image_set
 from reportgen.load.labels import class_names, true_indices
-from reportgen.load.model import load_model
+from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
-from reportgen.packing import Printed, write_report
+from reportgen.probe.device import device_named
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
-from reportgen.render.pages import pages
 from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
-from reportgen.report.store import report_in, stored
-from reportgen.summary import report_summary, write_summary
-from reportgen.write import Written
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
-
-_WRITING = "Writing"
 
 VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
 
 
-def build(
-    options: Options, progress: Progress, *, command: str
-) -> tuple[Written, ReportgenError | None]:
-    """Run the network over the images and write the report.
+Order: TypeAlias = Callable[[Iterable[Print]], None]
+"Takes figures for print that are soon to be asked for, such as `Press.order`."
 
-    Returns:
-        What was written, and what is still to be told: that a gate failed, or that under `--strict`
-        anything was left out.
+
+def unordered(prints: Iterable[Print]) -> None:
+    """An order that nobody carries out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a program holds in its memory, in place of the files that `Options` names."""
+
+    model: LoadedModel | None = None
+    images: GivenImages | None = None
+    labels: tuple[str, ...] = ()
+    "One name per class."
+
+    def inputs(self, options: Options) -> tuple[Path, ...]:
+        """The files and folders that are read."""
+        model = () if self.model else (options.model,)
+        return model if self.images else (*model, *options.images)
+
+
+FILES = Source()
+
+
+def made_report(
+    options: Options,
+    progress: Progress,
+    *,
+    command: str,
+    source: Source = FILES,
+    order: Order,
+) -> Report:
+    """The report of a network on images, with its gates judged; nothing is written.
+
+    Args:
+        options: what is asked for.
+        progress: told of the stages.
+        command: what makes the same report again.
+        source: what is not read from files.
+        order: told of the figures for print as soon as they are known.
 
     Raises:
-        ReportgenError: of the kind that says what went wrong, with nothing written.
+        ReportgenError: of the kind that says what went wrong.
     """
-    inputs = (options.model, *options.images)
     analyses = _chosen(options)
     conditions = _conditions(options, analyses)
-    check_output(options.output, inputs, force=options.force)
-    for file in filter(None, (options.summary_file, options.single_file)):
-        check_file(file, options.output, inputs)
-    study, labels_source = _study(options, conditions, progress)
-    with Press() as press:
-        outcomes = _outcomes(analyses, study, progress, press)
+    with _own_state(options):
+        study, labels_source = _study(options, source, conditions, progress)
+        outcomes = _outcomes(analyses, study, progress, order)
         report = _report(analyses, study, outcomes, labels_source, command)
-        report = replace(report, gates=judged(conditions, report))
-        progress.stage(_WRITING)
-        written = write_report(
-            report,
-            partial(_files, progress),
-            press.drawn,
-            options.output,
-            single_file=options.single_file,
-            budget_mb=options.budget_mb,
-            force=options.force,
-            inputs=inputs,
-        )
-    if options.summary_file:
-        write_summary(report_summary(report), options.summary_file, options.summary_base)
-    return written, failure(report.gates) or (_skipped(report) if options.strict else None)
+    return replace(report, gates=judged(conditions, report))
+
+
+@contextmanager
+def _own_state(options: Options) -> Iterator[None]:
+    """Starts the random generators at the seed, and gives all back as it was found.
+
+    Some networks draw random numbers in evaluation mode too; the probe gives the state back after
+    each use, so that all start from here. A program may call from within autocast.
+    """
+    device = device_named(options.device)
+    forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with forked, torch.autocast(device.type, enabled=False), torch.inference_mode(False):
+        # Not `torch.manual_seed`, which also seeds the devices that are not forked here.
+        torch.default_generator.manual_seed(options.seed)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index].manual_seed(options.seed)
+        yield
 
 
 def _conditions(options: Options, analyses: Sequence[Analysis]) -> tuple[Condition, ...]:
@@ -123,24 +145,25 @@ def _chosen(options: Options) -> tuple[Analysis, ...]:
 
 
 def _study(
-    options: Options, conditions: Sequence[Condition], progress: Progress
+    options: Options, source: Source, conditions: Sequence[Condition], progress: Progress
 ) -> tuple[Study, str]:
     """The network watched over the images, and where its class names come from."""
     progress.stage("Loading the network")
-    loaded = load_model(
+    loaded = source.model or load_model(
         options.model,
         arch=options.arch,
         arch_args=options.arch_args,
         weights_key=options.weights_key,
     )
     progress.stage("Reading the images")
-    images = image_set(options.images, preprocessing_for(loaded, options))
-    if not any(file.true_class for file in images.files):
+    preprocessing = preprocessing_for(loaded, options)
+    if source.images:
+        images = source.images.prepared(preprocessing)
+    else:
+        images = image_set(options.images, preprocessing)
+    if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
-    # Some networks draw random numbers in evaluation mode too; the probe gives the state back after
-    # each use, so that all of them start from here.
-    torch.manual_seed(options.seed)
     pictured = _evenly_spaced(len(images.files), options.max_images)
 
     progress.stage("Running the network", len(images.files))
@@ -153,7 +176,9 @@ def _study(
         correlated=unit_calls if len(images.files) >= FEWEST_IMAGES else None,
         progress=progress.reached,
     )
-    labels, labels_source = class_names(loaded, images, options, evidence.classes)
+    labels, labels_source = class_names(
+        loaded, images, options, evidence.classes, given=source.labels
+    )
     truth = true_indices(images, labels)
     study = Study(
         options=options,
@@ -177,9 +202,12 @@ def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
 
 
 def _outcomes(
-    analyses: Sequence[Analysis], study: Study, progress: Progress, press: Press
+    analyses: Sequence[Analysis],
+    study: Study,
+    progress: Progress,
+    order: Order,
 ) -> Mapping[str, Outcome | str]:
-    """What every section found, each told what those before it did; its figures go to the press."""
+    """What every section found, each told what those before it did; its figures are ordered."""
     outcomes: dict[str, Outcome | str] = {}
     for analysis in analyses:
         made = {name: found for name, found in outcomes.items() if isinstance(found, Outcome)}
@@ -187,7 +215,7 @@ def _outcomes(
         outcomes[analysis.name] = outcome
         if isinstance(outcome, Outcome):
             for subject, panel in outcome.panels.items():
-                press.order(prints(subject, analysis.name, panel))
+                order(prints(subject, analysis.name, panel))
     return outcomes
 
 
@@ -228,10 +256,7 @@ def _report(
             batch_size=study.probe.batch_size,
             seed=options.seed,
         ),
-        model=replace(
-            model_record(study.loaded, study.images, study.evidence, labels_source),
-            bytes=options.model.stat().st_size,
-        ),
+        model=model_record(study.loaded, study.images, study.evidence, labels_source),
         accuracy=accuracy(study.image_records),
         images=tuple(
             replace(image, panels=_panels(image.slug, "image", made))
@@ -273,26 +298,3 @@ def _section(analysis: Analysis, outcome: Outcome | str) -> Section:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _skipped(report: Report) -> SkippedError | None:
-    """Under `--strict`: what is missing from a report that was written all the same."""
-    left_out = [f"{image.path} ({image.reason})" for image in report.skipped]
-    left_out += [f"section {s.title} ({s.problem})" for s in report.sections if s.problem]
-    if not left_out:
-        return None
-    others = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-    return SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
-
-
-def _files(progress: Progress, report: Report, printed: Printed) -> Iterator[tuple[str, bytes]]:
-    """What is saved, and the pages made from that alone, as `reportgen render` makes them."""
-    progress.part("Encoding the data")
-    saved = dict(stored(report))
-    progress.part(_WRITING)
-    yield from saved.items()
-    progress.part("Drawing the pages")
-    for file in pages(report_in(saved.__getitem__), printed):
-        progress.part(_WRITING)
-        yield file
-        progress.part("Drawing the pages")

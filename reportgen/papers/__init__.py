@@ -1,0 +1,1 @@
+"""What a paper needs beside figures: LaTeX tables, references, methods in words, a model card."""

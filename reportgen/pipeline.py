@@ -1,0 +1,91 @@
+"""The pipeline: make the report, write its site, sum it up, log it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from reportgen.destination import check_file, check_output
+from reportgen.errors import ReportgenError, SkippedError
+from reportgen.figures.press import Press
+from reportgen.gates.judge import failure
+from reportgen.loggers import check_services, log_report
+from reportgen.making import FILES, Source, made_report, unordered
+from reportgen.options import Options
+from reportgen.packing import write_report
+from reportgen.progress import Progress
+from reportgen.report.records import Report
+from reportgen.saving import WRITING, site_files
+from reportgen.summary import report_summary, write_summary
+from reportgen.write import Written
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """What came of a build."""
+
+    report: Report
+    written: Written | None
+    "None where nothing was to be saved."
+    problem: ReportgenError | None
+    "What is still to be told: that a gate failed, or that under `--strict` anything was left out."
+
+
+def build(
+    options: Options,
+    progress: Progress,
+    *,
+    command: str,
+    source: Source = FILES,
+    is_saved: bool = True,
+) -> Built:
+    """Run the network over the images, and write the report if it is to be saved.
+
+    Raises:
+        ReportgenError: of the kind that says what went wrong, with nothing written.
+    """
+    inputs = source.inputs(options)
+    check_services(options.log)
+    if is_saved:
+        check_output(options.output, inputs, force=options.force)
+    for file in filter(None, (options.summary_file, options.single_file)):
+        check_file(file, options.output, inputs)
+    with Press() as press:
+        report = made_report(
+            options,
+            progress,
+            command=command,
+            source=source,
+            order=press.order if is_saved else unordered,
+        )
+        written = _saved(report, options, inputs, progress, press) if is_saved else None
+    if options.summary_file:
+        write_summary(report_summary(report), options.summary_file, options.summary_base)
+    log_report(report, options.log, options.output.name)
+    return Built(report, written, failure(report.gates) or _skipped(report, options))
+
+
+def _saved(
+    report: Report, options: Options, inputs: Sequence[Path], progress: Progress, press: Press
+) -> Written:
+    progress.stage(WRITING)
+    return write_report(
+        report,
+        partial(site_files, part=progress.part),
+        press.drawn,
+        options.output,
+        single_file=options.single_file,
+        budget_mb=options.budget_mb,
+        force=options.force,
+        inputs=inputs,
+    )
+
+
+def _skipped(report: Report, options: Options) -> SkippedError | None:
+    """Under `--strict`: what is missing from a report that was written all the same."""
+    left_out = [f"{image.path} ({image.reason})" for image in report.skipped]
+    left_out += [f"section {s.title} ({s.problem})" for s in report.sections if s.problem]
+    if not left_out or not options.strict:
+        return None
+    others = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+    return SkippedError(f"The report was written without {left_out[0]}{others} (--strict).")
