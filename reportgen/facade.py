@@ -11,6 +11,7 @@ from reportgen.errors import OptionError
 
 if TYPE_CHECKING:
     from reportgen.compare.records import Comparison
+    from reportgen.printing import Printed
     from reportgen.report import records
     from reportgen.write import Written
 
@@ -230,13 +231,28 @@ class Report:
     def figures(
         self,
         folder: str | os.PathLike[str],
-        formats: Sequence[str] = ("pdf",),
-        width: float = 3.25,
-    ) -> Any:
-        """Writes the figures and tables for a paper (`reportgen.printing.write_figures`)."""
+        formats: str | Sequence[str] = ("pdf", "svg"),
+        width: str | float = "3.25in",
+        *,
+        only: Sequence[str] = (),
+        force: bool = False,
+    ) -> "Printed":
+        """Writes figures for a paper, the numbers behind each, tables and references.
+
+        Args:
+            folder: new or empty, or one that this wrote before.
+            formats: of `pdf`, `svg` and `png`.
+            width: inches, or a length with its unit: `84mm`.
+            only: globs of names; empty for the usual figures.
+            force: whether to replace a folder whose files were changed by hand.
+
+        Raises:
+            OptionError: if an argument makes no sense, or no figure has such a name.
+            OutputError: if the folder is refused or cannot be written.
+        """
         from reportgen.printing import write_figures
 
-        return write_figures(self.record, Path(folder), formats, width)
+        return write_figures(self.record, Path(folder), formats, width, only=only, force=force)
 
     def log(self, *services: str, step: int | None = None, name: str = "") -> None:
         """Sends pictures, histograms and numbers to `wandb` or `tensorboard`.

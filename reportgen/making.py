@@ -100,18 +100,14 @@ def made_report(
 
 @contextmanager
 def _own_state(options: Options) -> Iterator[None]:
-    """Starts the random generators at the seed, and gives them back as they were found.
+    """Starts the random generators at the seed, and gives all back as it was found.
 
     Some networks draw random numbers in evaluation mode too; the probe gives the state back after
-    each use, so that all of them start from here. A program may call us from where numbers are
-    rounded or gradients are off.
+    each use, so that all start from here. A program may call from within autocast.
     """
     device = device_named(options.device)
-    with (
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
-        torch.autocast(device.type, enabled=False),
-        torch.inference_mode(False),
-    ):
+    forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with forked, torch.autocast(device.type, enabled=False), torch.inference_mode(False):
         # Not `torch.manual_seed`, which also seeds the devices that are not forked here.
         torch.default_generator.manual_seed(options.seed)
         if device.type == "cuda":

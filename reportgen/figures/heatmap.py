@@ -116,7 +116,7 @@ def heatmap_figure(
     inches, dpi = (BESIDE_PAGE, SCREEN) if width is None else (width, PRESS)
     tall = aspect * rows / columns
     # For a paper there is no room to give away beside the map, its numbers and its title.
-    height = 0.75 * inches * tall + 0.6 if width is None else (inches - 1.05) * tall + 0.65
+    height = 0.75 * inches * tall + 0.6 if width is None else (inches - 1.2) * tall + 0.65
     with figure(inches, height, dpi) as drawn:
         axes = drawn.add_subplot()
         scale = _drop_scale(heatmap) if clean is None else _score_scale(heatmap, clean)
