@@ -14,9 +14,7 @@ from tests.render.walk import Page
 
 
 def read(script: bytes) -> dict:
-    text = script.decode().removeprefix("window.searchIndex = {rows: ").removesuffix("};\n")
-    rows, titles = text.rsplit(", titles: ", 1)
-    return {"rows": json.loads(rows), "titles": json.loads(titles)}
+    return json.loads(script.decode().removeprefix("window.searchIndex = ").removesuffix(";\n"))
 
 
 @pytest.fixture(scope="module")
