@@ -1,5 +1,6 @@
 """The kernels of a convolution as a figure for print: filters and channels on one scale."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,7 +85,7 @@ class KernelGrid:
         filters, channels, h, w = self.weights.shape
         colours = DIVERGING.palette()
         levels, _ = signed_levels(self.weights, self.limit)
-        count = round((filters * w / (channels * h) * _WIDE) ** 0.5)
+        count = math.ceil((filters * w / (channels * h) * _WIDE) ** 0.5)
         if count < 2:
             return _lined(colours, _tiled(levels)), []
         each = -(-filters // count)

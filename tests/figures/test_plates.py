@@ -11,6 +11,7 @@ from PIL import Image
 
 from reportgen.figures.colormaps import GREY, VIRIDIS
 from reportgen.figures.dead_curve import DeadCurve
+from reportgen.figures.heatmap import heatmap_figure
 from reportgen.figures.histograms import Histograms
 from reportgen.figures.kernel_grid import KernelGrid
 from reportgen.figures.map_grid import MapGrid
@@ -139,6 +140,8 @@ def picture(png):
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PLATES)
 class TestEveryKind:
+    """Of the figures that are made for a paper alone."""
+
     def test_is_as_wide_as_asked_in_all_formats(self, drawn, name, width):
         files = drawn[name, width]
         assert media_box(files["pdf"])[0] == pytest.approx(72 * width, abs=0.01)
@@ -164,6 +167,22 @@ class TestEveryKind:
         if name not in ("gradients", "units"):  # in which a picture ends at the right
             edges["right"] = ink[:, -1]
         assert [side for side, pixels in edges.items() if pixels.any()] == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("clean", [None, 0.75])
+@pytest.mark.parametrize("shape", [(3, 4), (9, 3), (2, 14)])
+def test_a_heatmap_for_a_paper_keeps_everything_inside(shape, clean, width):
+    values = np.linspace(-0.3, 0.5, shape[0] * shape[1]).reshape(shape)
+    block = replace(HEAT, values=values)
+    files = heatmap_figure(block, ("pdf", "png"), clean=clean, width=width)
+    assert media_box(files["pdf"])[0] == pytest.approx(72 * width, abs=0.01)
+    ink = np.asarray(picture(files["png"]).convert("L")) < 128
+    sides = {"top": ink[0], "bottom": ink[-1], "left": ink[:, 0], "right": ink[:, -1]}
+    assert [side for side, pixels in sides.items() if pixels.any()] == []
+    # What is widest stands clear of its neighbours: blank columns between numbers and words.
+    blank = ~ink.any(axis=0)
+    assert blank[: round(40 * 300 / 72)].sum() > 8 and blank[-round(40 * 300 / 72) :].sum() > 8
 
 
 def test_the_same_data_give_the_same_bytes(drawn):
