@@ -37,8 +37,8 @@ CASES = {
     ),
     "all flat": (
         [1.0, 0.0], [1.0, 0.0],
-        "Nothing to see: 1 of 2 channels is zero everywhere on this image and 1 of 2 channels gives "
-        "one value everywhere.",
+        "Nothing to see: 1 of 2 channels is zero everywhere on this image and 1 of 2 channels "
+        "gives one value everywhere.",
     ),
     "one flat": ([1.0], [1.0], "Nothing to see: the one channel gives one value everywhere."),
     "one": ([-1.0], [2.5], "Channel 0 goes from −1 to 2.5."),
