@@ -74,7 +74,7 @@ def _step(known: Sequence[tuple[str, float]], span: float, unit: str) -> str:
 
 
 def maps(block: MapStrip, titles: Sequence[str], places: Sequence[str]) -> str:
-    """Which mean maps have the widest and the narrowest range, and where most of them peak.
+    """Which mean map has the widest range, and where most of them peak.
 
     Args:
         block: the maps.
@@ -82,11 +82,12 @@ def maps(block: MapStrip, titles: Sequence[str], places: Sequence[str]) -> str:
         places: of the highest value of each, empty for a flat map; none at all if not known.
     """
     ranges = [high - low for _, _, low, high in block.maps]
-    flat = sum(span == 0 for span in ranges)
-    if flat == len(ranges):
-        one = "The map has" if flat == 1 else f"All {flat} maps have"
-        return f"Nothing to see: {one[:1].lower()}{one[1:]} one value everywhere."
-    wide = max(range(len(ranges)), key=ranges.__getitem__)
+    varied = [at for at, span in enumerate(ranges) if span > 0]
+    flat = len(ranges) - len(varied)
+    if not varied:
+        each = "the one map has" if flat == 1 else f"all {flat} maps have"
+        return f"Nothing to see: {each} one value everywhere, or none that is finite."
+    wide = max(varied, key=ranges.__getitem__)
     low, high = (number(end, 3) for end in block.maps[wide][2:])
     if len(ranges) == 1:
         text = f"From {low} to {high}."
@@ -94,7 +95,7 @@ def maps(block: MapStrip, titles: Sequence[str], places: Sequence[str]) -> str:
         text = f"The widest of {len(ranges)} ranges is that of {titles[wide]}, {low} to {high}."
     if flat:
         verb = "has" if flat == 1 else "have"
-        text += f" {flat} {verb} one value everywhere."
+        text += f" {flat} {verb} one value everywhere, or none that is finite."
     return text + _peaks([place for place in places if place])
 
 
@@ -116,6 +117,8 @@ def _peaks(places: Sequence[str]) -> str:
 
 def map_alt(title: str, low: float, high: float, place: str) -> str:
     """`Mean map of features.3, 0.1 to 3.2, peak upper left`."""
+    if math.isnan(low):
+        return f"Mean map of {title}: no finite value"
     if low == high:
         return f"Mean map of {title}: {number(low, 3)} everywhere"
     peak = f", peak {place}" if place else ""

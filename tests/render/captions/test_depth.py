@@ -62,7 +62,8 @@ def strip(*ranges: tuple[float, float]) -> MapStrip:
 def test_mean_maps_side_by_side():
     made = strip((0, 1), (-1, 3), (2, 2))
     assert depth.maps(made, NAMES[:3], ()) == (
-        "The widest of 3 ranges is that of fire2, −1 to 3. 1 has one value everywhere."
+        "The widest of 3 ranges is that of fire2, −1 to 3. 1 has one value everywhere, or none "
+        "that is finite."
     )
     said = depth.maps(strip((0, 1), (-1, 3), (2, 4)), NAMES[:3], ("top", "centre", "top"))
     assert said.endswith(" Most often they peak at the top: 2 of 3.")
@@ -74,9 +75,14 @@ def test_mean_maps_side_by_side():
     assert said.endswith(" All 4 peak at the top.")
     assert depth.maps(strip((0, 1)), NAMES[:1], ("top",)) == "From 0 to 1. Its peak is at the top."
     assert depth.maps(strip((0, 0), (1, 1)), NAMES[:2], ("", "")) == (
-        "Nothing to see: all 2 maps have one value everywhere."
+        "Nothing to see: all 2 maps have one value everywhere, or none that is finite."
     )
     assert depth.map_alt("conv1", 0, 2.5, "top") == "Mean map of conv1, 0 to 2.5, peak top"
+    nan = float("nan")
+    assert depth.maps(strip((nan, nan), (0, 2), (0, 1)), NAMES[:3], ()).startswith(
+        "The widest of 3 ranges is that of fire2, 0 to 2. 1 has"
+    )
+    assert depth.map_alt("conv1", nan, nan, "") == "Mean map of conv1: no finite value"
     assert depth.map_alt("conv1", 0, 2.5, "") == "Mean map of conv1, 0 to 2.5"
     assert depth.map_alt("conv1", 2, 2, "") == "Mean map of conv1: 2 everywhere"
 

@@ -28,8 +28,7 @@ def test_the_share_that_is_kept_is_that_of_the_box_which_is_cut_out(size, crop):
 def test_photos_say_what_was_left_of_the_file():
     square = replace(image(), height=256, width=512)
     assert photos.seen(square, prepared(224, 224, 256)) == (
-        "The network saw 224 × 224 pixels: the middle 38.3 % of the picture, with sides 1 "
-        "times as long."
+        "The network saw 224 × 224 pixels: the middle 38.3 % of the picture, at its own size."
     )
     assert photos.seen(square, prepared(128, 256, 128)) == (
         "The network saw 128 × 256 pixels: the whole picture, with sides 0.5 times as long."
