@@ -171,7 +171,7 @@ function begin() {
       pictures.set(node.id, () => node.textContent);
       node.remove();
     }
-    for (const node of document.querySelectorAll("[data-file]")) {
+    for (const node of document.querySelectorAll("[data-file]:is([src], [href])")) {
       const text = held(node);
       pictures.set(node.dataset.file, () => text);
     }

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.figures.colormaps import DIVERGING, MAGMA, Colormap
 from reportgen.figures.mosaic import signed_levels
 from reportgen.figures.placing import covers, smooth
 from reportgen.report.arrays import GAP, Array, ByteArray, FloatArray
@@ -51,9 +49,10 @@ def spread(heatmap: Heatmap, height: int, width: int) -> FloatArray:
 
 
 def overlay_png(heatmap: Heatmap) -> bytes:
-    """The map, to be laid over its picture: the weaker, the more transparent.
+    """The map in grey levels, to be laid over its picture; transparent where no window reaches.
 
-    It has the size of the picture; half of it where the map is smooth, which enlarges well.
+    It has the size of the picture; half of it where the map is smooth, which enlarges well. The
+    page gives it colours and makes it the more transparent the weaker it is.
     """
     if heatmap.over is None:
         raise ValueError("there is no picture to lay the map over")
@@ -64,17 +63,12 @@ def overlay_png(heatmap: Heatmap) -> bytes:
     else:
         half = (-(-size[0] // 2), -(-size[1] // 2))
         values = smooth(heatmap.values, heatmap.middles, size, half)
-    strength = np.abs(np.arange(256) - 127) / 127 if heatmap.signed else np.arange(256) / 254
-    strength = np.minimum(strength, 1)
-    opacity = np.rint(255 * (np.sqrt(strength) if heatmap.signed else strength))
-    opacity[GAP] = 0
-    levels = np.where(np.isnan(values), GAP, _levels(heatmap, values)).astype(np.uint8)
-    return _palette_png(levels, _colormap(heatmap), opacity)
+    return _grey_png(np.where(np.isnan(values), GAP, _levels(heatmap, values)).astype(np.uint8))
 
 
 def grid_png(heatmap: Heatmap) -> bytes:
-    """The map alone, one pixel a cell, for `image-rendering: pixelated`."""
-    return _palette_png(_levels(heatmap, heatmap.values), _colormap(heatmap), None)
+    """The map alone in grey levels, one pixel a cell, for `image-rendering: pixelated`."""
+    return _grey_png(_levels(heatmap, heatmap.values))
 
 
 def outline(marks: Array) -> str:
@@ -122,7 +116,7 @@ def heatmap_figure(
     inches, dpi = (BESIDE_PAGE, SCREEN) if width is None else (width, PRESS)
     tall = aspect * rows / columns
     # For a paper there is no room to give away beside the map, its numbers and its title.
-    height = 0.75 * inches * tall + 0.6 if width is None else (inches - 1.05) * tall + 0.65
+    height = 0.75 * inches * tall + 0.6 if width is None else (inches - 1.2) * tall + 0.65
     with figure(inches, height, dpi) as drawn:
         axes = drawn.add_subplot()
         scale = _drop_scale(heatmap) if clean is None else _score_scale(heatmap, clean)
@@ -213,16 +207,7 @@ def _levels(heatmap: Heatmap, values: FloatArray) -> ByteArray:
     return levels
 
 
-def _colormap(heatmap: Heatmap) -> Colormap:
-    return DIVERGING if heatmap.signed else MAGMA
-
-
-def _palette_png(
-    levels: ByteArray, colormap: Colormap, opacity: NDArray[np.float64] | None
-) -> bytes:
-    picture = Image.fromarray(np.ascontiguousarray(levels))
-    picture.putpalette(colormap.palette().tobytes())
+def _grey_png(levels: ByteArray) -> bytes:
     buffer = io.BytesIO()
-    alpha = {} if opacity is None else {"transparency": opacity.astype(np.uint8).tobytes()}
-    picture.save(buffer, "PNG", **alpha)
+    Image.fromarray(np.ascontiguousarray(levels)).save(buffer, "PNG", transparency=GAP)
     return buffer.getvalue()

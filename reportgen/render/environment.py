@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "templates"
 CHECKOUT = Path(__file__).parent.parent.parent / "templates"
 "Where they stand in the repository, which an editable install uses."
 
-STYLES = ("theme.css", "layout.css", "content.css")
-SCRIPTS = ("report.js", "maps.js")
+STYLES = ("theme.css", "layout.css", "content.css", "viewer.css")
+SCRIPTS = ("report.js", "viewer.js", "maps.js")
 
 
 def template_folder() -> Path:

@@ -154,10 +154,12 @@ def _opened(
             tag = tag.replace(f'"{address}"', f'"{_data_uri(address[1:], files)}"')
             return tag.replace(" download", f' download="{posixpath.basename(address)}"')
         path = first.get(address, "")
-        if name not in {"img", "image"} or (name == "image" and path in {*shared, *seen}):
+        if name not in {"img", "image"}:
             return tag
-        seen.add(path)
         place = f'{attribute}="{address}"'
+        if name == "image" and path in {*shared, *seen}:
+            return tag.replace(place, f'data-file="{path}"')
+        seen.add(path)
         if path not in shared:
             return tag.replace(place, f'{attribute}="{_data_uri(path, files)}" data-file="{path}"')
         own = f"ground-{shared.index(path)}"

@@ -60,6 +60,22 @@ def test_a_flat_map_has_nopeak_place() -> None:
     assert peak_place(Pixels.of(np.zeros((4, 5), np.uint8), "flat"), 2.0, 2.0) == ""
 
 
+def test_a_large_photo_stands_in_lists_in_a_tenth_of_its_bytes(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:300, :200]
+    rng = np.random.default_rng(3)
+    smooth = np.stack([rows % 256, columns, (rows + columns) // 2], axis=2)
+    pixels = torch.from_numpy((smooth + rng.integers(0, 9, smooth.shape)).clip(0, 255) / 255)
+    maps = RNG.normal(size=(2, 4, 6, 8)).astype(np.float32)
+    study = with_files(study_of(evidence_of([(a_call("a", maps), maps)], pictured=(1,))), tmp_path)
+    study.images.pixels = lambda index: pixels.permute(2, 0, 1).float()
+    blocks = run(study).panels["photo1"].blocks
+    seen, small = (blocks[name].pixels for name in ("seen", "small"))
+    assert (seen.values() == eight_bit(pixels.permute(2, 0, 1))).all()
+    assert seen.path.endswith(".webp") and small.path != seen.path
+    assert len(small.content) < len(seen.content) / 5
+    assert np.abs(small.values().astype(int) - seen.values()).mean() < 6
+
+
 @pytest.mark.parametrize("true", [0, 6])
 def test_the_rank_of_the_true_class_is_known_beyond_the_first_five(
     true: int, tmp_path: Path

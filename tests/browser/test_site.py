@@ -235,12 +235,6 @@ def test_probability_and_logit_are_switched(visit):
     assert "logit at 5" in page.locator(".view:visible").inner_text()
 
 
-def test_the_map_fades_over_the_photo(visit):
-    page = visit("images/chelsea.html")
-    page.locator("[data-opacity=over-probability]").fill("20")
-    assert page.locator(".over-probability").get_attribute("opacity") == "0.2"
-
-
 def test_kernels_name_their_filter_and_channel(visit):
     page = visit("layers/features.0.html")
     atlas = page.locator("[data-atlas='kernels.channels']")

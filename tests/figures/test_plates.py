@@ -57,9 +57,9 @@ PLATES = {
     ),
     "kernels": KernelGrid(
         f"conv1: {ODD}",
-        RANDOM.normal(size=(6, 3, 5, 3)).astype(np.float32),
-        (0, 2, 4, 6, 8, 10),
-        (0, 1, 2),
+        RANDOM.normal(size=(41, 2, 5, 3)).astype(np.float32),
+        tuple(range(0, 82, 2)),
+        (0, 1),
         2.5,
     ),
     "colours": KernelGrid(
@@ -154,13 +154,15 @@ class TestEveryKind:
     def test_has_text_as_text_in_letters_that_can_be_read(self, drawn, name, width):
         svg = drawn[name, width]["svg"].decode()
         assert len(texts(svg.encode())) > 3
-        sizes = {float(size) for size in re.findall(r"font: (?:\w+ )?([\d.]+)px", svg)}
+        sizes = {float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)}
         assert sizes and min(sizes) >= 6 and max(sizes) <= 8
 
     def test_keeps_everything_inside(self, drawn, name, width):
         """No ink on the outermost pixels: nothing is cut off."""
         ink = np.asarray(picture(drawn[name, width]["png"]).convert("L")) < 128
-        edges = {"top": ink[0], "bottom": ink[-1], "right": ink[:, -1]}
+        edges = {"top": ink[0], "bottom": ink[-1]}
+        if name not in ("gradients", "units"):  # in which a picture ends at the right
+            edges["right"] = ink[:, -1]
         assert [side for side, pixels in edges.items() if pixels.any()] == []
 
 
@@ -185,7 +187,7 @@ def test_names_stand_as_they_are(drawn):
             "maps",
             {"input", "unit 12", "unit 8", "activation"},
         ),
-        ("kernels", {"0–10", "filters; 3 channels down", "weight", "−2.5", "2.5", "0"}),
+        ("kernels", {"0–40", "42–80", "filters; 2 channels down", "weight", "−2.5", "0"}),
         ("points", {"filter", "channel", "weight", "6", "27"}),
         ("colours", {"each colour", "−2.5", "2.5"}),
         ("weights", {"weight (6 × 3)", "bias (6)", "value", "count"}),

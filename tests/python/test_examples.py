@@ -9,7 +9,10 @@ from tests.conftest import SAMPLES
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUNS = (("README.md", "docs/papers.md"), ("docs/python.md", "docs/report-schema.md", "docs/compare-schema.md"))
+RUNS = (
+    ("README.md", "docs/papers.md"),
+    ("docs/python.md", "docs/report-schema.md", "docs/compare-schema.md"),
+)
 "Pages that are read one after the other, in one folder."
 
 

@@ -10,6 +10,8 @@ from reportgen.report.blocks import Curve, MapStrip
 
 STEP = 0.5
 "Share of the whole range from which on one step between neighbours is worth a word."
+ALONE = 1.5
+"Times the next largest step that it has to be: of a comb, no tooth stands out."
 FEWEST = 4
 "Values below which every step is large."
 
@@ -50,6 +52,8 @@ def trend(names: Sequence[str], values: Sequence[float | None], unit: str, noun:
     (first, start), (last, end) = known[0], known[-1]
     text = f"From {amount(start, unit)} at {first} to {amount(end, unit)} at {last}"
     ends = {amount(start, unit), amount(end, unit)}
+    if len(ends) == 1:
+        text = f"{amount(start, unit)} at both ends, {first} and {last}"
     for word, value in (("highest", high), ("lowest", low)):
         if amount(value, unit) not in ends:
             text += f"; {word} at {known[sizes.index(value)][0]}, {amount(value, unit)}"
@@ -57,13 +61,14 @@ def trend(names: Sequence[str], values: Sequence[float | None], unit: str, noun:
 
 
 def _step(known: Sequence[tuple[str, float]], span: float, unit: str) -> str:
-    """The step between neighbours that makes half of the range or more; empty for none."""
+    """The one step between neighbours that makes half of the range or more; empty for none."""
     if len(known) < FEWEST:
         return ""
-    steps = pairwise(known)
-    (name, before), (other, after) = max(steps, key=lambda pair: abs(pair[1][1] - pair[0][1]))
-    if abs(after - before) < STEP * span:
+    steps = sorted(pairwise(known), key=lambda pair: abs(pair[1][1] - pair[0][1]))
+    sizes = [abs(later - earlier) for (_, earlier), (_, later) in steps]
+    if sizes[-1] < max(STEP * span, ALONE * sizes[-2]):
         return ""
+    (name, before), (other, after) = steps[-1]
     way = f"{amount(before, unit)} to {amount(after, unit)}"
     return f" The largest step is from {name} to {other}: {way}."
 
@@ -109,9 +114,9 @@ def _peaks(places: Sequence[str]) -> str:
     return f" Most often they peak at the {best}: {most} of {len(places)}{each}."
 
 
-def map_alt(title: str, path: str, low: float, high: float, place: str) -> str:
-    """`Mean map of features.3 for chelsea.png, 0.1 to 3.2, peak upper left`."""
+def map_alt(title: str, low: float, high: float, place: str) -> str:
+    """`Mean map of features.3, 0.1 to 3.2, peak upper left`."""
     if low == high:
-        return f"Mean map of {title} for {path}: {number(low, 3)} everywhere"
+        return f"Mean map of {title}: {number(low, 3)} everywhere"
     peak = f", peak {place}" if place else ""
-    return f"Mean map of {title} for {path}, {number(low, 3)} to {number(high, 3)}{peak}"
+    return f"Mean map of {title}, {number(low, 3)} to {number(high, 3)}{peak}"

@@ -20,9 +20,10 @@ def caption(layer: Layer, block: Atlas, peak: str = "") -> str:
     """
     low, high = block.low.astype(float), block.high.astype(float)
     flat = low == high
-    silent = _silent(layer, int((flat & (high == 0)).sum()), block.count)
+    zeros = int((flat & (high == 0)).sum())
+    silent = _silent(layer, zeros, block.count)
     if flat.all():
-        if silent and bool((high == 0).all()):
+        if zeros == block.count:
             return f"Nothing to see: {silent}."
         each = "The one map has" if block.count == 1 else f"Each of {block.count:,} maps has"
         return f"Nothing to see: {each[:1].lower()}{each[1:]} one value everywhere."
@@ -34,10 +35,10 @@ def caption(layer: Layer, block: Atlas, peak: str = "") -> str:
     text = f"Channel {best} is strongest: {value}{where}."
     if high.max() <= 0:
         text = f"No channel is above zero here: the highest value is {value}, of channel {best}."
-    middle = number(float(np.sort(high)[(block.count - 1) // 2]), 3)
-    shown = plural(block.count, "channel")
-    shown += " shown" if block.count < layer.units else ""
-    text += f" Half of the {shown} stay at {middle} or below."
+    if 2 * zeros < block.count:
+        shown = plural(block.count, "channel")
+        shown += " shown" if block.count < layer.units else ""
+        text += f" Half of the {shown} stay at {_middle(high)} or below."
     varied = int((flat & (high != 0)).sum())
     if silent:
         text += f" {capital(silent)}."
@@ -45,6 +46,30 @@ def caption(layer: Layer, block: Atlas, peak: str = "") -> str:
         verb = "gives" if varied == 1 else "give"
         text += f" {capital(part_of(varied, block.count, 'channel'))} {verb} one value everywhere."
     return text
+
+
+def alt(layer: Layer, image: Image, block: Atlas, peak: str = "") -> str:
+    """`64 feature maps of features.3 for chelsea.png; channel 12 is strongest, 3.1, upper left`.
+
+    Args:
+        layer: that gave the maps.
+        image: that they are of.
+        block: the maps.
+        peak: where the strongest channel has its highest value; empty if not known.
+    """
+    text = f"{plural(block.count, 'feature map')} of {layer.title} for {image.path}"
+    if bool((block.low == block.high).all()):
+        return f"{text}, each of one value"
+    value = number(float(block.high[_tile(block)]), 3)
+    return f"{text}; channel {strongest(block)} is strongest, {value}" + (peak and f", {peak}")
+
+
+def units_alt(layer: Layer, image: Image, block: Strip) -> str:
+    """`10 units of classifier for chelsea.png; unit 3 is largest, 9.25`."""
+    text = f"{plural(block.values.size, 'unit')} of {layer.title} for {image.path}"
+    if not np.isfinite(block.values).any():
+        return f"{text}, none of them finite"
+    return f"{text}; unit {block.top[0][0]} is largest, {number(block.top[0][1], 3)}"
 
 
 def _silent(layer: Layer, count: int, channels: int) -> str:

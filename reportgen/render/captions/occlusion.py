@@ -72,6 +72,9 @@ def _rise(grid: Grid, unit: str) -> str:
     lowest, place = grid.lowest
     if lowest > -SMALLEST:
         return ""
+    best, peak = grid.peak
+    if place == peak and best >= SMALLEST:
+        return f"Another position there raises it by {amount(-lowest, unit)}."
     return f"Hiding the {place} raises it by up to {amount(-lowest, unit)}."
 
 

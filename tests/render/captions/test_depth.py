@@ -13,7 +13,7 @@ CASES = {
         "From 12 % at conv1 to 71 % at fire9.",
     ),
     "a hill and a step": (
-        (0.1, 0.9, 0.8, 0.2),
+        (0.1, 0.9, 0.6, 0.2),
         "share",
         "From 10 % at conv1 to 20 % at fire9; highest at fire2, 90 %. The largest step is from "
         "conv1 to fire2: 10 % to 90 %.",
@@ -23,6 +23,17 @@ CASES = {
         "px",
         "From 4 px at conv1 to 3 px at fire9; lowest at fire2, 1.5 px. The largest step is from "
         "conv1 to fire2: 4 px to 1.5 px.",
+    ),
+    "equal ends": (
+        (0.0, 0.2, 0.1, 0.0),
+        "share",
+        "0 % at both ends, conv1 and fire9; highest at fire2, 20 %. The largest step is from conv1 "
+        "to fire2: 0 % to 20 %.",
+    ),
+    "a comb": (
+        (0.1, 0.9, 0.2, 0.8),
+        "share",
+        "From 10 % at conv1 to 80 % at fire9; highest at fire2, 90 %.",
     ),
     "gaps": ((None, 1.0, float("nan"), 2.0), "", "From 1 at fire2 to 2 at fire9."),
     "the same": ((0.0, 0.0, None, 0.0), "share", "0 % at all 3 layers that have a value."),
@@ -65,10 +76,9 @@ def test_mean_maps_side_by_side():
     assert depth.maps(strip((0, 0), (1, 1)), NAMES[:2], ("", "")) == (
         "Nothing to see: all 2 maps have one value everywhere."
     )
-    assert depth.map_alt("conv1", "a.png", 0, 2.5, "top") == (
-        "Mean map of conv1 for a.png, 0 to 2.5, peak top"
-    )
-    assert depth.map_alt("conv1", "a.png", 2, 2, "") == "Mean map of conv1 for a.png: 2 everywhere"
+    assert depth.map_alt("conv1", 0, 2.5, "top") == "Mean map of conv1, 0 to 2.5, peak top"
+    assert depth.map_alt("conv1", 0, 2.5, "") == "Mean map of conv1, 0 to 2.5"
+    assert depth.map_alt("conv1", 2, 2, "") == "Mean map of conv1: 2 everywhere"
 
 
 def test_dead_units_dwindle():
