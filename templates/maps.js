@@ -49,18 +49,16 @@ class Atlas {
       width: 100 * this.width / width + "%", height: 100 * this.height / height + "%",
     });
     this.cursor.hidden = false;
-    this.node.setAttribute("aria-valuenow", tile);
+    this.node.ariaValueNow = tile;
   }
 
   // Arrow keys walk from tile to tile, a click goes to one, Enter and a second click look closer.
   interactive(name, chosen, closer) {
     const tell = (tile, isWalk) => { if (this.has(tile)) chosen(tile, isWalk); };
-    for (const [key, value] of Object.entries({
-      role: "slider", tabindex: 0, "aria-label": name, "aria-valuemin": 0, "aria-valuemax": this.count - 1, "aria-valuenow": 0,
-    })) this.node.setAttribute(key, value);
-    this.node.addEventListener("click", (event) => tell(this.at(event)));
-    this.node.addEventListener("dblclick", closer);
-    this.node.addEventListener("keydown", (event) => {
+    Object.assign(this.node, { role: "slider", tabIndex: 0, ariaLabel: name, ariaValueMin: 0, ariaValueMax: this.count - 1, ariaValueNow: 0 });
+    on(this.node, "click", (event) => tell(this.at(event)));
+    on(this.node, "dblclick", closer);
+    on(this.node, "keydown", (event) => {
       if (event.key === "Enter") closer();
       const step = {
         ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns, Home: -this.tile, End: this.count - 1 - this.tile,
@@ -173,11 +171,11 @@ function layerPage() {
     atlas.veil(target);
     atlas.cursor.hidden = true;
     if (tile >= 0) atlas.select(tile);
-    atlas.node.setAttribute("aria-valuetext", `channel ${state.unit}`);
+    atlas.node.ariaValueText = `channel ${state.unit}`;
     for (const link of $$(".current .tops a", viewer)) {
-      const unit = new URLSearchParams(link.hash.slice(1)).get("c");
+      const unit = said(link.hash).get("c");
       atlas.veilCrop($("svg", link), atlas.find(unit), target);
-      if (unit === state.unit) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+      link.ariaCurrent = unit === state.unit || null;
     }
     describe(atlas, tile, target);
   }
@@ -237,27 +235,27 @@ function layerPage() {
       const frame = viewer.getBoundingClientRect();
       if (frame.bottom < 0 || frame.top > innerHeight / 2) $("#activations").scrollIntoView();
       for (const [unit, row] of rows) {
-        if (unit === state.unit) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
+        row.ariaCurrent = unit === state.unit || null;
       }
     }
   }
 
   function strongest() {
     const first = $(`[data-image="${state.image}"] :is(.tops, .largest) a`, viewer);
-    return first ? new URLSearchParams(first.hash.slice(1)).get("c") : "0";
+    return first ? said(first.hash).get("c") : "0";
   }
 
   for (const [image, atlas] of atlases) {
     atlas.interactive("Channels; arrow keys choose one, Enter enlarges it", (tile, isWalk) => go(image, atlas.label(tile), isWalk), lookAtUnit);
   }
-  $$(".tops a, .largest a", viewer).forEach((link) => link.addEventListener("click", (event) => {
+  $$(".tops a, .largest a", viewer).forEach((link) => on(link, "click", (event) => {
     event.preventDefault();
-    const given = new URLSearchParams(link.hash.slice(1));
+    const given = said(link.hash);
     go(given.get("i"), given.get("c"));
   }));
-  if (chooser) chooser.addEventListener("change", () => go(chooser.value, state.unit));
-  addEventListener("view", show);
-  window.addEventListener("hashchange", read);
+  if (chooser) on(chooser, "change", () => go(chooser.value, state.unit));
+  on(window, "view", show);
+  on(window, "hashchange", read);
   read();
 }
 
@@ -271,7 +269,7 @@ function kernels(atlas, names) {
     atlas.select(tile);
     const filter = names.filters[isColour ? tile : Math.floor(tile / atlas.columns)];
     const words = isColour ? `Filter ${tile}` : `Filter ${filter}, channel ${names.channels[tile % atlas.columns]}`;
-    atlas.node.setAttribute("aria-valuetext", words);
+    atlas.node.ariaValueText = words;
     line.replaceChildren(words, " ", element("a", { href: `#c=${isColour ? tile : filter}` }, "its maps"), " ");
     return words;
   }

@@ -1,7 +1,7 @@
 // A closer look: any picture large, down to single pixels and the numbers behind them; maps over photos as one likes.
 
 // What the address says of the view: `c=778&i=chelsea`, or `look=side&m=chelsea-gradcam-layercam`.
-const said = () => new URLSearchParams(/=/.test(location.hash) ? location.hash.slice(1) : "");
+const said = (hash = location.hash) => new URLSearchParams(/=/.test(hash) ? hash.slice(1) : "");
 
 function say(words, isWalk) {
   const all = said();

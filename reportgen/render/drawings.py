@@ -188,10 +188,10 @@ def largest_limit(panel: Panel) -> float:
     limits = [colour_limit(b) for b in panel.blocks.values() if isinstance(b, Heatmap)]
     known, names = panel.facts.get("limit", ()), panel.facts.get("maps", ())
     assert isinstance(known, tuple) and isinstance(names, tuple)
-    starts_at_zero = ("gradient", "smoothgrad")
-    limits += [
-        float(end) for name, end in zip(names, known, strict=False) if name in starts_at_zero
-    ]
+    for name, end in zip(names, known, strict=False):
+        if name in ("gradient", "smoothgrad"):
+            assert isinstance(end, float)
+            limits.append(end)
     return max(limits, default=1.0)
 
 

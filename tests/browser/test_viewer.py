@@ -269,6 +269,10 @@ def drawn(page, selector):
 
     from PIL import Image
 
+    page.locator(selector).first.evaluate(
+        "async node => { for (const image of node.querySelectorAll('img')) {"
+        " image.loading = 'eager'; await image.decode(); } }"
+    )
     picture = Image.open(BytesIO(page.locator(selector).first.screenshot()))
     return np.asarray(picture.convert("RGB")).astype(int)
 
