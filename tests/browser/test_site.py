@@ -117,7 +117,7 @@ def test_arrow_keys_walk_over_the_channels(visit):
     page.keyboard.press("ArrowLeft")
     assert page.locator("#channel").inner_text() == "0"
     page.keyboard.press("End")
-    assert page.url.endswith("#c=11&i=chelsea")
+    page.wait_for_url("**#c=11&i=chelsea")
     assert atlas.get_attribute("aria-valuenow") == "11"
 
 
@@ -230,9 +230,9 @@ def test_brackets_turn_the_page(visit):
 def test_probability_and_logit_are_switched(visit):
     page = visit("images/chelsea.html")
     assert page.locator(".view:visible").count() == 1
-    assert "probability at 5" in page.locator(".view:visible").inner_text()
+    assert "(chelsea.array)" in page.locator(".view:visible").inner_text()
     page.click("label[for=score-logit]")
-    assert "logit at 5" in page.locator(".view:visible").inner_text()
+    assert "(chelsea.logit_array)" in page.locator(".view:visible").inner_text()
 
 
 def test_kernels_name_their_filter_and_channel(visit):
