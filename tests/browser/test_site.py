@@ -117,7 +117,7 @@ def test_arrow_keys_walk_over_the_channels(visit):
     page.keyboard.press("ArrowLeft")
     assert page.locator("#channel").inner_text() == "0"
     page.keyboard.press("End")
-    assert page.url.endswith("#c=11&i=chelsea")
+    page.wait_for_url("**#c=11&i=chelsea")
     assert atlas.get_attribute("aria-valuenow") == "11"
 
 
