@@ -47,8 +47,9 @@ def trend(names: Sequence[str], values: Sequence[float | None], unit: str, noun:
     if len(known) == 1:
         return f"Only {known[0][0]} has a value: {amount(high, unit)}."
     if low == high:
-        where = f"at all {plural(len(known), noun)} that have a value"
-        return f"{amount(low, unit)} {where}."
+        where = f"{'in' if noun == 'report' else 'at'} all {plural(len(known), noun)}"
+        rest = "" if len(known) == len(names) else " that have a value"
+        return f"{amount(low, unit)} {where}{rest}."
     (first, start), (last, end) = known[0], known[-1]
     text = f"From {amount(start, unit)} at {first} to {amount(end, unit)} at {last}"
     ends = {amount(start, unit), amount(end, unit)}

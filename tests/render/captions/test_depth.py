@@ -1,5 +1,6 @@
 import pytest
 
+from reportgen.compare.records import LayerSeries
 from reportgen.render.captions import depth, dwindling, fading, series, spectra
 from reportgen.report.blocks import Curve, MapStrip
 from tests.render.captions.made import PIXELS
@@ -49,10 +50,21 @@ def test_each_kind_of_curve_has_its_sentence(case):
 
 
 def test_checkpoints_are_reports():
+    assert series.caption("AB", (0.5, 0.5), "share") == "50 % in all 2 reports."
     assert series.caption("ABC", (0.4, None, 0.71), "share") == "From 40 % at A to 71 % at C."
     assert (
         series.caption("ABC", (None,) * 3, "") == "Nothing to see: none of 3 reports has a value."
     )
+
+
+def test_the_layer_that_changes_most_over_the_reports():
+    def layer(title, *shares):
+        return LayerSeries(title, shares, (None,) * 3, (2.0, 2.0, 2.0))
+
+    layers = [layer("a", 0.1, 0.2, 0.1), layer("b", 0.5, None, 0.1), layer("c", None, None, 0.9)]
+    assert series.widest(layers, "dead_share", "share") == "b changes most: between 10 % and 50 %."
+    assert series.widest(layers, "weight_norm", "") == "No layer changes."
+    assert series.widest(layers, "zero_share", "share") == "No layer changes."
 
 
 def strip(*ranges: tuple[float, float]) -> MapStrip:
