@@ -107,10 +107,10 @@ def _images(report: Report) -> Sentence:
         resized += f" at the centre to {size}"
     mean, std = (", ".join(f"{v:.4g}" for v in values) for values in (pre.mean, pre.std))
     assumed = "; this preprocessing is an assumption" if pre.is_assumed else ""
-    noun = "image was" if count == 1 else "images were"
+    noun, verb = ("image", "was") if count == 1 else ("images", "were")
     return Sentence(
-        f"{count:,} {noun} (SHA-256 of the list of hashes {images_digest(report)[:16]}) {resized}, "
-        f"and normalised with mean ({mean}) and standard deviation ({std}){assumed}"
+        f"{count:,} {noun} (SHA-256 of the list of hashes {images_digest(report)[:16]}) {verb} "
+        f"{resized}, and normalised with mean ({mean}) and standard deviation ({std}){assumed}"
     )
 
 

@@ -206,7 +206,7 @@ def test_names_stand_as_they_are(drawn):
             "maps",
             {"input", "unit 12", "unit 8", "activation"},
         ),
-        ("kernels", {"0–40", "42–80", "filters; 2 channels down", "weight", "−2.5", "0"}),
+        ("kernels", {"0–26", "56–80", "filters; 2 channels down", "weight", "−2.5", "0"}),
         ("points", {"filter", "channel", "weight", "6", "27"}),
         ("colours", {"each colour", "−2.5", "2.5"}),
         ("weights", {"weight (6 × 3)", "bias (6)", "value", "count"}),
