@@ -27,7 +27,7 @@ def site_files(
     part(WRITING)
     yield from saved.items()
     part("Drawing the pages")
-    for file in pages(report_in(saved.__getitem__), drawn):
+    for file in pages(report_in(saved.__getitem__, pictures=True), drawn):
         part(WRITING)
         yield file
         part("Drawing the pages")

@@ -49,17 +49,17 @@ class Atlas {
       width: 100 * this.width / width + "%", height: 100 * this.height / height + "%",
     });
     this.cursor.hidden = false;
-    this.node.setAttribute("aria-valuenow", tile);
+    this.node.ariaValueNow = tile;
   }
 
-  // Arrow keys walk from tile to tile, a click goes to one.
-  interactive(name, chosen) {
-    const tell = (tile, isWalk) => { if (tile >= 0 && tile < this.count) chosen(tile, isWalk); };
-    for (const [key, value] of Object.entries({
-      role: "slider", tabindex: 0, "aria-label": name, "aria-valuemin": 0, "aria-valuemax": this.count - 1, "aria-valuenow": 0,
-    })) this.node.setAttribute(key, value);
-    this.node.addEventListener("click", (event) => tell(this.at(event)));
-    this.node.addEventListener("keydown", (event) => {
+  // Arrow keys walk from tile to tile, a click goes to one, Enter and a second click look closer.
+  interactive(name, chosen, closer) {
+    const tell = (tile, isWalk) => { if (this.has(tile)) chosen(tile, isWalk); };
+    Object.assign(this.node, { role: "slider", tabIndex: 0, ariaLabel: name, ariaValueMin: 0, ariaValueMax: this.count - 1, ariaValueNow: 0 });
+    on(this.node, "click", (event) => tell(this.at(event)));
+    on(this.node, "dblclick", closer);
+    on(this.node, "keydown", (event) => {
+      if (event.key === "Enter") closer();
       const step = {
         ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns, Home: -this.tile, End: this.count - 1 - this.tile,
       }[event.key];
@@ -69,9 +69,17 @@ class Atlas {
     });
   }
 
+  has(tile) { return tile >= 0 && tile < this.count; }
+
+  // A tile as something to look at closely.
+  item(tile, name, target) {
+    const file = this.picture.src.split("/").pop().slice(0, -4);
+    return { drawing: this.crop(tile, target), name, file, tile, range: this.range(tile) };
+  }
+
   crop(tile, target) {
     const [x, y] = this.box(tile);
-    const made = element("svg", { class: "crop tinted", viewBox: `${x} ${y} ${this.width} ${this.height}`, "aria-hidden": "true" },
+    const made = element("svg", { class: "crop tinted " + this.node.classList[1], viewBox: `${x} ${y} ${this.width} ${this.height}`, "aria-hidden": "true" },
       element("image", { href: this.picture.getAttribute("src"), width: this.full[0], height: this.full[1] }));
     this.veilCrop(made, tile, target);
     return made;
@@ -89,7 +97,7 @@ class Atlas {
   // Puts every tile on the scale `target(low, high)` by a veil of one pixel a tile over the picture: its
   // opacity shrinks the range of a tile to its share of the scale, its grey lifts it to its place there.
   veil(target) {
-    const frame = $(".tinted", this.node);
+    const frame = $(".cut", this.node);
     $$("canvas", frame).forEach((old) => old.remove());
     if (!target) return;
     const canvas = element("canvas", { width: this.columns, height: this.rows, "aria-hidden": "true" });
@@ -132,6 +140,7 @@ function layerPage() {
   const chooser = $("#choose-image");
   const state = { image: plates[0].dataset.image, unit: null };
   const rows = new Map($$("#activations tbody tr").map((row) => [row.cells[0].textContent, row]));
+  const closer = button("Look closer", () => lookAtUnit());
   // The page's table holds the first units, the data the others.
   const numbers = (unit) => (rows.has(unit) ? [...rows.get(unit).cells].slice(1).map((item) => item.textContent) : data.rest[unit - data.shown].split("|"));
   const list = (values) => (Array.isArray(values) ? values : [values]);
@@ -139,8 +148,8 @@ function layerPage() {
   const highest = Math.max(...[...atlases.values()].flatMap((atlas) => list(atlas.high)));
 
   function scale() {
-    const isShared = viewer.dataset.scale === "shared";
-    const isCentred = viewer.dataset.colour === "diverging";
+    const isShared = root.dataset.scale === "shared";
+    const isCentred = root.dataset.colour === "diverging";
     if (!isShared && !isCentred) return null;
     return (low, high) => {
       const [bottom, top] = isShared ? [lowest, highest] : [low, high];
@@ -162,11 +171,11 @@ function layerPage() {
     atlas.veil(target);
     atlas.cursor.hidden = true;
     if (tile >= 0) atlas.select(tile);
-    atlas.node.setAttribute("aria-valuetext", `channel ${state.unit}`);
+    atlas.node.ariaValueText = `channel ${state.unit}`;
     for (const link of $$(".current .tops a", viewer)) {
-      const unit = new URLSearchParams(link.hash.slice(1)).get("c");
+      const unit = said(link.hash).get("c");
       atlas.veilCrop($("svg", link), atlas.find(unit), target);
-      if (unit === state.unit) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+      link.ariaCurrent = unit === state.unit || null;
     }
     describe(atlas, tile, target);
   }
@@ -174,7 +183,7 @@ function layerPage() {
   function describe(atlas, tile, target) {
     const facts = numbers(state.unit).map((value, index) => [data.columns[index][0], `${value} ${value && data.columns[index][1]}`.trim()]);
     const title = element("h3", {}, atlas ? "Channel " : "Unit ", element("output", { id: "channel" }, state.unit));
-    const all = [element("h4", {}, `On ${data.images}`), table(facts), element("a", { href: hash() }, `Link to this ${atlas ? "channel" : "unit"}`)];
+    const all = [element("h4", {}, `On ${data.images}`), table(facts), element("a", { href: `#c=${state.unit}&i=${state.image}` }, `Link to this ${atlas ? "channel" : "unit"}`)];
     const card = "#unit-" + state.unit;
     if ($(card)) all.push(" · ", element("a", { href: card }, "Its card"));
     if (tile < 0) {
@@ -187,7 +196,7 @@ function layerPage() {
     const ramp = element("div", { class: "ramp" },
       element("svg", { class: "tinted", viewBox: "0 0 254 8", preserveAspectRatio: "none", "aria-hidden": "true" }, element("rect", { width: 254, height: 8, fill: "url(#ramp)" })),
       element("span", {}, number(bottom)), element("span", {}, number(top)));
-    panel.replaceChildren(title, atlas.crop(tile, target), ramp, element("h4", {}, "On this image"),
+    panel.replaceChildren(title, atlas.crop(tile, target), ramp, closer, element("h4", {}, "On this image"),
       table([["Lowest", number(low)], ["Highest", number(high)]]), ...all);
   }
 
@@ -196,17 +205,24 @@ function layerPage() {
       element("div", {}, element("dt", {}, name), element("dd", {}, value))));
   }
 
-  const hash = () => `#c=${state.unit}&i=${state.image}`;
-
   function go(image, unit, isWalk) {
     state.image = image;
     state.unit = unit;
-    remember(hash(), isWalk);
+    say({ c: unit, i: image }, isWalk);
     show();
   }
 
+  lookAtUnit = () => {
+    const atlas = atlases.get(state.image);
+    if (atlas) look((tile) => {
+      if (!atlas.has(tile)) return null;
+      go(state.image, atlas.label(tile), true);
+      return { ...atlas.item(tile, `Channel ${state.unit}. ${atlas.picture.alt}`, scale()), mark: "unit" };
+    }, atlas.find(state.unit));
+  };
+
   function read() {
-    const given = new URLSearchParams(location.hash.slice(1));
+    const given = said();
     // Back to where nothing was chosen yet.
     if (!location.hash) Object.assign(state, { image: plates[0].dataset.image, unit: null });
     const anchor = plates.find((plate) => "#" + plate.id === location.hash);
@@ -219,48 +235,46 @@ function layerPage() {
       const frame = viewer.getBoundingClientRect();
       if (frame.bottom < 0 || frame.top > innerHeight / 2) $("#activations").scrollIntoView();
       for (const [unit, row] of rows) {
-        if (unit === state.unit) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
+        row.ariaCurrent = unit === state.unit || null;
       }
     }
   }
 
   function strongest() {
     const first = $(`[data-image="${state.image}"] :is(.tops, .largest) a`, viewer);
-    return first ? new URLSearchParams(first.hash.slice(1)).get("c") : "0";
+    return first ? said(first.hash).get("c") : "0";
   }
 
   for (const [image, atlas] of atlases) {
-    atlas.interactive("Channels; arrow keys choose one", (tile, isWalk) => go(image, atlas.label(tile), isWalk));
+    atlas.interactive("Channels; arrow keys choose one, Enter enlarges it", (tile, isWalk) => go(image, atlas.label(tile), isWalk), lookAtUnit);
   }
-  $$(".tops a, .largest a", viewer).forEach((link) => link.addEventListener("click", (event) => {
+  $$(".tops a, .largest a", viewer).forEach((link) => on(link, "click", (event) => {
     event.preventDefault();
-    const given = new URLSearchParams(link.hash.slice(1));
+    const given = said(link.hash);
     go(given.get("i"), given.get("c"));
   }));
-  if (chooser) chooser.addEventListener("change", () => go(chooser.value, state.unit));
-  for (const name of ["colour", "scale"]) {
-    const kept = store.get(name);
-    for (const input of $$(`input[name=${name}]`)) {
-      if (input.value === kept) input.checked = true;
-      if (input.checked) viewer.dataset[name] = input.value;
-      input.addEventListener("change", () => { viewer.dataset[name] = input.value; store.set(name, input.value); show(); });
-    }
-  }
-  window.addEventListener("hashchange", read);
+  if (chooser) on(chooser, "change", () => go(chooser.value, state.unit));
+  on(window, "view", show);
+  on(window, "hashchange", read);
   read();
 }
 
 // A kernel says which filter and channel it belongs to where the pointer or the arrow keys are.
 function kernels(atlas, names) {
-  if (atlas.count < 2) return;
-  const line = element("p", { class: "quiet", "aria-live": "polite" }, "Click a kernel or use the arrow keys.");
-  atlas.node.after(line);
+  const isOne = atlas.count < 2;
   const isColour = atlas.node.dataset.atlas.endsWith("rgb");
-  atlas.interactive("Kernels; arrow keys choose one", (tile) => {
+  const line = element("span", { "aria-live": "polite" }, isOne ? "" : "Click a kernel or use the arrow keys. ");
+
+  function choose(tile) {
     atlas.select(tile);
     const filter = names.filters[isColour ? tile : Math.floor(tile / atlas.columns)];
-    line.textContent = isColour ? `Filter ${tile}` : `Filter ${filter}, channel ${names.channels[tile % atlas.columns]}`;
-    atlas.node.setAttribute("aria-valuetext", line.textContent);
-    line.append(" ", element("a", { href: `#c=${isColour ? tile : filter}` }, "its maps"));
-  });
+    const words = isColour ? `Filter ${tile}` : `Filter ${filter}, channel ${names.channels[tile % atlas.columns]}`;
+    atlas.node.ariaValueText = words;
+    line.replaceChildren(words, " ", element("a", { href: `#c=${isColour ? tile : filter}` }, "its maps"), " ");
+    return words;
+  }
+
+  const closer = () => look((tile) => atlas.has(tile) && atlas.item(tile, isOne ? atlas.picture.alt : choose(tile)), atlas.tile);
+  atlas.node.after(element("p", { class: "quiet" }, line, button("Look closer", closer)));
+  if (!isOne) atlas.interactive("Kernels; arrow keys choose one, Enter enlarges it", choose, closer);
 }

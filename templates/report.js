@@ -13,7 +13,7 @@ if (store.get("theme")) root.dataset.theme = store.get("theme");
 
 const $ = (selector, scope = document) => scope.querySelector(selector);
 const $$ = (selector, scope = document) => [...scope.querySelectorAll(selector)];
-const on = (target, event, act) => target.addEventListener(event, act);
+const on = (target, events, act) => events.split(" ").forEach((event) => target.addEventListener(event, act));
 
 function element(name, attributes = {}, ...children) {
   const isSvg = ["svg", "image", "rect", "g"].includes(name);
@@ -220,14 +220,8 @@ function searching() {
   on(list, "click", () => box.close());
 }
 
-function opacity() {
-  for (const slider of $$("input[data-opacity]")) {
-    on(slider, "input", () => $$("." + slider.dataset.opacity).forEach((layer) => layer.setAttribute("opacity", slider.value / 100)));
-  }
-}
-
 on(document, "DOMContentLoaded", () => {
-  for (const start of [sorting, filtering, copying, anchors, keys, searching, opacity, layerPage]) start();
+  for (const start of [sorting, filtering, copying, anchors, keys, searching, layerPage, views, lightbox]) start();
 });
 
 let opened = [];

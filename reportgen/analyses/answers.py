@@ -122,7 +122,7 @@ def _depth(study: Study, index: int) -> MapStrip:
 
 def peak_place(pixels: Pixels, low: float, high: float) -> str:
     """Where the levels of a map are highest, the first of several places; empty where flat."""
-    if low == high:
+    if not high > low:  # nor where no value is finite
         return ""
     row, column = divmod(int(pixels.values().argmax()), pixels.width)
     return place_of(((row + 0.5) / pixels.height, (column + 0.5) / pixels.width))

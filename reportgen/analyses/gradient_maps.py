@@ -101,7 +101,7 @@ def picture(image: Image, label: str, made: Map, values: FloatArray, limit: floa
     low, high = made.range
     text = f"{made.method.title} for {label}, from {low:.3g} to {high:.3g}, shown up to {limit:.3g}"
     return Photo(
-        Pixels.lossy(level, f"{image.slug}-{made.method.name}"),
+        Pixels.of(level, f"{image.slug}-{made.method.name}"),
         f"{image.path}: {text}.",
         f"{text}, the {CLIPPED:.0f}th percentile of the magnitudes.",
     )

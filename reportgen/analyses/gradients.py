@@ -156,6 +156,7 @@ def _panel(study: Study, explained: Explained, guided_problem: str) -> Panel:
         "low": tuple(made.range[0] for made in drawn),
         "high": tuple(made.range[1] for made in drawn),
         "limit": tuple(limits),
+        "looks": tuple(made.look for made in drawn),
         "strongest_places": tuple(place for place, _ in fullest),
         "strongest_shares": tuple(share for _, share in fullest),
         "missing": tuple(reasons),

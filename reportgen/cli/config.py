@@ -171,7 +171,7 @@ def _where(key: str, command: str, commands: Mapping[str, click.Command]) -> str
         return f" [{key}] must be a table."
     for name, others in keys.items():
         if key.replace("_", "-") in others:
-            return f" It belongs {f'into [{name}]' if name != MAIN else 'to the top'}."
+            return f" It belongs {f'in [{name}]' if name != MAIN else 'at the top'}."
     tables = [name for name in commands if command == MAIN and name != MAIN]
     near = did_you_mean(key.replace("_", "-"), [*keys[command], *tables])
     return near or f" `reportgen {command} --help` lists what there is."

@@ -18,12 +18,19 @@ EXAMPLES = (
 _output = group("Output")
 OUTPUT = (
     output("figures"),
-    _output("--formats", default="pdf,svg,png", help="Of each figure, with commas."),
+    _output(
+        "--formats",
+        default="pdf,svg,png",
+        metavar="NAME,...",
+        help="Of each figure, with commas.",
+        is_essential=True,
+    ),
     _output(
         "--width",
         default="3.25in",
         metavar="LENGTH",
         help="Of a column or a page of the paper, in in, cm, mm or pt.",
+        is_essential=True,
     ),
     _output(
         "--only",
@@ -32,6 +39,7 @@ OUTPUT = (
         metavar="GLOB",
         help="Figures of this name, such as '*-occlusion-*'.",
         show_default="all",
+        is_essential=True,
     ),
     force("Replace figures that were changed by hand."),
 )

@@ -65,7 +65,8 @@ def short_help(context: click.Context, examples: Iterable[str]) -> str:
         formatter.write_dl([_row(option, context, is_full=False) for option in shown])
     if essential:
         formatter.write_paragraph()
-        rest = f"`{context.command_path} --help` lists all {len(options)} options. {SETTINGS}"
+        settings = SETTINGS if any(option.envvar for option in options) else ""
+        rest = f"`{context.command_path} --help` lists all {len(options)} options. {settings}"
         _write_prose(rest, formatter)
     return formatter.getvalue().rstrip("\n")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from reportgen.cli.command import Command
-from reportgen.cli.config import OWN_FILE, with_settings
+from reportgen.cli.config import OWN_FILE, PROJECT_FILE, settings_file, with_settings
 from reportgen.cli.groups import flags, output
 from reportgen.cli.listing import template
 from reportgen.errors import OutputError
@@ -32,6 +32,12 @@ def command(context: click.Context, output: Path) -> None:
     """Write a file with every setting and its default, for you to change."""
     from reportgen.write import write_file
 
+    used = settings_file()
+    if used and used.name == PROJECT_FILE and output == Path(OWN_FILE):
+        raise OutputError(
+            f"{used} holds settings already, which {output} would take the place of; change them"
+            " there, or give another file with -o"
+        )
     if output.exists() or output.is_symlink():
         raise OutputError(f"{output} is there already; change that, or give another file with -o")
     write_file(output, template(with_settings(context.find_root().command)).encode())

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 TORCHVISION = "torchvision:"
+_PACKAGE = Path(__file__).parent.parent
 
 # Names of sections and architectures are read from their files: the modules import torch, for
 # which nobody waits who asks for help or presses Tab.
@@ -23,7 +23,7 @@ TORCHVISION = "torchvision:"
 @cache
 def section_names() -> tuple[str, ...]:
     """Names of the sections in their order, read from the file that lists them."""
-    source = files("reportgen").joinpath("analyses/__init__.py").read_text(encoding="utf-8")
+    source = (_PACKAGE / "analyses" / "__init__.py").read_text(encoding="utf-8")
     return tuple(
         node.value.id
         for node in ast.walk(ast.parse(source))
@@ -36,7 +36,7 @@ def section_names() -> tuple[str, ...]:
 @cache
 def architecture_names() -> tuple[str, ...]:
     """Names of torchvision's classifiers, from the shipped index."""
-    packed = files("reportgen").joinpath("load/architectures.json.gz").read_bytes()
+    packed = (_PACKAGE / "load" / "architectures.json.gz").read_bytes()
     return tuple(sorted(entry["name"] for entry in json.loads(gzip.decompress(packed))))
 
 

@@ -37,18 +37,16 @@ def template(commands: Mapping[str, click.Command]) -> str:
 
 def in_effect(context: click.Context, file: Path | None) -> str:
     """Every setting of a command as TOML, with a comment that says where its value came from."""
-    sources = {
-        ParameterSource.COMMANDLINE: "command line",
-        ParameterSource.ENVIRONMENT: "environment",
-        ParameterSource.DEFAULT_MAP: str(file),
-    }
     rows = []
     for parameter in filter(is_setting, context.command.params):
         name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        origin = sources.get(source, "default") if source else "default"
-        if source is ParameterSource.ENVIRONMENT:
-            origin = str(parameter.envvar)
+        origins = {
+            ParameterSource.COMMANDLINE: "command line",
+            ParameterSource.ENVIRONMENT: str(parameter.envvar),
+            ParameterSource.DEFAULT_MAP: str(file),
+            ParameterSource.DEFAULT: "default",
+        }
+        origin = origins[context.get_parameter_source(name) or ParameterSource.DEFAULT]
         value = context.params[name]
         shown = toml_value(() if value is None and is_list(parameter) else value)
         rows.append((f"{key_of(parameter)} = {shown}", origin))

@@ -23,6 +23,7 @@ OUTCOMES = {
 def tables(comparison: Comparison) -> Mapping[str, Table]:
     """Every table with rows by name: `weights`, `activations`, `units`, `widths` and so on."""
     made = {
+        "reports": _reports(comparison),
         "weights": _weights(comparison),
         "activations": _activations(comparison),
         "units": _units(comparison),
@@ -51,6 +52,19 @@ def _both(comparison: Comparison, name: str, unit: str = "") -> tuple[Column, Co
 def _layer(layer: LayerChange) -> Cell:
     title = layer.title or layer.type
     return Link(title, f"layers/{layer.slug}.html") if layer.has_page else title
+
+
+def _reports(comparison: Comparison) -> Table:
+    network = ("name", "file", "sha256", "architecture", "parameters", "macs", "bytes")
+    names = (*network, "images", "accuracy", "zero_share", "dead", "rectified")
+    return Table(
+        "The reports that are compared.",
+        (Column("report"), *(Column(name) for name in names)),
+        tuple(
+            (subject.letter, *(getattr(subject, name) for name in names))
+            for subject in comparison.subjects
+        ),
+    )
 
 
 def _weights(comparison: Comparison) -> Table:

@@ -7,6 +7,7 @@ import numpy as np
 
 from reportgen.report.arrays import Array, FloatArray
 
+_FEW = 8
 MOST_LAYERS = 6
 "Layers with a curve of their own: those that are left with most dead units."
 
@@ -53,8 +54,10 @@ class DeadCurve:
 
 
 def _ticks(images: Sequence[int]) -> list[int]:
-    """The first number, the powers of ten that stand clear of the last, and the last."""
+    """All of few numbers; else the first, powers of ten that stand clear of the last, the last."""
     most = images[-1]
+    if most <= _FEW:
+        return list(range(images[0], most + 1))
     return [
         images[0],
         *(10**k for k in range(1, 9) if images[0] < 10**k and 2 * 10**k <= most),

@@ -17,7 +17,8 @@ from PIL import Image
 STYLE: Any = {
     # Both come with us or matplotlib, so every machine draws the same; a reader of an SVG who has
     # neither sees some other font without serifs.
-    "font.family": ["DejaVu Sans Cut", "DejaVu Sans", "sans-serif"],
+    "font.family": ["DejaVu Sans Cut", "sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7,
     "axes.titlesize": 8,
     "axes.linewidth": 0.6,

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from reportgen.figures.colormaps import DIVERGING, MAGMA, Colormap
 from reportgen.figures.mosaic import signed_levels
 from reportgen.figures.placing import covers, smooth
 from reportgen.report.arrays import GAP, Array, ByteArray, FloatArray
@@ -22,6 +20,13 @@ SMALLEST_LIMIT = {"probability": 0.02, "logit": 0.2}
 
 BESIDE_PAGE = 3.5
 "Inches of a figure that stands beside a page."
+
+_LEFT, _RIGHT, _BELOW, _GAP = 40.0, 40.0, 30.0, 3.0
+"Points that a figure for a paper leaves for numbers and words beside, below and above the map."
+_LEAST = 125.0
+"Points of a colour bar's length at least."
+_BAR = 0.09
+"Of the map's width: its colour bar and the space before it."
 
 
 def colour_limit(heatmap: Heatmap) -> float:
@@ -51,9 +56,10 @@ def spread(heatmap: Heatmap, height: int, width: int) -> FloatArray:
 
 
 def overlay_png(heatmap: Heatmap) -> bytes:
-    """The map, to be laid over its picture: the weaker, the more transparent.
+    """The map in grey levels, to be laid over its picture; transparent where no window reaches.
 
-    It has the size of the picture; half of it where the map is smooth, which enlarges well.
+    It has the size of the picture; half of it where the map is smooth, which enlarges well. The
+    page gives it colours and makes it the more transparent the weaker it is.
     """
     if heatmap.over is None:
         raise ValueError("there is no picture to lay the map over")
@@ -64,17 +70,12 @@ def overlay_png(heatmap: Heatmap) -> bytes:
     else:
         half = (-(-size[0] // 2), -(-size[1] // 2))
         values = smooth(heatmap.values, heatmap.middles, size, half)
-    strength = np.abs(np.arange(256) - 127) / 127 if heatmap.signed else np.arange(256) / 254
-    strength = np.minimum(strength, 1)
-    opacity = np.rint(255 * (np.sqrt(strength) if heatmap.signed else strength))
-    opacity[GAP] = 0
-    levels = np.where(np.isnan(values), GAP, _levels(heatmap, values)).astype(np.uint8)
-    return _palette_png(levels, _colormap(heatmap), opacity)
+    return _grey_png(np.where(np.isnan(values), GAP, _levels(heatmap, values)).astype(np.uint8))
 
 
 def grid_png(heatmap: Heatmap) -> bytes:
-    """The map alone, one pixel a cell, for `image-rendering: pixelated`."""
-    return _palette_png(_levels(heatmap, heatmap.values), _colormap(heatmap), None)
+    """The map alone in grey levels, one pixel a cell, for `image-rendering: pixelated`."""
+    return _grey_png(_levels(heatmap, heatmap.values))
 
 
 def outline(marks: Array) -> str:
@@ -116,33 +117,48 @@ def heatmap_figure(
     import seaborn
 
     from reportgen.figures.export import PRESS, SCREEN, figure, saved
+    from reportgen.figures.sheet import POINTS, TITLE, Sheet, block_height, title_lines
 
     rows, columns = heatmap.values.shape
     aspect = heatmap.stride[0] / heatmap.stride[1]
-    inches, dpi = (BESIDE_PAGE, SCREEN) if width is None else (width, PRESS)
     tall = aspect * rows / columns
-    # For a paper there is no room to give away beside the map, its numbers and its title.
-    height = 0.75 * inches * tall + 0.6 if width is None else (inches - 1.05) * tall + 0.65
+    title = title or heatmap.title
+    inches, height, dpi = BESIDE_PAGE, 0.75 * BESIDE_PAGE * tall + 0.6, SCREEN
+    place, words, bar = (0.0, 0.0, 0.0, 0.0), [title], 1.0
+    if width is not None:
+        # A paper has no room to give away, so everything is placed to the point.
+        words = title_lines(title, width * POINTS)
+        across = (width * POINTS - _LEFT - _RIGHT) / (1.0 + _BAR)
+        down = across * tall
+        place = (_LEFT, block_height(words, TITLE) + _GAP, across, down)
+        # The words beside the bar of a flat map need a longer one.
+        bar = max(1.0, _LEAST / down)
+        foot = max(_BELOW, (bar - 1) * down + 2 * _GAP)
+        inches, height, dpi = width, (place[1] + down + foot) / POINTS, PRESS
     with figure(inches, height, dpi) as drawn:
-        axes = drawn.add_subplot()
+        sheet = Sheet(drawn)
+        axes = drawn.add_subplot() if width is None else sheet.axes(place)
         scale = _drop_scale(heatmap) if clean is None else _score_scale(heatmap, clean)
         seaborn.heatmap(
             **scale,
             ax=axes,
-            cbar_ax=axes.inset_axes((1.04, 0, 0.05, 1)),
+            cbar_ax=axes.inset_axes((1 + _BAR - 0.05, 1 - bar, 0.05, bar)),
             xticklabels=False,
             yticklabels=False,
             # A vector path for every cell makes files several times larger, no sharper in print.
             rasterized=True,
         )
         axes.set_aspect(aspect)
-        axes.set_title(title or heatmap.title)
+        if width is None:
+            axes.set_title(title)
+        else:
+            sheet.words(0, 0, words, TITLE)
         _pixel_axes(axes, heatmap)
         if heatmap.marks is not None:
             lines = [[start, end, (np.nan, np.nan)] for start, end in border(heatmap.marks)]
             x, y = np.array(lines, dtype=float).reshape(-1, 2).T
             axes.plot(x, y, color="black", linewidth=1, clip_on=False)
-        return saved(drawn, formats)
+        return saved(drawn, formats, is_placed=width is not None)
 
 
 def _drop_scale(heatmap: Heatmap) -> dict[str, Any]:
@@ -213,16 +229,7 @@ def _levels(heatmap: Heatmap, values: FloatArray) -> ByteArray:
     return levels
 
 
-def _colormap(heatmap: Heatmap) -> Colormap:
-    return DIVERGING if heatmap.signed else MAGMA
-
-
-def _palette_png(
-    levels: ByteArray, colormap: Colormap, opacity: NDArray[np.float64] | None
-) -> bytes:
-    picture = Image.fromarray(np.ascontiguousarray(levels))
-    picture.putpalette(colormap.palette().tobytes())
+def _grey_png(levels: ByteArray) -> bytes:
     buffer = io.BytesIO()
-    alpha = {} if opacity is None else {"transparency": opacity.astype(np.uint8).tobytes()}
-    picture.save(buffer, "PNG", **alpha)
+    Image.fromarray(np.ascontiguousarray(levels)).save(buffer, "PNG", transparency=GAP)
     return buffer.getvalue()

@@ -1,5 +1,6 @@
 """The kernels of a convolution as a figure for print: filters and channels on one scale."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,8 +21,6 @@ _TALLEST = 8.0
 _COLOUR_TILE = 16.0
 "Points that a filter in colour should have."
 _TICKS = 10
-_TALL = 1.6
-"Times as tall as wide that a picture may be."
 _WIDE = 0.4
 "How tall bands are together, as a share of their width."
 _BETWEEN = 3
@@ -86,9 +85,9 @@ class KernelGrid:
         filters, channels, h, w = self.weights.shape
         colours = DIVERGING.palette()
         levels, _ = signed_levels(self.weights, self.limit)
-        if filters * h <= channels * w * _TALL:
-            return colours[_tiled(levels)] if h * w == 1 else _lined(colours, _tiled(levels)), []
-        count = max(1, round((filters * w / (channels * h) * _WIDE) ** 0.5))
+        count = math.ceil((filters * w / (channels * h) * _WIDE) ** 0.5)
+        if count < 2:
+            return _lined(colours, _tiled(levels)), []
         each = -(-filters // count)
         bands = [range(start, min(start + each, filters)) for start in range(0, filters, each)]
         blank = np.full((each - len(bands[-1]), channels, h, w), GAP, np.uint8)

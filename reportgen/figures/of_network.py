@@ -42,7 +42,11 @@ def plate(
 
 
 def _spectra(panel: Panel, titles: Mapping[str, str]) -> SpectraSheet:
-    forms = (form.replace(" x ", " × ") for form in _words(panel, "forms"))
+    # No line of a title ends inside of a size.
+    forms = (
+        form.replace(" x ", "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}")
+        for form in _words(panel, "forms")
+    )
     names = zip(_words(panel, "drawn"), forms, strict=True)
     return SpectraSheet(
         tuple(f"{titles[slug]} ({form})" for slug, form in names),

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -15,7 +14,6 @@ from reportgen.report.blocks import Heatmap
 
 OPACITY = 0.85
 "Of the strongest places of a map over its photo, as on the pages."
-_SIDES: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
 _GAP, _BAR, _NUMBERS, _AXIS = 6.0, 6.0, 36.0, 18.0
 "Points: between pictures, of the colour bar, of the numbers beside it, of an axis."
 
@@ -84,15 +82,10 @@ class SideBySide:
                 axes = sheet.picture((left, top, across, down), picture, frame=True)
                 axes.tick_params(length=2, width=0.4, pad=1.5, labelsize=SMALL)
                 # The three share their axes, so one of them tells what the ticks are.
-                axes.set_xticks([0, w // 2, w], _marks(w, " px") if at == 0 else [""] * 3)
-                axes.set_yticks([0, h // 2, h], _marks(h) if at == 0 else [""] * 3)
-                for text, side in zip(axes.get_xticklabels(), _SIDES, strict=True):
-                    text.set_horizontalalignment(side)
+                axes.set_xticks([0, w / 2, w], ["0", "", f"{w} px"] if at == 0 else [""] * 3)
+                axes.set_yticks([0, h / 2, h], ["0", "", str(h)] if at == 0 else [""] * 3)
+                axes.get_xticklabels()[-1].set_horizontalalignment("right")
             place = (points - _NUMBERS - _BAR, top, _BAR, down)
             unit = self.heatmap.unit + (", drop" if self.heatmap.signed else "")
             sheet.bar(place, colours, low, limit, unit)
             return saved(drawn, formats, is_placed=True, has_photo=True)
-
-
-def _marks(side: int, unit: str = "") -> list[str]:
-    return ["0", str(side // 2), f"{side}{unit}"]

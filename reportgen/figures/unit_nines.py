@@ -74,9 +74,9 @@ class UnitNines:
             for at, unit in enumerate(shown):
                 left, top = at % columns * (room + _WIDE), head + at // columns * step
                 for kind in kinds:
-                    sheet.words(left, top, [f"unit {unit}: {kind}"], SMALL)
                     picture = self._picture(kind, at, tall)
                     if picture is not None:
+                        sheet.words(left, top, [f"unit {unit}: {kind}"], SMALL)
                         place = (left, top + SMALL * LINE, across, down)
                         if kind == "painted":  # which has a shape of its own
                             side = min(across, down)

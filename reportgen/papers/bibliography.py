@@ -118,7 +118,7 @@ def own_entry(report: Report) -> Entry:
     return Entry(
         f"reportgen-{model.sha256[:8]}",
         "misc",
-        (("title", f"Network report: {report.title}"), ("note", note)),
+        (("key", "reportgen"), ("title", f"Network report: {report.title}"), ("note", note)),
     )
 
 

@@ -29,18 +29,28 @@ SPARK_HEIGHT = 40
 def colour_filters() -> Markup:
     """The colour maps as SVG filters, and the ramp of a colour bar: once on every page.
 
-    Anything not fully opaque becomes transparent: the lines between tiles, which are
-    transparent in the picture, stay so under a veil.
+    `cut` makes anything not fully opaque transparent: the lines between tiles, which are
+    transparent in the picture, stay so under a veil. `fade` and `fade-signed` make a map over
+    a photo the more transparent the weaker it is; gaps stay gaps.
     """
     box = 'x="0" y="0" width="1" height="1" color-interpolation-filters="sRGB"'
     filters = "".join(
         f'<filter id="{c.name}" {box}>'
         f'<feComponentTransfer><feFuncR type="table" tableValues="{c.red}"/>'
         f'<feFuncG type="table" tableValues="{c.green}"/>'
-        f'<feFuncB type="table" tableValues="{c.blue}"/>'
-        '<feFuncA type="linear" slope="255" intercept="-254"/></feComponentTransfer></filter>'
+        f'<feFuncB type="table" tableValues="{c.blue}"/></feComponentTransfer></filter>'
         for c in COLORMAPS.values()
     )
+    cut = '<feFuncA type="linear" slope="255" intercept="-254"/>'
+    filters += f'<filter id="cut" {box}><feComponentTransfer>{cut}</feComponentTransfer></filter>'
+    # Levels become opacities; `sqrt(|2 level - 1|)` in eighths where zero is in the middle.
+    strength = " ".join(f"{abs(step / 16 - 1) ** 0.5:.3g}" for step in range(33))
+    for name, table in (("fade", "0 1"), ("fade-signed", strength)):
+        filters += (
+            f'<filter id="{name}" {box}><feColorMatrix values="1 0 0 0 0 0 1 0 0 0 0 0 1 0 0 '
+            f'1 0 0 0 0"/><feComponentTransfer><feFuncA type="table" tableValues="{table}"/>'
+            '</feComponentTransfer><feComposite operator="in" in2="SourceGraphic"/></filter>'
+        )
     ends = '<stop stop-color="#000"/><stop offset="1" stop-color="#fefefe"/>'
     ramp = f'<linearGradient id="ramp">{ends}</linearGradient>'
     hidden = 'class="hush" width="0" height="0" aria-hidden="true"'
@@ -171,6 +181,18 @@ def heat(subject: str, section: str, name: str, block: Heatmap) -> Heat:
         high=float(np.nanmax(block.values)),
         exports=tuple((words, forms(subject, section, name, shows)) for shows, words in shown),
     )
+
+
+def largest_limit(panel: Panel) -> float:
+    """End of the colour scale that all maps of a section can share whose scale starts at zero."""
+    limits = [colour_limit(b) for b in panel.blocks.values() if isinstance(b, Heatmap)]
+    known, names = panel.facts.get("limit", ()), panel.facts.get("maps", ())
+    assert isinstance(known, tuple) and isinstance(names, tuple)
+    for name, end in zip(names, known, strict=False):
+        if name in ("gradient", "smoothgrad"):
+            assert isinstance(end, float)
+            limits.append(end)
+    return max(limits, default=1.0)
 
 
 def forms(subject: str, section: str, name: str, shows: str = "") -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,6 @@
 """A fresh, strict Jinja environment: undefined names fail, and all text is escaped."""
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "templates"
 CHECKOUT = Path(__file__).parent.parent.parent / "templates"
 "Where they stand in the repository, which an editable install uses."
 
-STYLES = ("theme.css", "layout.css", "content.css")
-SCRIPTS = ("report.js", "maps.js")
+STYLES = ("theme.css", "layout.css", "content.css", "viewer.css")
+SCRIPTS = ("report.js", "viewer.js", "maps.js")
 
 
 def template_folder() -> Path:
@@ -39,7 +40,7 @@ def environment() -> Environment:
 
 def stylesheet() -> bytes:
     """`assets/report.css`: colours and type, then layout, then content."""
-    return str(cssmin(_joined(STYLES))).encode() + b"\n"
+    return _style(STYLES).encode() + b"\n"
 
 
 def script() -> bytes:
@@ -49,12 +50,20 @@ def script() -> bytes:
 
 def single_stylesheet() -> str:
     """What the style of a report in one file has beside it."""
-    return str(cssmin(_joined(("single.css",))))
+    return _style(("single.css",))
 
 
 def single_script() -> str:
     """The router of a report in one file."""
     return f"{jsmin(_joined(('single.js',)))}\n"
+
+
+def _style(names: tuple[str, ...]) -> str:
+    """Style sheets in one, where what `theme.css` names has a number: names are a tenth of them."""
+    named = dict.fromkeys(re.findall(r"--[\w-]+(?=:)", _joined(STYLES[:1])))
+    numbers = {name: f"--{number}" for number, name in enumerate(named)}
+    style = str(cssmin(_joined(names)))
+    return re.sub(r"--[\w-]+", lambda found: numbers.get(found[0], found[0]), style)
 
 
 def _joined(names: tuple[str, ...]) -> str:

@@ -103,8 +103,8 @@ def cell(value: object, unit: str = "") -> str:
 
 
 def times(text: str) -> str:
-    """Sizes reach us as `64 x 55 x 55` and are shown as `64 × 55 × 55`."""
-    return re.sub(r"(?<=\d) x (?=\d)", " × ", text)
+    """Sizes reach us as `64 x 55` and are shown as `64 × 55`; `-1.5` is shown as `−1.5`."""
+    return re.sub(r"(?<![^\s(])-(?=\d)", "−", re.sub(r"(?<=\d) x (?=\d)", " × ", text))
 
 
 def is_link(value: object) -> bool:

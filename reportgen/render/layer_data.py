@@ -49,13 +49,13 @@ def _atlas(block: Atlas) -> dict[str, object]:
 
 def _end(values: FloatArray) -> float | list[float | None] | None:
     """One end of the scale of each tile; a single number where all have the same."""
-    numbers = [_short(value) for value in values.tolist()]
+    numbers = [short(value) for value in values.tolist()]
     return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
-def _short(value: float) -> float | None:
-    """Five significant digits, one more than a page shows; no decimals where there are none."""
+def short(value: float, digits: int = 5) -> float | None:
+    """A few digits, five being one more than a page shows; no decimals where there are none."""
     if not math.isfinite(value):
         return None
-    short = float(f"{value:.5g}")
+    short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() else short

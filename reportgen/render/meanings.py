@@ -91,6 +91,11 @@ class FindingGroup:
         return self.kind.replace("-", " ").replace("_", " ").capitalize()
 
     @property
+    def anchor(self) -> str:
+        """`warning-fragile-answer`: its place on the overview."""
+        return f"{self.severity}-{self.kind}"
+
+    @property
     def meaning(self) -> str:
         """Empty for a kind of a later version, whose saved report is rendered here."""
         return MEANINGS.get(self.kind, "")

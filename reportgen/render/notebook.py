@@ -33,7 +33,8 @@ class Card:
     """One image: what the network saw, what it said, and which parts it needs."""
 
     image: Image
-    pictures: tuple[Small, ...]
+    seen: Small | None
+    map: Small | None
 
 
 def notebook_html(report: Report) -> str:
@@ -61,20 +62,25 @@ def _cards(images: list[Image]) -> Iterator[Card]:
     """As many images as there is room for."""
     room = ROOM
     for image in images[:IMAGES_SHOWN]:
-        pictures = tuple(_pictures(image))
-        room -= sum(len(picture.address) for picture in pictures)
+        card = Card(image, _seen(image), _map(image))
+        room -= sum(len(picture.address) for picture in (card.seen, card.map) if picture)
         if room < 0:
             return
-        yield Card(image, pictures)
+        yield card
 
 
-def _pictures(image: Image) -> Iterator[Small]:
-    seen = _block(image, "answers", "seen")
-    if isinstance(seen, Photo) and seen.pixels.content:
-        yield Small(_address(small_webp(photo(seen.pixels), SIDE)), seen.alt)
-    heat = _block(image, "occlusion", "probability")
-    if isinstance(heat, Heatmap) and heat.over and heat.over.pixels.content:
-        yield Small(_address(small_webp(overlaid(heat), SIDE)), heat.alt)
+def _seen(image: Image) -> Small | None:
+    block = _block(image, "answers", "seen")
+    if isinstance(block, Photo) and block.pixels.content:
+        return Small(_address(small_webp(photo(block.pixels), SIDE)), block.alt)
+    return None
+
+
+def _map(image: Image) -> Small | None:
+    block = _block(image, "occlusion", "probability")
+    if isinstance(block, Heatmap) and block.over and block.over.pixels.content:
+        return Small(_address(small_webp(overlaid(block), SIDE)), block.alt)
+    return None
 
 
 def _block(image: Image, section: str, name: str) -> object:

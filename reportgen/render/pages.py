@@ -16,6 +16,7 @@ from reportgen.render.order import Place, Stand, in_menu, in_order
 from reportgen.render.search import report_entries, search_script
 from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Chunk, Site
 from reportgen.render.tables import csv_files
+from reportgen.render.values import image_values, layer_values, levels_each, values_path
 from reportgen.report.blocks import MapStrip
 from reportgen.report.records import Report, Section
 from reportgen.report.tables import table_path
@@ -56,10 +57,19 @@ def pages(
         yield page.path, _rendered(made, site, page)
     for layer in report.layers:
         yield f"data/{layer.slug}.js", layer_script(site, layer)
+    yield from _values(site)
     yield "data/search.js", search_script(report_entries(site))
     yield from csv_files(report)
     yield "data/cite.bib", bibtex(report).encode("utf-8", "backslashreplace")
     yield from drawings.files(report, printed)
+
+
+def _values(site: Site) -> Iterator[tuple[str, bytes]]:
+    most = levels_each(site.report)
+    for layer in site.report.layers:
+        yield values_path(layer), layer_values(layer, most)
+    for image in site.pictured:
+        yield values_path(image), image_values(image)
 
 
 def _rendered(made: Environment, site: Site, page: Page) -> bytes:
@@ -70,6 +80,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "to": partial(site.href, page=page.path),
         "csv": table_path,
         "layer": None,
+        "values_path": values_path,
         "colour_filters": drawings.colour_filters(),
         "colours": drawings.COLOURS,
         "drawings": drawings,

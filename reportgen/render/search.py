@@ -45,12 +45,10 @@ def search_script(entries: Iterable[Entry]) -> bytes:
         while not row[-1]:
             row.pop()
         rows.append(row)
-    rows_text, titles_text = (
-        json.dumps(value, separators=(",", ":"), ensure_ascii=False) for value in (rows, titles)
-    )
-    text = f'window.searchIndex = {{"rows": {rows_text}, "titles": {titles_text}}};\n'
+    index = {"rows": rows, "titles": titles}
+    text = json.dumps(index, separators=(",", ":"), ensure_ascii=False)
     # A file name that is not UTF-8 reaches us as lone surrogates.
-    return text.encode("utf-8", "backslashreplace")
+    return f"window.searchIndex = {text};\n".encode("utf-8", "backslashreplace")
 
 
 def report_entries(site: Site) -> Iterator[Entry]:

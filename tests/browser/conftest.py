@@ -55,12 +55,13 @@ def visit(browser, folder):
     """Opens a page of the site and fails on any complaint or request to elsewhere."""
     contexts, complaints = [], []
 
-    def opened(path, *, width=1280, scheme="light", scripts=True):
+    def opened(path, *, width=1280, scheme="light", scripts=True, touch=False):
         context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
             offline=True,
             java_script_enabled=scripts,
+            has_touch=touch,
         )
         contexts.append(context)
         page = context.new_page()

@@ -221,6 +221,7 @@ def test_the_verdict_of_both_steps():
         assert eval(said.replace("&&", "and").strip()) is wanted
 
 
+@pytest.mark.slow
 def test_a_report_and_a_comparison_are_really_made(real):
     """LeNet under hostile names: built twice, compared, summed up, gates judged."""
     evil = "$(touch pwned) `touch pwned`; 'x"

@@ -51,7 +51,7 @@ def test_what_is_not_as_it_was_is_listed(site: Path, run: Run) -> None:
         "layers/a.html: b.html leads to no file",
     ]
     assert told.err == (
-        "reportgen: report is not whole: 7 of its 4 files and 6 links are not as they were;"
+        "reportgen: report is not whole (see above): 4 files and 6 links have 7 faults;"
         " build or render it again\n"
     )
 

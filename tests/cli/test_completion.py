@@ -104,3 +104,20 @@ def test_the_other_shells_are_answered_in_their_form(shell: str, script: Path) -
     )
     assert "gradient_flow" in done.stdout and "gradients" in done.stdout
     assert "gradcam" not in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="there is no fish here")
+def test_a_real_fish_offers_the_same(script: Path) -> None:
+    ask = "reportgen completion fish | source; complete -C 'reportgen build --sections gradi'"
+    environment = os.environ | {
+        "PATH": f"{script}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(script),
+    }
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", ask],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert sorted(done.stdout.split()) == ["gradient_flow", "gradients"]

@@ -2,6 +2,7 @@
 
 import shlex
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,19 @@ def test_paths_are_relative_to_the_file(
     assert "job" not in builds[0][1], "folders of this machine do not reach the report"
 
 
+def test_no_folder_of_this_machine_reaches_the_report() -> None:
+    secret = "/home/someone/secret"
+    paths = {
+        field.name: Path(secret, "x") for field in fields(Options) if "Path" in str(field.type)
+    }
+    options = Options(
+        **paths | {"images": (Path(secret, "x"),)},
+        arch=f"{secret}/net.py:Net",
+        labels=f"{secret}/names.txt",
+    )
+    assert dict(options.changed()) == {"arch": ("net.py:Net",), "labels": ("names.txt",)}
+
+
 def test_nothing_is_set_by_an_empty_value(run: Run, builds: Builds) -> None:
     Path("reportgen.toml").write_text(f'{NET}crop-pct = ""\nmean = []\nlayers = []\ndevice = ""\n')
     run("build")
@@ -165,10 +179,10 @@ def test_nothing_is_set_by_an_empty_value(run: Run, builds: Builds) -> None:
         ("max-image = 3", "max-image is no setting. Did you mean max-images?"),
         ("max_imagse = 3", "max_imagse is no setting. Did you mean max-images?"),
         ("zebra = 3", "zebra is no setting. `reportgen build --help` lists what there is."),
-        ("max-drop = 0.1", "max-drop is no setting. It belongs into [prune]."),
+        ("max-drop = 0.1", "max-drop is no setting. It belongs in [prune]."),
         ("[prun]\nkinds = 'dead'", "prun is no setting. Did you mean prune?"),
         ("[prune]\nmax-drp = 0.1", "prune.max-drp is no setting. Did you mean max-drop?"),
-        ("[prune]\nfail-on = 'a>1'", "prune.fail-on is no setting. It belongs to the top."),
+        ("[prune]\nfail-on = 'a>1'", "prune.fail-on is no setting. It belongs at the top."),
         ("compare = 1", "compare is no setting. [compare] must be a table."),
         ("seed = 1\nSEED = 2", "SEED is no setting."),
         ("max-images = 1\nmax_images = 2", "max_images stands there twice."),

@@ -52,3 +52,12 @@ def test_nothing_is_replaced(run: Run) -> None:
     assert Path("reportgen.toml").read_text() == "seed = 1\n"
     assert run("init", "-o", "other.toml").out == "other.toml\n"
     assert run("init", "-o", "nowhere/other.toml").code == 6
+
+
+def test_settings_of_the_project_are_not_hidden(run: Run) -> None:
+    Path("pyproject.toml").write_text("[tool.reportgen]\nseed = 1\n")
+    told = run("init")
+    assert told.code == 6
+    assert "pyproject.toml holds settings already" in told.err
+    assert not Path("reportgen.toml").exists()
+    assert run("init", "-o", "other.toml").code == 0

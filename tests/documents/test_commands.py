@@ -121,6 +121,8 @@ def with_small_files(given: dict[str, Any], command: click.Command, desk: Path) 
         # The flags are what is tried here; all sections together have their own tests.
         given["sections"] = ("answers", "dead_filters")
         given |= {"exclude": (), "visualise_also": ()}
+    # Services and occlusion maps are left to the tests of their own.
+    given |= {name: type(given[name])() for name in ("log", "only") if name in given}
 
 
 @pytest.mark.parametrize("one", different(), ids=str)

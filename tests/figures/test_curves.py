@@ -44,8 +44,8 @@ def test_points_are_drawn_where_they_should_be():
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
     blue = np.argwhere(pixels[..., 2] - pixels[..., 0] > 80)
     top = blue[blue[:, 0] == blue[:, 0].min()]
-    assert pixels.shape[1] == 600
-    assert abs(top[:, 1].mean() - (blue[:, 1].min() + blue[:, 1].max()) / 2) < 3
+    assert pixels.shape[1] == 1200
+    assert abs(top[:, 1].mean() - (blue[:, 1].min() + blue[:, 1].max()) / 2) < 6
 
 
 def test_the_same_curves_give_the_same_bytes_in_small_files():

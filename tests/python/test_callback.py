@@ -4,6 +4,7 @@ import json
 import random
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,22 @@ def test_epochs_and_a_network_inside_of_another(tmp_path: Path) -> None:
     assert after.on_epoch_end(net, 3) == tmp_path / "epoch-000003"
     record = json.loads((tmp_path / "epoch-000003" / "report.json").read_text())
     assert record["title"] == "Small, epoch 3"
+
+
+def test_each_report_is_logged_under_its_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[tuple[str, str, int | None]] = []
+    monkeypatch.setattr(
+        "reportgen.loggers.find_spec", lambda name: ModuleSpec(name, None, origin=name)
+    )
+    module = types.ModuleType("reportgen.loggers.tensorboard")
+    module.log = lambda report, name, step: logged.append((report.title, name, step))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "reportgen.loggers.tensorboard", module)
+    after = callback(tmp_path / "run", every=5, log="tensorboard")
+    for step in (0, 3, 5):
+        after(small(), step)
+    assert logged == [("Small, step 0", "run", 0), ("Small, step 5", "run", 5)]
 
 
 def test_a_report_that_fails_does_not_end_the_training(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import reportgen
-from reportgen.errors import OptionError
+from reportgen.errors import OptionError, OutputError
 from tests.conftest import left_with
 from tests.python.networks import LABELS, QUICK, pixels, small
 from tests.render.sample_report import sample_report
@@ -134,6 +134,28 @@ def test_comparing(report: reportgen.Report, tmp_path: Path) -> None:
     assert [subject.name for subject in line.subjects] == ["before A", "after", "before C"]
     with pytest.raises(OptionError, match="takes one report or more"):
         before.compare()
+
+
+def test_figures_are_those_of_the_command(
+    report: reportgen.Report, saved: Path, tmp_path: Path
+) -> None:
+    only = ("--only", "*occlusion*")
+    report.figures(tmp_path / "by-call", formats="svg", width="84mm", only=only[1:])
+    words = ("figures", saved, "-o", tmp_path / "by-command", "--formats", "svg", "--width", "84mm")
+    assert left_with(*words, *only) == 0
+    made = sorted(path.name for path in (tmp_path / "by-command").rglob("*") if path.is_file())
+    assert any(name.endswith(".svg") for name in made)
+    for path in (tmp_path / "by-command").rglob("*.svg"):
+        other = tmp_path / "by-call" / path.relative_to(tmp_path / "by-command")
+        assert other.read_bytes() == path.read_bytes()
+
+
+def test_in_one_file_as_well(report: reportgen.Report, tmp_path: Path) -> None:
+    written = report.save(tmp_path / "site", single_file=tmp_path / "one.html")
+    assert written.single == tmp_path / "one.html"
+    assert report.verdict in (tmp_path / "one.html").read_text()
+    with pytest.raises(OutputError, match="lies in the folder of the report"):
+        report.save(tmp_path / "site", single_file=tmp_path / "site" / "one.html")
 
 
 class Page(HTMLParser):

@@ -122,6 +122,7 @@ def gradients(seen: Photo, is_made: bool) -> Panel:
         "low": (0.0, 0.0, -1.03),
         "high": (0.4, 0.06, 0.96),
         "limit": (0.14, 0.02, 0.24),
+        "looks": ("magnitude", "magnitude", "signed"),
         "strongest_places": ("upper right", "centre", "centre"),
         "strongest_shares": (0.31, 0.25, 0.4),
         "missing": ("Guided backpropagation",),
@@ -137,7 +138,16 @@ def gradients(seen: Photo, is_made: bool) -> Panel:
         "relative_gap": 0.0625,
         "occlusion_correlation": 0.43,
     }
-    return Panel(facts, {}, dict.fromkeys(maps, seen))
+    rng = np.random.default_rng(7)
+    blocks = {
+        name: Photo(
+            Pixels.of(rng.integers(0, 255, (HEIGHT, WIDTH), np.uint8), f"night-{name}"),
+            f"{name} {HOSTILE}",
+            "",
+        )
+        for name in maps
+    }
+    return Panel(facts, {}, blocks)
 
 
 def attention(seen: Photo, is_made: bool) -> Panel:

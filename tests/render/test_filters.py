@@ -94,6 +94,9 @@ def test_words_around_numbers():
     assert filters.plural(2048, "unit") == "2,048 units"
     assert filters.shape((64, 55, 7)) == "64 × 55 × 7"
     assert filters.shape(()) == "1 value"
+    assert filters.points(0.01) == "1 point"
+    assert filters.points(3e-6) == "less than 0.01 points"
+    assert filters.times("3 x 3 from -0.5 (-2), a-1") == "3 × 3 from −0.5 (−2), a-1"
     assert filters.points(0.4119) == "41.2 points"
     assert filters.bibtex("a_b{c}\\") == r"a\_b c  "
 

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 
 from reportgen.analyses import ANALYSES
 from reportgen.compare.findings import RULES
+from reportgen.render.environment import single_stylesheet, stylesheet
 from reportgen.render.meanings import MEANINGS, grouped
 from reportgen.render.order import MenuItem, Place, in_menu, in_order
 from reportgen.report.records import Finding
@@ -66,3 +69,14 @@ def test_findings_are_grouped_in_their_order():
         ("warning", "A", ["2", "4"]),
         ("warning", "B kind", ["3"]),
     ]
+
+
+def test_names_of_the_theme_are_numbered_and_none_is_lost():
+    """Each name that is used was declared, in the style of a site and in that of one file."""
+    site = stylesheet().decode()
+    declared = set(re.findall(r"(--[\w-]+):", site))
+    assert {"--0", "--1", "--w"} <= declared
+    assert not {name for name in declared if name.startswith(("--paper", "--line"))}
+    for style in (site, single_stylesheet()):
+        # What has a default after a comma is set by a script.
+        assert set(re.findall(r"var\((--[\w-]+)\)", style)) <= declared | {"--gain"}

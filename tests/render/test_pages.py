@@ -110,7 +110,7 @@ def test_drawings_refer_to_filters_of_their_own_page(parsed, html):
 
 def test_filters_of_the_style_sheet_stand_on_every_page(parsed, site):
     names = set(re.findall(r"url\(#([\w-]+)\)", site["assets/report.css"].decode()))
-    assert names == {"grey", "viridis", "magma", "diverging"}
+    assert names == {"grey", "viridis", "magma", "diverging", "cut", "fade", "fade-signed"}
     assert all(names <= set(page.ids) for page in parsed.values())
 
 

@@ -14,8 +14,7 @@ from tests.render.walk import Page
 
 
 def read(script: bytes) -> dict:
-    text = script.decode().removeprefix("window.searchIndex = ").removesuffix(";\n")
-    return json.loads(text)
+    return json.loads(script.decode().removeprefix("window.searchIndex = ").removesuffix(";\n"))
 
 
 @pytest.fixture(scope="module")

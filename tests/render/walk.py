@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 VOID = {"wbr", "meta", "link", "img", "input", "br", "hr"}
 CLOSED_IN_PLACE = {"path", "rect", "image", "line", "circle", "stop", "use", "mspace"}
-CLOSED_IN_PLACE |= {"fefuncr", "fefuncg", "fefuncb", "fefunca"}
+CLOSED_IN_PLACE |= {"fefuncr", "fefuncg", "fefuncb", "fefunca", "fecolormatrix", "fecomposite"}
 LINKS = {"href", "src"}
 
 

@@ -70,8 +70,9 @@ def rivals(first: Heatmap, other: Heatmap, label: str, other_label: str) -> str:
     if any(not grid.size or grid.is_flat or grid.peak[0] <= 0 for grid in (one, two)):
         return ""
     if one.peak[1] == two.peak[1]:
-        return f"Both {label} and {other_label} peak at the {one.peak[1]}."
-    return f"{label} peaks at the {one.peak[1]}, {other_label} at the {two.peak[1]}."
+        return f"Both peak at the {one.peak[1]}."
+    text = f"The evidence for {label} peaks at the {one.peak[1]}, "
+    return f"{text}that for {other_label} at the {two.peak[1]}."
 
 
 def alt(image: Image, named: str, source: str, block: Heatmap, positive: float) -> str:

@@ -32,6 +32,10 @@ def difference(block: Heatmap, first: str, second: str) -> str:
         return "Nothing to see: the two maps are the same."
     if largest < SMALLEST:
         return f"Nothing to see: they differ by {at_most(largest, block.unit)}."
+    if up == down and min(high, -low) >= SMALLEST:
+        more, less = amount(high, block.unit), amount(-low, block.unit)
+        text = f"Hiding the {up} costs {second} up to {more} more than {first} at one position"
+        return f"{text}, up to {less} less at another."
     parts = []
     if high >= SMALLEST:
         parts.append(f"Hiding the {up} costs {second} up to {amount(high, block.unit)} more")
@@ -42,15 +46,15 @@ def difference(block: Heatmap, first: str, second: str) -> str:
 
 
 def alt(image: ImageChange, made: MapChange, block: Heatmap, whose: str) -> str:
-    """`Occlusion map of chelsea.png in B, class tabby: the probability falls most, ...`.
+    """`Occlusion map of chelsea.png, report B, class tabby: the probability falls most, ...`.
 
     Args:
         image: that it is of.
         made: which map.
         block: the map.
-        whose: the letter of the report; `B − A` for the difference.
+        whose: the letter of the report; `B less A` for the difference.
     """
-    head = f"{made.title} map of {image.path} in {whose}, class {made.label}"
+    head = f"{made.title} map of {image.path}, report {whose}, class {made.label}"
     if " " in whose:
         grid = grid_of(block)
         if not grid.size:
@@ -67,7 +71,9 @@ def alt(image: ImageChange, made: MapChange, block: Heatmap, whose: str) -> str:
 def frame_alt(film: Film, at: int, whose: str) -> str:
     """One picture of the film strip in one line."""
     block = film.frames[at]
-    return f"Occlusion map of {film.path} in {whose}, class {film.label}: {occlusion.note(block)}"
+    return (
+        f"Occlusion map of {film.path}, report {whose}, class {film.label}: {occlusion.note(block)}"
+    )
 
 
 def frame_note(film: Film, at: int) -> str:

@@ -10,6 +10,8 @@ from reportgen.report.blocks import Curve, MapStrip
 
 STEP = 0.5
 "Share of the whole range from which on one step between neighbours is worth a word."
+ALONE = 1.5
+"Times the next largest step that it has to be: of a comb, no tooth stands out."
 FEWEST = 4
 "Values below which every step is large."
 
@@ -50,6 +52,8 @@ def trend(names: Sequence[str], values: Sequence[float | None], unit: str, noun:
     (first, start), (last, end) = known[0], known[-1]
     text = f"From {amount(start, unit)} at {first} to {amount(end, unit)} at {last}"
     ends = {amount(start, unit), amount(end, unit)}
+    if len(ends) == 1:
+        text = f"{amount(start, unit)} at both ends, {first} and {last}"
     for word, value in (("highest", high), ("lowest", low)):
         if amount(value, unit) not in ends:
             text += f"; {word} at {known[sizes.index(value)][0]}, {amount(value, unit)}"
@@ -57,19 +61,20 @@ def trend(names: Sequence[str], values: Sequence[float | None], unit: str, noun:
 
 
 def _step(known: Sequence[tuple[str, float]], span: float, unit: str) -> str:
-    """The step between neighbours that makes half of the range or more; empty for none."""
+    """The one step between neighbours that makes half of the range or more; empty for none."""
     if len(known) < FEWEST:
         return ""
-    steps = pairwise(known)
-    (name, before), (other, after) = max(steps, key=lambda pair: abs(pair[1][1] - pair[0][1]))
-    if abs(after - before) < STEP * span:
+    steps = sorted(pairwise(known), key=lambda pair: abs(pair[1][1] - pair[0][1]))
+    sizes = [abs(later - earlier) for (_, earlier), (_, later) in steps]
+    if sizes[-1] < max(STEP * span, ALONE * sizes[-2]):
         return ""
+    (name, before), (other, after) = steps[-1]
     way = f"{amount(before, unit)} to {amount(after, unit)}"
     return f" The largest step is from {name} to {other}: {way}."
 
 
 def maps(block: MapStrip, titles: Sequence[str], places: Sequence[str]) -> str:
-    """Which mean maps have the widest and the narrowest range, and where most of them peak.
+    """Which mean map has the widest range, and where most of them peak.
 
     Args:
         block: the maps.
@@ -77,11 +82,12 @@ def maps(block: MapStrip, titles: Sequence[str], places: Sequence[str]) -> str:
         places: of the highest value of each, empty for a flat map; none at all if not known.
     """
     ranges = [high - low for _, _, low, high in block.maps]
-    flat = sum(span == 0 for span in ranges)
-    if flat == len(ranges):
-        one = "The map has" if flat == 1 else f"All {flat} maps have"
-        return f"Nothing to see: {one[:1].lower()}{one[1:]} one value everywhere."
-    wide = max(range(len(ranges)), key=ranges.__getitem__)
+    varied = [at for at, span in enumerate(ranges) if span > 0]
+    flat = len(ranges) - len(varied)
+    if not varied:
+        each = "the one map has" if flat == 1 else f"all {flat} maps have"
+        return f"Nothing to see: {each} one value everywhere, or none that is finite."
+    wide = max(varied, key=ranges.__getitem__)
     low, high = (number(end, 3) for end in block.maps[wide][2:])
     if len(ranges) == 1:
         text = f"From {low} to {high}."
@@ -89,7 +95,7 @@ def maps(block: MapStrip, titles: Sequence[str], places: Sequence[str]) -> str:
         text = f"The widest of {len(ranges)} ranges is that of {titles[wide]}, {low} to {high}."
     if flat:
         verb = "has" if flat == 1 else "have"
-        text += f" {flat} {verb} one value everywhere."
+        text += f" {flat} {verb} one value everywhere, or none that is finite."
     return text + _peaks([place for place in places if place])
 
 
@@ -109,9 +115,11 @@ def _peaks(places: Sequence[str]) -> str:
     return f" Most often they peak at the {best}: {most} of {len(places)}{each}."
 
 
-def map_alt(title: str, path: str, low: float, high: float, place: str) -> str:
-    """`Mean map of features.3 for chelsea.png, 0.1 to 3.2, peak upper left`."""
+def map_alt(title: str, low: float, high: float, place: str) -> str:
+    """`Mean map of features.3, 0.1 to 3.2, peak upper left`."""
+    if math.isnan(low):
+        return f"Mean map of {title}: no finite value"
     if low == high:
-        return f"Mean map of {title} for {path}: {number(low, 3)} everywhere"
+        return f"Mean map of {title}: {number(low, 3)} everywhere"
     peak = f", peak {place}" if place else ""
-    return f"Mean map of {title} for {path}, {number(low, 3)} to {number(high, 3)}{peak}"
+    return f"Mean map of {title}, {number(low, 3)} to {number(high, 3)}{peak}"

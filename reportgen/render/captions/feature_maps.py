@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from reportgen.render.captions.phrases import capital, part_of
+from reportgen.render.captions.phrases import capital, listed, part_of
 from reportgen.render.filters import number, plural
-from reportgen.report.arrays import FloatArray
+from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Atlas, Strip
 from reportgen.report.places import place_of
 from reportgen.report.records import Image, Layer
@@ -19,42 +19,66 @@ def caption(layer: Layer, block: Atlas, peak: str = "") -> str:
         peak: where in the image the strongest channel has its highest value; empty if not known.
     """
     low, high = block.low.astype(float), block.high.astype(float)
-    flat = low == high
-    silent = _silent(layer, int((flat & (high == 0)).sum()), block.count)
-    if flat.all():
-        if silent and bool((high == 0).all()):
-            return f"Nothing to see: {silent}."
-        each = "The one map has" if block.count == 1 else f"Each of {block.count:,} maps has"
-        return f"Nothing to see: {each[:1].lower()}{each[1:]} one value everywhere."
-    best = strongest(block)
-    where = f", at the {peak}" if peak else ""
+    known, n = np.isfinite(high), block.count
+    if not known.any():
+        return "Nothing to see: no channel holds a finite value."
+    zero = (low == high) & (high == 0)
+    same = (low == high) & (high != 0)
+    if not (high > low).any():
+        return f"Nothing to see: {_rest(layer, zero, same, ~known)}."
     value = number(float(high[_tile(block)]), 3)
-    if block.count == 1:
+    best, where = strongest(block), f", at the {peak}" if peak else ""
+    if n == 1:
         return f"Channel {best} goes from {number(float(low[0]), 3)} to {value}{where}."
     text = f"Channel {best} is strongest: {value}{where}."
-    if high.max() <= 0:
+    if high[known].max() <= 0:
         text = f"No channel is above zero here: the highest value is {value}, of channel {best}."
-    middle = number(float(np.sort(high)[(block.count - 1) // 2]), 3)
-    shown = plural(block.count, "channel")
-    shown += " shown" if block.count < layer.units else ""
-    text += f" Half of the {shown} stay at {middle} or below."
-    varied = int((flat & (high != 0)).sum())
-    if silent:
-        text += f" {capital(silent)}."
-    if varied:
-        verb = "gives" if varied == 1 else "give"
-        text += f" {capital(part_of(varied, block.count, 'channel'))} {verb} one value everywhere."
-    return text
+    if 2 * int(zero.sum()) < n and known.all():
+        shown = plural(n, "channel") + (" shown" if n < layer.units else "")
+        text += f" Half of the {shown} stay at {_middle(high)} or below."
+    rest = _rest(layer, zero, same, ~known)
+    return f"{text} {capital(rest)}." if rest else text
 
 
-def _silent(layer: Layer, count: int, channels: int) -> str:
-    """How many maps are zero everywhere; empty for none."""
-    if not count:
-        return ""
-    # Values that are not finite are drawn as the lowest ones, so all of a map may be such.
-    what = "zero or not finite" if layer.nonfinite else "zero"
-    verb = "is" if count == 1 else "are"
-    return f"{part_of(count, channels, 'channel')} {verb} {what} everywhere on this image"
+def _rest(layer: Layer, zero: Array, same: Array, broken: Array) -> str:
+    """How many maps are zero everywhere, of another single value, or without a finite one."""
+    # A map of zeros may hold values that are not finite: the range is that of the others.
+    silent = "zero or not finite" if layer.nonfinite else "zero"
+    found = (
+        (zero, ("is", "are"), f"{silent} everywhere on this image"),
+        (same, ("gives", "give"), "one value everywhere"),
+        (broken, ("holds", "hold"), "no finite value"),
+    )
+    parts = [
+        f"{part_of(int(which.sum()), len(which), 'channel')} {verbs[int(which.sum()) > 1]} {what}"
+        for which, verbs, what in found
+        if which.any()
+    ]
+    return listed(parts)
+
+
+def alt(layer: Layer, image: Image, block: Atlas, peak: str = "") -> str:
+    """`64 feature maps of features.3 for chelsea.png; channel 12 is strongest, 3.1, upper left`.
+
+    Args:
+        layer: that gave the maps.
+        image: that they are of.
+        block: the maps.
+        peak: where the strongest channel has its highest value; empty if not known.
+    """
+    text = f"{plural(block.count, 'feature map')} of {layer.title} for {image.path}"
+    if not (block.high > block.low).any():
+        return f"{text}, none of which varies"
+    value = number(float(block.high[_tile(block)]), 3)
+    return f"{text}; channel {strongest(block)} is strongest, {value}" + (peak and f", {peak}")
+
+
+def units_alt(layer: Layer, image: Image, block: Strip) -> str:
+    """`10 units of classifier for chelsea.png; unit 3 is largest, 9.25`."""
+    text = f"{plural(block.values.size, 'unit')} of {layer.title} for {image.path}"
+    if not np.isfinite(block.values).any():
+        return f"{text}, none of them finite"
+    return f"{text}; unit {block.top[0][0]} is largest, {number(block.top[0][1], 3)}"
 
 
 def strongest(block: Atlas) -> str:

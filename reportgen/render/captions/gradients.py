@@ -7,6 +7,9 @@ from reportgen.render.filters import number, percent
 from reportgen.report.records import Image
 
 EVEN = 1 / 9
+"Share of the strength in each ninth of the image where it is spread evenly."
+CLEAR = 1.5
+"Times that share from which on a place stands out."
 
 TITLES = {
     "gradient": "Gradient",
@@ -27,18 +30,19 @@ def caption(maps: Sequence[str], places: Sequence[str], shares: Sequence[float])
     if not any(places):
         return ""
     found: dict[str, list[str]] = {}
+    spread = []
     for name, place, share in zip(maps, places, shares, strict=True):
-        if place:
-            found.setdefault(place, []).append(f"{TITLES.get(name, name)} ({percent(share)})")
-    if len(found) == 1:
-        place = next(iter(found))
-        return f"Strongest at the {place}: {listed(found[place])}. {_scale()}"
-    words = [f"{listed(names)} at the {place}" for place, names in found.items()]
-    return f"Strongest parts: {'; '.join(words)}. {_scale()}"
-
-
-def _scale() -> str:
-    return f"A map of even strength has {percent(EVEN)} in each of nine parts."
+        named = f"{TITLES.get(name, name)} ({percent(share)})"
+        if place and share >= CLEAR * EVEN:
+            found.setdefault(place, []).append(named)
+        elif place:
+            spread.append(named)
+    parts = [f"the {place} for {listed(names)}" for place, names in found.items()]
+    text = f"The strongest of nine parts is {listed(parts)}. " if parts else ""
+    if spread:
+        verb = "has its" if len(spread) == 1 else "have their"
+        text += f"{listed(spread)} {verb} strength spread out. "
+    return f"{text}Evenly spread, each part would hold {percent(EVEN)}."
 
 
 def alt(image: Image, named: str, title: str, ends: tuple[float, float], words: str) -> str:
@@ -57,4 +61,8 @@ def alt(image: Image, named: str, title: str, ends: tuple[float, float], words: 
 
 def note(places: Sequence[str], shares: Sequence[float], at: int) -> str:
     """`31 % of it at the upper left`; empty where the report does not know."""
-    return f"{percent(shares[at])} of it at the {places[at]}" if places and places[at] else ""
+    if not places or not places[at]:
+        return ""
+    if shares[at] < CLEAR * EVEN:
+        return f"spread out, no ninth of the image has more than {percent(shares[at])} of it"
+    return f"{percent(shares[at])} of it at the {places[at]}"

@@ -3,10 +3,10 @@
 import numpy as np
 
 from reportgen.render.captions.histograms import within
-from reportgen.render.captions.phrases import capital, part_of
+from reportgen.render.captions.phrases import part_of
 from reportgen.render.filters import number, percent
 from reportgen.report.arrays import FloatArray
-from reportgen.report.records import Parameter, Report
+from reportgen.report.records import Report
 
 PALE = 0.1
 "Share of the colour scale within which a weight looks like zero."
@@ -47,24 +47,22 @@ def sizes(found: FloatArray | None) -> str:
     return f"{text}the smallest, of filter {least}, is {number(float(found[least]), 3)}."
 
 
-def pale(parameter: Parameter | None, limit: float) -> str:
-    """How many weights are so close to zero that they look pale."""
-    share = within(parameter.histogram, PALE * limit) if parameter is not None and limit else 0.0
-    if not share:
-        return ""
-    close = number(PALE * limit, 2)
-    return f"At least {percent(share)} of the weights are within ±{close} and look pale."
+def largest(report: Report, name: str, filters: int) -> str:
+    """What `sizes` says of the weight `name` with so many filters; empty where it is not known."""
+    return sizes(norms(report, name, filters))
 
 
-def caption(report: Report, name: str, filters: int, limit: float) -> str:
-    """What is known of the weight `name` that its picture shows; empty where nothing is.
+def pale(report: Report, name: str, limit: float) -> str:
+    """How many values of the weight `name` are so close to zero that they look pale.
 
     Args:
         report: that holds it.
         name: of the parameter.
-        filters: that are shown, or are too many for the picture.
         limit: where the colours end.
     """
     known = {parameter.name: parameter for parameter in report.parameters}
-    parts = (sizes(norms(report, name, filters)), pale(known.get(name), limit))
-    return capital(" ".join(filter(None, parts)))
+    share = within(known[name].histogram, PALE * limit) if name in known else 0.0
+    if not share:
+        return ""
+    close = number(PALE * limit, 2)
+    return f"At least {percent(share)} of the weights are within ±{close} and look pale."

@@ -39,7 +39,7 @@ def _fall(grid: Grid, score: str, unit: str) -> str:
         return _no_fall(grid, score, unit)
     if grid.size == 1:
         return f"Hiding the one position lowers {score} by {amount(best, unit)}."
-    text = f"T{score[1:]} falls most, by {amount(best, unit)}, when the {place} is hidden"
+    text = f"{capital(score)} falls most, by {amount(best, unit)}, when the {place} is hidden"
     other = grid.elsewhere(place)
     if other is None:
         text += "."
@@ -72,6 +72,9 @@ def _rise(grid: Grid, unit: str) -> str:
     lowest, place = grid.lowest
     if lowest > -SMALLEST:
         return ""
+    best, peak = grid.peak
+    if place == peak and best >= SMALLEST:
+        return f"Another position there raises it by {amount(-lowest, unit)}."
     return f"Hiding the {place} raises it by up to {amount(-lowest, unit)}."
 
 
@@ -86,7 +89,8 @@ def flips(image: Image, answers: Array) -> str:
     others = answers[(answers >= 0) & (answers != own)]
     if not others.size:
         return "No position changes the answer."
-    where = f"At {part_of(others.size, answers.size, 'position')}, outlined, the answer becomes"
+    part = part_of(others.size, answers.size, "position")
+    where = f"At {part}, dotted and outlined, the answer becomes"
     classes, counts = np.unique(others, return_counts=True)
     most = int(counts.argmax())
     names = {guess.index: guess.label for guess in image.predictions}

@@ -13,7 +13,9 @@ def seen(image: Image, prepared: Preprocessing) -> str:
         return f"The network saw {size}: the whole picture, {scale}."
     kept, scale_of = kept_share(image, prepared)
     part = "the whole picture" if kept == 1 else f"the middle {percent(kept)} of the picture"
-    return f"The network saw {size}: {part}, with sides {number(scale_of, 2)} times as long."
+    sides = number(scale_of, 2)
+    scale = "at its own size" if sides == "1" else f"with sides {sides} times as long"
+    return f"The network saw {size}: {part}, {scale}."
 
 
 def kept_share(image: Image, prepared: Preprocessing) -> tuple[float, float]:

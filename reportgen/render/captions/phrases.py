@@ -7,12 +7,12 @@ from reportgen.report.records import Image
 
 
 def amount(value: float, unit: str) -> str:
-    """How much: a probability in points, a share in percent, others with their unit."""
+    """How much: a probability in points, a share in percent, a length in its unit."""
     if unit == "probability":
         return points(value)
     if unit == "share":
         return percent(value)
-    return f"{number(value, 3)} {unit}".rstrip() if unit != "logit" else number(value, 3)
+    return f"{number(value, 3)} px" if unit == "px" else number(value, 3)
 
 
 def at_most(value: float, unit: str) -> str:

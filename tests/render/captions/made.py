@@ -43,7 +43,7 @@ def layer(units: int, *, nonfinite: int | None = 0, **panels: Panel) -> Layer:
 
 
 def atlas(low: Sequence[float], high: Sequence[float], labels: tuple[str, ...] = ()) -> Atlas:
-    order = tuple(int(at) for at in np.argsort(-np.asarray(high), kind="stable"))
+    order = tuple(int(at) for at in np.argsort(-np.nan_to_num(high, nan=-np.inf), kind="stable"))
     return Atlas(
         PIXELS, 2, len(low), 2, 3, 4, 6, np.asarray(low, np.float32),
         np.asarray(high, np.float32), labels, order, False, "", "",

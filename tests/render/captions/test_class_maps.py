@@ -54,8 +54,10 @@ def test_in_few_words():
 def test_two_classes_and_their_places():
     left = heatmap([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     low = heatmap([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
-    assert class_maps.rivals(left, low, "a", "b") == "a peaks at the upper left, b at the bottom."
-    assert class_maps.rivals(left, left, "a", "b") == "Both a and b peak at the upper left."
+    assert class_maps.rivals(left, low, "a", "b") == (
+        "The evidence for a peaks at the upper left, that for b at the bottom."
+    )
+    assert class_maps.rivals(left, left, "a", "b") == "Both peak at the upper left."
     assert class_maps.rivals(left, heatmap(np.zeros((3, 3))), "a", "b") == ""
 
 

@@ -38,6 +38,14 @@ def test_differences(case):
     assert compared.difference(heatmap(values), "A", "B") == words
 
 
+def test_more_and_less_in_one_part():
+    block = heatmap([[0.4, -0.3, 0.0]], window=(60, 40), stride=(60, 1))
+    assert compared.difference(block, "A", "B") == (
+        "Hiding the left costs B up to 40 points more than A at one position, up to 30 points less "
+        "at another."
+    )
+
+
 def test_each_method_has_its_own_words():
     values = [[0.5, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     hidden, cam = heatmap(values), heatmap(values, unit="Grad-CAM, logit")
@@ -47,14 +55,16 @@ def test_each_method_has_its_own_words():
         "9 positions."
     )
     assert compared.alt(IMAGE, made("occlusion"), hidden, "B") == (
-        "Occlusion map of a.png in B, class tabby: the probability falls most, by 50 points, upper "
-        "left"
+        "Occlusion map of a.png, report B, class tabby: the probability falls most, by 50 "
+        "points, upper left"
     )
     assert compared.alt(IMAGE, made("gradcam"), cam, "A") == (
-        "Grad-CAM map of a.png in A, class tabby: peak upper left, 0.5; half in 1 of 9 positions"
+        "Grad-CAM map of a.png, report A, class tabby: peak upper left, 0.5; half in 1 of 9 "
+        "positions"
     )
-    assert compared.alt(IMAGE, made("occlusion"), hidden, "B − A") == (
-        "Occlusion map of a.png in B − A, class tabby: from 0 points, top, to 50 points, upper left"
+    assert compared.alt(IMAGE, made("occlusion"), hidden, "B less A") == (
+        "Occlusion map of a.png, report B less A, class tabby: from 0 points, top, to 50 "
+        "points, upper left"
     )
 
 
@@ -63,6 +73,6 @@ def test_a_film_frame_by_frame():
     film = Film("a.png", "tabby", False, (), (0.6,), frames)
     assert compared.frame_note(film, 0) == "falls most, by 50 points, upper left"
     assert compared.frame_alt(film, 0, "C") == (
-        "Occlusion map of a.png in C, class tabby: the probability falls most, by 50 points, upper "
-        "left"
+        "Occlusion map of a.png, report C, class tabby: the probability falls most, by 50 "
+        "points, upper left"
     )

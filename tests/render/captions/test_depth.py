@@ -13,7 +13,7 @@ CASES = {
         "From 12 % at conv1 to 71 % at fire9.",
     ),
     "a hill and a step": (
-        (0.1, 0.9, 0.8, 0.2),
+        (0.1, 0.9, 0.6, 0.2),
         "share",
         "From 10 % at conv1 to 20 % at fire9; highest at fire2, 90 %. The largest step is from "
         "conv1 to fire2: 10 % to 90 %.",
@@ -23,6 +23,17 @@ CASES = {
         "px",
         "From 4 px at conv1 to 3 px at fire9; lowest at fire2, 1.5 px. The largest step is from "
         "conv1 to fire2: 4 px to 1.5 px.",
+    ),
+    "equal ends": (
+        (0.0, 0.2, 0.1, 0.0),
+        "share",
+        "0 % at both ends, conv1 and fire9; highest at fire2, 20 %. The largest step is from conv1 "
+        "to fire2: 0 % to 20 %.",
+    ),
+    "a comb": (
+        (0.1, 0.9, 0.2, 0.8),
+        "share",
+        "From 10 % at conv1 to 80 % at fire9; highest at fire2, 90 %.",
     ),
     "gaps": ((None, 1.0, float("nan"), 2.0), "", "From 1 at fire2 to 2 at fire9."),
     "the same": ((0.0, 0.0, None, 0.0), "share", "0 % at all 3 layers that have a value."),
@@ -51,7 +62,8 @@ def strip(*ranges: tuple[float, float]) -> MapStrip:
 def test_mean_maps_side_by_side():
     made = strip((0, 1), (-1, 3), (2, 2))
     assert depth.maps(made, NAMES[:3], ()) == (
-        "The widest of 3 ranges is that of fire2, −1 to 3. 1 has one value everywhere."
+        "The widest of 3 ranges is that of fire2, −1 to 3. 1 has one value everywhere, or none "
+        "that is finite."
     )
     said = depth.maps(strip((0, 1), (-1, 3), (2, 4)), NAMES[:3], ("top", "centre", "top"))
     assert said.endswith(" Most often they peak at the top: 2 of 3.")
@@ -63,12 +75,16 @@ def test_mean_maps_side_by_side():
     assert said.endswith(" All 4 peak at the top.")
     assert depth.maps(strip((0, 1)), NAMES[:1], ("top",)) == "From 0 to 1. Its peak is at the top."
     assert depth.maps(strip((0, 0), (1, 1)), NAMES[:2], ("", "")) == (
-        "Nothing to see: all 2 maps have one value everywhere."
+        "Nothing to see: all 2 maps have one value everywhere, or none that is finite."
     )
-    assert depth.map_alt("conv1", "a.png", 0, 2.5, "top") == (
-        "Mean map of conv1 for a.png, 0 to 2.5, peak top"
+    assert depth.map_alt("conv1", 0, 2.5, "top") == "Mean map of conv1, 0 to 2.5, peak top"
+    nan = float("nan")
+    assert depth.maps(strip((nan, nan), (0, 2), (0, 1)), NAMES[:3], ()).startswith(
+        "The widest of 3 ranges is that of fire2, 0 to 2. 1 has"
     )
-    assert depth.map_alt("conv1", "a.png", 2, 2, "") == "Mean map of conv1 for a.png: 2 everywhere"
+    assert depth.map_alt("conv1", nan, nan, "") == "Mean map of conv1: no finite value"
+    assert depth.map_alt("conv1", 0, 2.5, "") == "Mean map of conv1, 0 to 2.5"
+    assert depth.map_alt("conv1", 2, 2, "") == "Mean map of conv1: 2 everywhere"
 
 
 def test_dead_units_dwindle():

@@ -20,14 +20,27 @@ CASES = {
         "Channel 2 is strongest: 3. Half of the 3 channels stay at 2 or below. 2 of 3 channels "
         "give one value everywhere.",
     ),
+    "most are silent": (
+        [0.0, 0.0, 0.0], [0.0, 2.5, 0.0],
+        "Channel 1 is strongest: 2.5. 2 of 3 channels are zero everywhere on this image.",
+    ),
+    "some without a finite value": (
+        [0.0, np.nan, 0.0], [1.0, np.nan, 2.0],
+        "Channel 2 is strongest: 2. 1 of 3 channels holds no finite value.",
+    ),
+    "nothing finite": (
+        [np.nan], [np.nan], "Nothing to see: no channel holds a finite value.",
+    ),
     "all zero": (
         [0.0, 0.0], [0.0, 0.0],
         "Nothing to see: all 2 channels are zero everywhere on this image.",
     ),
     "all flat": (
-        [1.0, 0.0], [1.0, 0.0], "Nothing to see: each of 2 maps has one value everywhere.",
+        [1.0, 0.0], [1.0, 0.0],
+        "Nothing to see: 1 of 2 channels is zero everywhere on this image and 1 of 2 channels "
+        "gives one value everywhere.",
     ),
-    "one flat": ([1.0], [1.0], "Nothing to see: the one map has one value everywhere."),
+    "one flat": ([1.0], [1.0], "Nothing to see: the one channel gives one value everywhere."),
     "one": ([-1.0], [2.5], "Channel 0 goes from −1 to 2.5."),
     "negative": (
         [-3.0, -2.0], [-1.0, -0.5],
@@ -76,6 +89,21 @@ def test_the_place_of_the_peak_is_where_the_strongest_position_lies():
     assert place(layer(2), images[0], images, block) == ""
     assert feature_maps.place_in_map(made, 1, 2) == "centre"
     assert feature_maps.place_in_map(layer(2), 1, 2) == ""
+
+
+def test_the_words_in_place_of_the_picture():
+    made, block = layer(2), atlas([0, 0], [1, 1340.4])
+    assert feature_maps.alt(made, image(), block, "left") == (
+        "2 feature maps of features.3 for chelsea.png; channel 1 is strongest, 1,340, left"
+    )
+    assert feature_maps.alt(made, image(), block).endswith("strongest, 1,340")
+    assert feature_maps.alt(made, image(), atlas([1], [1])).endswith(
+        "1 feature map of features.3 for chelsea.png, none of which varies"
+    )
+    assert feature_maps.units_alt(made, image(), strip([0.5, 7])) == (
+        "2 units of features.3 for chelsea.png; unit 1 is largest, 7"
+    )
+    assert feature_maps.units_alt(made, image(), strip([np.nan])).endswith("none of them finite")
 
 
 def test_units_without_a_map():

@@ -117,8 +117,9 @@ def test_norms_are_those_of_the_parameter_of_that_name(report):
     assert kernels.norms(made, "c.weight", 3) is None
     assert kernels.norms(replace(made, sections=()), "b.weight", 3) is None
     # A tenth of the scale of 5 is the middle one of three bins, which holds 8 of 10 weights.
-    assert kernels.caption(made, "b.weight", 3, 5.0) == (
-        "Filter 2 has the largest norm, 5; the smallest, of filter 0, is 3. At least 80 % of the "
-        "weights are within ±0.5 and look pale."
+    assert kernels.pale(made, "b.weight", 5.0) == (
+        "At least 80 % of the weights are within ±0.5 and look pale."
     )
-    assert kernels.caption(made, "c.weight", 3, 5.0) == ""
+    assert kernels.pale(made, "b.weight", 0.0) == kernels.pale(made, "c.weight", 5.0) == ""
+    assert kernels.largest(made, "b.weight", 3).startswith("Filter 2 has the largest norm, 5; ")
+    assert kernels.largest(made, "c.weight", 3) == ""

@@ -28,8 +28,7 @@ def test_the_share_that_is_kept_is_that_of_the_box_which_is_cut_out(size, crop):
 def test_photos_say_what_was_left_of_the_file():
     square = replace(image(), height=256, width=512)
     assert photos.seen(square, prepared(224, 224, 256)) == (
-        "The network saw 224 × 224 pixels: the middle 38.3 % of the picture, with sides 1 "
-        "times as long."
+        "The network saw 224 × 224 pixels: the middle 38.3 % of the picture, at its own size."
     )
     assert photos.seen(square, prepared(128, 256, 128)) == (
         "The network saw 128 × 256 pixels: the whole picture, with sides 0.5 times as long."
@@ -58,15 +57,20 @@ def test_where_gradients_are_strongest():
     maps = ("gradient", "smoothgrad", "integrated_gradients")
     said = gradients.caption(maps, ("top", "centre", "top"), (0.5, 0.25, 0.3))
     assert said == (
-        "Strongest parts: Gradient (50 %) and Integrated gradients (30 %) at the top; SmoothGrad "
-        "(25 %) at the centre. A map of even strength has 11.1 % in each of nine parts."
+        "The strongest of nine parts is the top for Gradient (50 %) and Integrated gradients (30 %)"
+        " and the centre for SmoothGrad (25 %). Evenly spread, each part would hold 11.1 %."
     )
-    said = gradients.caption(maps, ("top",) * 3, (0.5, 0.25, 0.3))
-    assert said.startswith("Strongest at the top: Gradient (50 %), SmoothGrad (25 %) and ")
+    said = gradients.caption(maps, ("top",) * 3, (0.5, 0.13, 0.3))
+    assert "30 %). SmoothGrad (13 %) has its strength spread out. Evenly" in said
+    said = gradients.caption(maps[:2], ("top",) * 2, (0.12, 0.13))
+    assert said.startswith("Gradient (12 %) and SmoothGrad (13 %) have their strength spread out.")
     assert gradients.caption(maps, (), ()) == gradients.caption(maps, ("",) * 3, (0.0,) * 3) == ""
     note = gradients.note(("top", ""), (0.5, 0.0), 0)
     assert gradients.alt(image(), "class tabby 55 %", "SmoothGrad", (0.0, 0.06), note) == (
         "SmoothGrad for chelsea.png, class tabby 55 %, 0 to 0.06; 50 % of it at the top"
+    )
+    assert gradients.note(("top",), (0.15,), 0) == (
+        "spread out, no ninth of the image has more than 15 % of it"
     )
     assert gradients.note(("top", ""), (0.5, 0.0), 1) == gradients.note((), (), 0) == ""
 

@@ -98,17 +98,27 @@ def test_where_all_windows_lie_in_one_part_there_is_no_elsewhere():
     assert "elsewhere" not in said and "when the left is hidden. All 2 positions" in said
 
 
+def test_a_fall_and_a_rise_in_one_part():
+    block = heatmap([[0.4, -0.3, 0.0]], window=(60, 40), stride=(60, 1))
+    assert occlusion.caption(block, "x") == (
+        "The probability of x falls most, by 40 points, when the left is hidden. No other position "
+        "costs even half of that. Another position there raises it by 30 points."
+    )
+
+
 def test_flips_name_the_class_that_wins_most_often():
     seen = image(labels=((3, "tabby", 0.5), (7, "lynx", 0.2)))
     assert occlusion.flips(seen, np.full((2, 3), 3)) == "No position changes the answer."
     one = np.array([[3, 7, 3], [3, 3, -1]])
-    assert occlusion.flips(seen, one) == ("At 1 of 6 positions, outlined, the answer becomes lynx.")
+    assert occlusion.flips(seen, one) == (
+        "At 1 of 6 positions, dotted and outlined, the answer becomes lynx."
+    )
     several = np.array([[3, 7, 285], [3, 285, 285]])
     assert occlusion.flips(seen, several) == (
-        "At 4 of 6 positions, outlined, the answer becomes another class, most often class 285 "
-        "(3 of them)."
+        "At 4 of 6 positions, dotted and outlined, the answer becomes another class, most often "
+        "class 285 (3 of them)."
     )
-    assert "At all 6 positions, outlined, the answer becomes lynx." in occlusion.flips(
+    assert "At all 6 positions, dotted and outlined, the answer becomes lynx." in occlusion.flips(
         seen, np.full((2, 3), 7)
     )
 
