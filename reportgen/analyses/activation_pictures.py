@@ -1,7 +1,7 @@
 """One layer's activations for one image as a picture: maps side by side, or one bar per unit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from reportgen.analyses.findings import counted
 from reportgen.figures.mosaic import best_columns, levels, mosaic
-from reportgen.probe.evidence import Call, LayerEvidence, MapPicture, VectorPicture
+from reportgen.probe.evidence import Call, CallKey, LayerEvidence, MapPicture, VectorPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Atlas, Strip
 from reportgen.report.records import Image, Layer
@@ -43,6 +43,35 @@ def pixels_each(sizes: Sequence[int]) -> int:
             return min(most, max(least, left // larger))
         left -= size
     return most
+
+
+def pictured_calls(
+    costs: Mapping[CallKey, int], tiers: Sequence[Collection[CallKey]]
+) -> frozenset[CallKey]:
+    """The calls whose maps are shown: all, or as many as `ALL_PIXELS` hold at their smallest.
+
+    Args:
+        costs: pixels of all pictures of a call, in the order of execution.
+        tiers: calls to choose from, the most wanted first; of each, some evenly over the depth.
+    """
+    if sum(costs.values()) <= ALL_PIXELS:
+        return frozenset(costs)
+    chosen: set[CallKey] = set()
+    left = ALL_PIXELS
+    for tier in (*tiers, costs):
+        keys = [key for key in costs if key in tier and key not in chosen]
+        for step in range(1, len(keys) + 1):
+            some = keys[step // 2 :: step]
+            if sum(costs[key] for key in some) <= left:
+                chosen.update(some)
+                left -= sum(costs[key] for key in some)
+                break
+    return frozenset(chosen)
+
+
+def least_pixels(picture: MapPicture) -> int:
+    """Pixels of a picture that is averaged as far as it may be."""
+    return min(PIXELS[0], shown_pixels(picture))
 
 
 def shown_pixels(picture: MapPicture) -> int:

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from reportgen.analyses.activation_pictures import (
     atlas,
+    least_pixels,
     most_varied,
+    pictured_calls,
     pixels_each,
     shown_pixels,
     strip,
@@ -16,7 +19,15 @@ from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.findings import counted
 from reportgen.analyses.layer_health import RULES, layer_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.probe.evidence import Call, LayerEvidence, MapPicture, VectorPicture
+from reportgen.analyses.units import rows_shown, unit_layers
+from reportgen.probe.evidence import (
+    Call,
+    CallKey,
+    Evidence,
+    LayerEvidence,
+    MapPicture,
+    VectorPicture,
+)
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Column, Histogram, Table
 from reportgen.report.records import Fact, Image, Layer, Panel
@@ -40,19 +51,39 @@ COLUMNS = (
 def run(study: Study) -> Outcome:
     """One panel per call that was observed."""
     evidence = study.evidence
-    kept = (p for shown in evidence.pictures.values() for p in shown.values())
-    pixels = pixels_each([shown_pixels(p) for p in kept if isinstance(p, MapPicture)])
+    costs = {
+        call.key: sum(map(least_pixels, _maps(evidence, call.key)))
+        for call in evidence.calls
+        if _maps(evidence, call.key)
+    }
+    units = {call.key for call in unit_layers(study)}
+    rectified = {call.key for call in evidence.calls if call.rectifies}
+    chosen = pictured_calls(costs, (units, rectified))
+    pixels = pixels_each([shown_pixels(p) for key in chosen for p in _maps(evidence, key)])
     panels = {}
     for call, layer in zip(evidence.calls, study.layer_records, strict=True):
         seen = evidence.layers.get(call.key)
         if seen is not None:
+            is_left_out = call.key in costs and call.key not in chosen
             pictures = {
                 study.image_records[index]: shown[call.key]
                 for index, shown in sorted(evidence.pictures.items())
-                if call.key in shown
+                if call.key in shown and not is_left_out
             }
-            panels[layer.slug] = _panel(call, layer, seen, pictures, pixels)
+            made = _panel(call, layer, seen, pictures, pixels)
+            if is_left_out:
+                text = f"Feature maps stand on the pages of {len(chosen)} of {len(costs)} layers, "
+                text += "to keep the report small: those after a nonlinearity come first. With "
+                text += f"--layers {layer.title} they stand here."
+                made = replace(made, facts={**made.facts, "layout": "map", "left_out": text})
+            panels[layer.slug] = made
     return Outcome(panels, layer_findings(study))
+
+
+def _maps(evidence: Evidence, key: CallKey) -> list[MapPicture]:
+    """What is kept of a call's maps, one for each pictured image."""
+    kept = (shown.get(key) for _, shown in sorted(evidence.pictures.items()))
+    return [picture for picture in kept if isinstance(picture, MapPicture)]
 
 
 def _panel(
@@ -117,7 +148,9 @@ def _statistics(call: Call, seen: LayerEvidence) -> Table:
     )
     caption = f"Each unit over {counted(seen.images, 'image')}, "
     caption += f"{counted(seen.positions, 'value')} an image."
-    return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), SHOWN)
+    return Table(
+        caption, COLUMNS, tuple(zip(*columns, strict=True)), rows_shown(len(seen.mean), SHOWN)
+    )
 
 
 def _seven_digits(values: Array) -> list[float]:

@@ -15,6 +15,13 @@ from reportgen.report.records import Layer, Panel
 LARGEST_PICTURE = 450_000
 "Pixels of one picture of kernels, which hardly compress: 192 x 64 kernels of 5 x 5 fit."
 
+ALL_PICTURES = 3_000_000
+"Pixels that the pictures of all layers share, but for the least that each one has."
+LEAST_PICTURE = 16_384
+
+COARSE = 15
+"Levels either side of zero in a colour picture of more values than that, as of a ViT's patches."
+
 SCALE_QUANTILE = 0.999
 "Share of the non-zero weights within the colour scale: a few outliers must not turn the rest grey."
 
@@ -22,6 +29,9 @@ SCALE_QUANTILE = 0.999
 def run(study: Study) -> Outcome:
     """One panel per convolution that has a weight of its own."""
     panels = {}
+    count = sum(call.kind == "conv" for call in study.evidence.calls)
+    # Many layers with large pictures would be half of a report.
+    room = min(LARGEST_PICTURE, max(LEAST_PICTURE, ALL_PICTURES // max(count, 1)))
     first = next((c for c in study.evidence.calls if c.kind == "conv"), None)
     for call, layer in zip(study.evidence.calls, study.layer_records, strict=True):
         module = weighted_module(study.loaded.module, call) if call.kind == "conv" else None
@@ -29,14 +39,14 @@ def run(study: Study) -> Outcome:
         if weight is not None:
             groups = int(getattr(module, "groups", 1))
             takes_rgb = call is first and weight.shape[1] == 3 and groups == 1
-            panels[layer.slug] = _panel(weight, groups, layer, takes_rgb)
+            panels[layer.slug] = _panel(weight, groups, layer, takes_rgb, room)
     return Outcome(panels)
 
 
-def _panel(weight: FloatArray, groups: int, layer: Layer, takes_rgb: bool) -> Panel:
+def _panel(weight: FloatArray, groups: int, layer: Layer, takes_rgb: bool, room: int) -> Panel:
     filters, channels, height, width = weight.shape
     limit = colour_limit(weight)
-    rows, columns = largest(weight)
+    rows, columns = largest(weight, room)
     shown = weight[np.ix_(rows, columns)]
     facts = {
         "filters": filters,
@@ -67,11 +77,12 @@ def colour_limit(weight: Array) -> float:
     return float(np.quantile(size, SCALE_QUANTILE, method="higher")) if size.size else 0.0
 
 
-def largest(weight: FloatArray) -> tuple[Array, Array]:
+def largest(weight: FloatArray, pixels: int = LARGEST_PICTURE) -> tuple[Array, Array]:
     """Filters and channels that fit in one picture: those of largest norm, in their own order.
 
     Args:
         weight: (filters channels height width).
+        pixels: of the picture.
 
     Returns:
         Sorted indices of the filters (rows of the picture) and of the channels (columns).
@@ -79,7 +90,7 @@ def largest(weight: FloatArray) -> tuple[Array, Array]:
     filters, channels, height, width = weight.shape
     tall, wide = (1, 1) if height == width == 1 else (height + 1, width + 1)
     rows, columns = min(filters, LARGEST_SIDE // tall), min(channels, LARGEST_SIDE // wide)
-    room = max(1, LARGEST_PICTURE // (tall * wide))
+    room = max(1, pixels // (tall * wide))
     if rows * columns > room:
         # Both sides shrink alike, and what rounding leaves goes to the channels.
         rows = max(1, min(room, int(rows * math.sqrt(room / (rows * columns)))))
@@ -139,6 +150,11 @@ def _rgb(weight: FloatArray, limit: float, layer: Layer) -> Atlas:
     """Each filter of the first layer as a small colour picture; grey is zero."""
     filters, _, height, width = weight.shape
     levels, _ = signed_levels(weight, limit)
+    note = ""
+    if levels.size > LARGEST_PICTURE:
+        coarse = np.rint((levels.astype(np.float64) - 127) / 127 * COARSE) / COARSE
+        levels = np.rint(127 + 127 * coarse).astype(np.uint8)
+        note = f" Colours are rounded to {2 * COARSE + 1} levels, for the size of the picture."
     columns = best_columns(filters, height, width)
     norms = np.sqrt(np.square(np.nan_to_num(weight).astype(np.float64)).sum(axis=(1, 2, 3)))
     return Atlas(
@@ -159,7 +175,7 @@ def _rgb(weight: FloatArray, limit: float, layer: Layer) -> Atlas:
         alt=f"The {filters} filters of {layer.title} as colour pictures.",
         caption=(
             f"{counted(filters, 'filter')} of {height} x {width} over red, green and blue; mid "
-            f"grey is zero. {_scale(limit, weight)}"
+            f"grey is zero. {_scale(limit, weight)}{note}"
         ),
     )
 

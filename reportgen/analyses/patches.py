@@ -7,7 +7,7 @@ import numpy as np
 from reportgen.analyses.answers import image_link
 from reportgen.analyses.patch_pictures import Shown, pictures
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.units import unit_layers, used_units
+from reportgen.analyses.units import rows_shown, unit_layers, used_units
 from reportgen.probe.deconvnet import unprojected
 from reportgen.probe.evidence import Call, Strongest
 from reportgen.report.blocks import Block, Cell, Column, Link, Table
@@ -72,7 +72,7 @@ def _table(call: Call, nine: Strongest, images: Sequence[Image]) -> Table:
             Column("Value"),
         ),
         rows=tuple(_row(call, nine, unit, images) for unit in range(len(nine.value))),
-        shown=LISTED,
+        shown=rows_shown(len(nine.value), LISTED),
     )
 
 

@@ -15,6 +15,16 @@ FEWEST_IMAGES = 20
 "Of fewer, a correlation of units with classes says little: it is left out."
 
 
+WIDE = 512
+"Units beyond which a layer's tables show fewer rows: nobody reads thousands, and each costs time."
+ROWS_OF_WIDE = 16
+
+
+def rows_shown(units: int, most: int) -> int:
+    """Rows of a table of units that stand in the page; its CSV has all."""
+    return most if units <= WIDE else min(most, ROWS_OF_WIDE)
+
+
 def unit_layers(study: Study) -> tuple[Call, ...]:
     """For each size of maps the widest observed layer that rectifies, else the widest with weights.
 

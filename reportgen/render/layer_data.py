@@ -25,10 +25,11 @@ def layer_script(site: Site, layer: Layer) -> bytes:
         columns = table.columns[1:]
         data["columns"] = [(c.name, "" if c.unit == "share" else c.unit) for c in columns]
         data["count"], data["shown"] = len(table.rows), table.shown
-        # The page's own table holds the first rows.
+        # The page's own table holds the first rows; without maps, no unit is looked at.
         data["rest"] = [
             "|".join(cell(value, c.unit) for value, c in zip(row[1:], columns, strict=True))
             for row in table.rows[table.shown :]
+            if panel.facts["pictured"]
         ]
         images = panel.facts["images"]
         assert isinstance(images, int)

@@ -16,7 +16,7 @@ from reportgen.report.tables import table_path
 
 T = TypeVar("T")
 
-PARAMETERS_PER_PAGE = 96
+PARAMETERS_PER_PAGE = 72
 "Small multiples on one page of weights: what 100 kB of HTML hold."
 LAYERS_PER_PAGE = 200
 TREE_IN_FULL = 160

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from reportgen.analyses.activation_pictures import ALL_PIXELS, averaged, pixels_each
+from reportgen.analyses.activation_pictures import (
+    ALL_PIXELS,
+    averaged,
+    pictured_calls,
+    pixels_each,
+)
 from reportgen.analyses.activations import histogram, run
 from reportgen.probe.evidence import CallKey, MapPicture
 from tests.analyses.planted import a_call, evidence_of, seen_of, study_of
@@ -150,3 +155,14 @@ def test_small_pictures_leave_their_pixels_to_large_ones() -> None:
     each = pixels_each(sizes)
     assert 20_000 < each < 250_000
     assert ALL_PIXELS - 60 < sum(min(size, each) for size in sizes) <= ALL_PIXELS
+
+
+def test_where_even_small_pictures_are_too_many_some_layers_have_none() -> None:
+    keys = [CallKey(f"layer{i}", 1) for i in range(100)]
+    first, second = set(keys[1::10]), set(keys[::2])
+    half = dict.fromkeys(keys, ALL_PIXELS // 100)
+    assert pictured_calls(half, (first, second)) == set(keys)
+    # Room for 40 of 100: the ten of the first tier, every second of the 50 of the other, 5 more.
+    chosen = pictured_calls(dict.fromkeys(keys, ALL_PIXELS // 40), (first, second))
+    assert len(chosen) == 40
+    assert first | set(keys[2::4]) <= chosen

@@ -102,7 +102,9 @@ def statistics(units: int, is_rectified: bool) -> Table:
         for i in range(units)
     )
     columns = tuple(Column(name, unit.get(name, ""), f"What {name} says.") for name in names)
-    return Table("Each unit over 2 images, 35 values an image.", columns, rows)
+    # As many as a report shows of so wide a layer.
+    shown = 64 if units <= 512 else 16
+    return Table("Each unit over 2 images, 35 values an image.", columns, rows, shown)
 
 
 def activations(index: int) -> Panel:

@@ -36,7 +36,7 @@ def patches(slug: str, units: int, images: int, is_shown: bool, has_problem: boo
     )
     names = ("Unit", "Strongest on", "Row", "Column", "Value")
     blocks["strongest"] = Table(
-        "Where each unit is strongest.", tuple(map(Column, names)), rows, 32
+        "Where each unit is strongest.", tuple(map(Column, names)), rows, 32 if units <= 512 else 16
     )
     facts = {
         "images": images,

@@ -204,8 +204,8 @@ def test_tables_name_their_columns(parsed, report):
 
 def test_long_tables_are_cut_and_say_so(parsed):
     page = parsed["layers/features.4.html"]
-    assert len([head for head in page.all("th") if head.get("scope") == "row"]) == 256 + 32
-    assert "The first 256 of 2,048 rows; the CSV has all." in page.text
+    assert len([head for head in page.all("th") if head.get("scope") == "row"]) == 16 + 16
+    assert "The first 16 of 2,048 rows; the CSV has all." in page.text
 
 
 def test_failed_sections_keep_their_place(parsed):
@@ -262,7 +262,7 @@ def test_layer_script_holds_ranges_and_statistics(site, report):
     np.testing.assert_allclose(given["low"], atlas.low, rtol=5e-5)
     np.testing.assert_allclose(given["high"], atlas.high, rtol=5e-5)
     assert given["labels"] == list(atlas.labels)
-    assert (data["count"], data["shown"], len(data["rest"])) == (2048, 256, 2048 - 256)
+    assert (data["count"], data["shown"], len(data["rest"])) == (2048, 16, 2048 - 16)
     fired = [name for name, _ in data["columns"]].index("Fired on")
     assert [row.split("|")[fired] for row in data["rest"][:3]] == ["1", "2", "0"]
 
