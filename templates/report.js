@@ -123,13 +123,6 @@ function copying() {
   });
 }
 
-// Every section has an address; a sign behind its heading shows it.
-function anchors() {
-  for (const head of $$("main :is(section > h2, :is(h2, h3)[id])")) {
-    head.append(element("a", { class: "here", href: "#" + head.id.replace("-title", ""), "aria-hidden": "true", tabindex: -1 }));
-  }
-}
-
 // The list at hand: findings, images and layers of the page, else the tree, else the rows of its tables.
 function walk(step) {
   const lists = [".findings a, .card h3 a, .layer-cards a", ".tree a", "tbody th a"];
@@ -221,12 +214,5 @@ function searching() {
 }
 
 on(document, "DOMContentLoaded", () => {
-  for (const start of [sorting, filtering, copying, anchors, keys, searching, layerPage, views, lightbox]) start();
+  for (const start of [sorting, filtering, copying, keys, searching, layerPage, views, lightbox]) start();
 });
-
-let opened = [];
-on(window, "beforeprint", () => {
-  opened = $$("details:not([open])");
-  opened.forEach((part) => { part.open = true; });
-});
-on(window, "afterprint", () => opened.forEach((part) => { part.open = false; }));

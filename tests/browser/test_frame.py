@@ -336,14 +336,6 @@ def test_an_address_restores_layer_unit_image_and_section(visit, folder):
     channel(page, 14)
 
 
-def test_a_heading_gives_the_address_of_its_section(visit):
-    page = visit("images/chelsea.html")
-    heading = page.locator("#occlusion-title")
-    heading.hover()
-    heading.locator(".here").click()
-    assert page.url.endswith("images/chelsea.html#occlusion")
-
-
 def test_breadcrumbs_lead_up(visit):
     page = visit("layers/features.3.squeeze.html")
     crumb = page.locator("nav.crumb")

@@ -89,15 +89,6 @@ def test_no_other_theme_flashes(browser, folder):
     context.close()
 
 
-def test_print_opens_what_is_folded_and_folds_it_again(visit):
-    page = visit("index.html")
-    assert page.locator("details:not([open])").count()
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
-    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert page.locator("details:not([open])").count()
-
-
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_printed_page_is_light_and_whole(visit, scripts):
     page = visit("index.html", scheme="dark", scripts=scripts)
@@ -110,7 +101,7 @@ def test_a_printed_page_is_light_and_whole(visit, scripts):
     assert page.evaluate(PAPER) == "rgb(255, 255, 255)"
     for hidden in (".top nav", ".tools", ".pager", "[data-copy]"):
         assert page.locator(f"{hidden}:visible").count() == 0
-    # Without scripts a closed part is opened by the style sheet.
+    # A closed part is opened by the style sheet.
     folded = page.locator("details dd").first
     assert folded.is_visible()
     assert folded.bounding_box()["height"] > 5
