@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reportgen.figures.small import overlaid, png
+from reportgen.figures.small import overlaid, photo, png
 from reportgen.gates.names import OWN
 from reportgen.report.blocks import Atlas, Heatmap, Histogram, Photo
 from reportgen.report.records import Image, Layer, Report
@@ -110,8 +110,8 @@ def _of_image(image: Image) -> Iterator[Entry]:
 
 
 def _photo(name: str, block: Photo) -> Iterator[Picture]:
-    """A picture that is kept as PNG; none where it was left on the disk."""
+    """A picture with the values that it is kept with; none where it was left on the disk."""
     pixels = block.pixels
-    if pixels.content and pixels.path.endswith(".png"):
-        path = f"{PREFIX}/{name}"
-        yield Picture(path, pixels.content, pixels.height, pixels.width, block.alt)
+    if pixels.content:
+        content = pixels.content if pixels.path.endswith(".png") else png(photo(pixels))
+        yield Picture(f"{PREFIX}/{name}", content, pixels.height, pixels.width, block.alt)

@@ -20,6 +20,7 @@ import reportgen
 from reportgen.errors import OptionError
 from reportgen.loggers.entries import Distribution, Picture, Scalar, entries
 from tests.conftest import left_with
+from tests.python.networks import pixels
 
 
 def named(report: reportgen.Report, kind: type) -> dict[str, Any]:
@@ -47,6 +48,9 @@ def test_the_names_are_the_documented_ones(report: reportgen.Report) -> None:
         "reportgen/images/image-0/occlusion/logit",
     }
     assert {"reportgen/layers/conv1/kernels", "reportgen/layers/relu/maps"} <= set(pictures)
+    seen = np.asarray(Image.open(io.BytesIO(pictures["reportgen/images/image-0/seen"].content)))
+    wanted = (pixels(5)[0].permute(1, 2, 0) * 255).round().numpy()
+    np.testing.assert_array_equal(seen, wanted)
     for picture in pictures.values():
         assert Image.open(io.BytesIO(picture.content)).size == (picture.width, picture.height)
 
