@@ -16,8 +16,8 @@ from reportgen.report.tables import table_path
 
 T = TypeVar("T")
 
-PARAMETERS_PER_PAGE = 72
-"Small multiples on one page of weights: what 100 kB of HTML hold."
+PARAMETERS_PER_PAGE = 48
+"Small multiples on one page of weights: what 100 kB of HTML hold beside the table of the first."
 LAYERS_PER_PAGE = 200
 TREE_IN_FULL = 160
 "Layers that the tree lists on every page; a larger network shows the group it is in."
