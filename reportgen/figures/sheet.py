@@ -78,7 +78,8 @@ class Sheet:
         axes.spines[:].set(visible=True, linewidth=0.4)
         axes.tick_params(labelsize=SMALL, length=2, width=0.4, pad=1.5)
         ends = ticks(low, high)
-        words = [f"{end:.3g}".replace("-", "−") for end in ends]
+        # Three digits, and 1030 rather than 1.03e+03, which is wider than the room beside the bar.
+        words = [f"{float(f'{end:.3g}'):g}".replace("-", "−") for end in ends]
         if upright:
             axes.yaxis.tick_right()
             axes.yaxis.set_label_position("right")

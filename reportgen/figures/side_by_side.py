@@ -1,19 +1,14 @@
 """An attribution map beside its photo as a figure for print: photo, map, map over photo."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image
-
 from reportgen.figures.colormaps import DIVERGING, MAGMA
-from reportgen.figures.heatmap import colour_limit, overlay_png, spread
+from reportgen.figures.heatmap import colour_limit, spread
+from reportgen.figures.overlay import overlaid
 from reportgen.report.arrays import Array, ByteArray
 from reportgen.report.blocks import Heatmap
 
-OPACITY = 0.85
-"Of the strongest places of a map over its photo, as on the pages."
 _GAP, _BAR, _NUMBERS, _AXIS = 6.0, 6.0, 36.0, 18.0
 "Points: between pictures, of the colour bar, of the numbers beside it, of an axis."
 
@@ -33,17 +28,6 @@ class SideBySide:
             "values": self.heatmap.values,
             "pixels": spread(self.heatmap, *self.photo.shape[:2]),
         }
-
-    def overlaid(self) -> ByteArray:
-        """(h w 3): what is strong covers the photo, what is weak lets it through."""
-        h, w = self.photo.shape[:2]
-        picture = Image.open(io.BytesIO(overlay_png(self.heatmap))).convert("RGBA")
-        cover = np.asarray(picture.resize((w, h), Image.Resampling.BILINEAR)).astype(np.float64)
-        share = OPACITY * cover[..., 3:] / 255
-        mixed: ByteArray = np.rint(share * cover[..., :3] + (1 - share) * self.photo).astype(
-            np.uint8
-        )
-        return mixed
 
     def figure(self, formats: Sequence[str], width: float) -> dict[str, bytes]:
         """Three pictures of one size on one pair of axes in pixels, and the map's colour bar."""
@@ -75,7 +59,11 @@ class SideBySide:
         with figure(width, (top + down + _AXIS) / POINTS, PRESS) as drawn:
             sheet = Sheet(drawn)
             sheet.words(0, 0, title, TITLE)
-            pictures = (("input", self.photo), ("map", shown), ("overlay", self.overlaid()))
+            pictures = (
+                ("input", self.photo),
+                ("map", shown),
+                ("overlay", overlaid(self.heatmap, self.photo)),
+            )
             for at, (name, picture) in enumerate(pictures):
                 left = _AXIS + at * (across + _GAP)
                 sheet.words(left + across / 2, top - TEXT * LINE - 1, [name], TEXT, "center")

@@ -5,9 +5,10 @@ In a notebook they are small and lossy; for a logging service they are PNG at th
 
 import io
 
+import numpy as np
 from PIL import Image
 
-from reportgen.figures.heatmap import overlay_png
+from reportgen.figures.overlay import overlaid as over_photo
 from reportgen.report.arrays import LOSSY_QUALITY, Pixels
 from reportgen.report.blocks import Heatmap
 
@@ -25,9 +26,7 @@ def overlaid(heatmap: Heatmap) -> Image.Image:
     """
     if heatmap.over is None:
         raise ValueError("there is no picture to lay the map over")
-    below = photo(heatmap.over.pixels).convert("RGBA")
-    veil = Image.open(io.BytesIO(overlay_png(heatmap))).convert("RGBA").resize(below.size)
-    return Image.alpha_composite(below, veil).convert("RGB")
+    return Image.fromarray(over_photo(heatmap, np.asarray(photo(heatmap.over.pixels))))
 
 
 def small_webp(picture: Image.Image, side: int) -> bytes:

@@ -16,6 +16,7 @@ from reportgen.figures.histograms import Histograms
 from reportgen.figures.kernel_grid import KernelGrid
 from reportgen.figures.map_grid import MapGrid
 from reportgen.figures.mosaic import mosaic, tiles_of
+from reportgen.figures.overlay import overlaid
 from reportgen.figures.pixel_maps import PixelMap, PixelMaps
 from reportgen.figures.plate import data_file
 from reportgen.figures.sheet import coloured, title_lines
@@ -246,8 +247,8 @@ def test_maps_are_in_the_colours_of_their_values(drawn):
 def test_the_overlay_lies_between_photo_and_map():
     plate = PLATES["side_by_side"]
     strong = replace(HEAT, values=np.full((3, 4), 3.0))
-    covered = replace(plate, heatmap=strong).overlaid().astype(int)
-    clear = replace(plate, heatmap=replace(HEAT, values=np.zeros((3, 4)))).overlaid()
+    covered = overlaid(strong, plate.photo).astype(int)
+    clear = overlaid(replace(HEAT, values=np.zeros((3, 4))), plate.photo)
     np.testing.assert_array_equal(clear, PHOTO)
     from reportgen.figures.colormaps import DIVERGING
 
