@@ -61,7 +61,7 @@ def build(
         written = _saved(report, options, inputs, progress, press) if is_saved else None
     if options.summary_file:
         write_summary(report_summary(report), options.summary_file, options.summary_base)
-    problem = failure(report.gates) or _skipped(report, options)
+    problem: ReportgenError | None = failure(report.gates) or _skipped(report, options)
     try:
         log_report(report, options.log, options.output.name)
     except ReportgenError as unlogged:  # which is told once it is said where the report lies
