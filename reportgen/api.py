@@ -4,11 +4,13 @@ Nothing here imports torch before it is needed: `reportgen.load` does without.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reportgen.errors import OptionError, SkippedError
+from reportgen.errors import GateError, OptionError
 from reportgen.facade import Report
 
 if TYPE_CHECKING:
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
     Network: TypeAlias = nn.Module | LoadedModel | str | os.PathLike[str]
 
 
+@contextmanager
+def random_kept() -> Iterator[None]:
+    """Python's random numbers go on as if nothing happened: some packages draw when imported."""
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+@random_kept()
 def build(
     model: "Network",
     images: Any,
@@ -81,7 +94,7 @@ def build(
         built = pipeline.build(
             asked, shown, command=command, source=source, is_saved=folder is not None
         )
-    if isinstance(built.problem, SkippedError):
+    if built.problem and not isinstance(built.problem, GateError):  # gates are for who asks
         raise built.problem
     return Report(built.report, inputs=source.inputs(asked))
 

@@ -125,14 +125,13 @@ class ReportCallback:
         if count % self._every or self._last == (unit, count):
             return None
         self._last = (unit, count)
-        from reportgen.api import build
+        from reportgen.api import build, random_kept
 
         network = self._network(model)
         folder = self._output / f"{unit}-{count:06d}"
         options = {"title": f"{type(network).__name__}, {unit} {count}", **_device(network)}
         try:
             report = build(network, self._images, output=folder, **{**options, **self._options})
-            report.log(*self._services, step=count, name=self._output.name)
         except OptionError:
             raise
         except ReportgenError as problem:
@@ -140,6 +139,12 @@ class ReportCallback:
             warnings.warn(told, ReportWarning, stacklevel=3)
             return None
         self.saved.append(folder)
+        try:
+            with random_kept():
+                report.log(*self._services, step=count, name=self._output.name)
+        except ReportgenError as problem:
+            told = f"The report of {unit} {count} was not logged: {problem}"
+            warnings.warn(told, ReportWarning, stacklevel=3)
         return folder
 
 

@@ -41,7 +41,7 @@ class Named(Mapping[str, T], Generic[T]):
         for known in (self._items, self._others):
             if name in known:
                 return known[name]
-        raise UnknownNameError(f"There is no {self._noun} {name!r}; {self._near(str(name))}.")
+        raise UnknownNameError(f"There is no {self._noun} {name!r}; {self._near(str(name))}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
@@ -55,9 +55,9 @@ class Named(Mapping[str, T], Generic[T]):
     def _near(self, name: str) -> str:
         inside = [known for known in self._items if known.startswith(f"{name}.")]
         if inside:
-            return f"it holds {_some(inside)}"
+            return f"it holds {_some(inside)}."
         near = get_close_matches(name, list(self._items), 3, cutoff=0.5)
-        return f"did you mean {' or '.join(near)}?" if near else f"there are {_some(list(self))}"
+        return f"did you mean {' or '.join(near)}?" if near else f"there are {_some(list(self))}."
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from reportgen.budget import fitted, remembered
+from reportgen.errors import OptionError
 from reportgen.figures.files import Drawn, Print
 from reportgen.render.single import SingleFile
 from reportgen.report.records import Report
@@ -38,10 +39,13 @@ def write_report(
         inputs: what the folder must not touch.
 
     Raises:
+        OptionError: if no site takes so little.
         OutputError: if it is refused or cannot be written.
     """
     unmet = ""
     if budget_mb is not None:
+        if not budget_mb > 0:  # NaN is above nothing
+            raise OptionError(f"A site cannot take {budget_mb:g} MB: give more than 0.")
         printed = remembered(printed)
         report, unmet = fitted(report, budget_mb, printed)
     single = SingleFile()

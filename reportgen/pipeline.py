@@ -28,7 +28,7 @@ class Built:
     written: Written | None
     "None where nothing was to be saved."
     problem: ReportgenError | None
-    "What is still to be told: that a gate failed, or that under `--strict` anything was left out."
+    "To be told: a service took nothing, a gate failed, or `--strict` found something left out."
 
 
 def build(
@@ -61,8 +61,12 @@ def build(
         written = _saved(report, options, inputs, progress, press) if is_saved else None
     if options.summary_file:
         write_summary(report_summary(report), options.summary_file, options.summary_base)
-    log_report(report, options.log, options.output.name)
-    return Built(report, written, failure(report.gates) or _skipped(report, options))
+    problem: ReportgenError | None = failure(report.gates) or _skipped(report, options)
+    try:
+        log_report(report, options.log, options.output.name)
+    except ReportgenError as unlogged:  # which is told once it is said where the report lies
+        problem = unlogged
+    return Built(report, written, problem)
 
 
 def _saved(

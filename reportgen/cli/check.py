@@ -35,7 +35,7 @@ def command(report: Path) -> None:
         click.echo(problem)
     if checked.problems:
         raise OutputError(
-            f"{report} is not whole (see above): {checked.files} files and {checked.links} links"
-            f" have {len(checked.problems)} faults; build or render it again"
+            f"{report} is not whole (see above): of {checked.files} files and {checked.links} links"
+            f" {len(checked.problems)} are not in order; build or render it again"
         )
     click.echo(f"{checked.files} files and {checked.links} links are in order\n{report}")

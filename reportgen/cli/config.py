@@ -86,14 +86,14 @@ def settings(file: Path, context: click.Context) -> dict[str, Any]:
     if table is None:
         raise OptionError(f"{file} has no table [tool.reportgen].")
     commands = with_settings(context.find_root().command)
-    tables = {name: table[name] for name in commands if isinstance(table.get(name), dict)}
+    others = [name for name in commands if name != MAIN]
+    tables = {name: table[name] for name in others if isinstance(table.get(name), dict)}
     top = {key: value for key, value in table.items() if key not in tables}
     given = {MAIN: _checked(top, MAIN, "", file, context)}
-    for name in commands:
-        if name != MAIN:
-            own = _checked(tables.get(name, {}), name, f"{name}.", file, context)
-            names = {one.name for one in commands[name].params if is_shared(one)}
-            given[name] = {key: given[MAIN][key] for key in given[MAIN] if key in names} | own
+    for name in others:
+        own = _checked(tables.get(name, {}), name, f"{name}.", file, context)
+        names = {one.name for one in commands[name].params if is_shared(one)}
+        given[name] = {key: given[MAIN][key] for key in given[MAIN] if key in names} | own
     return {
         name: value
         for name, value in given[context.command.name or ""].items()
@@ -167,6 +167,8 @@ def _where(key: str, command: str, commands: Mapping[str, click.Command]) -> str
         name: [key_of(one) for one in known.params if is_setting(one)]
         for name, known in commands.items()
     }
+    if key == MAIN:
+        return " Its settings stand at the top, in no table of their own."
     if key in commands:
         return f" [{key}] must be a table."
     for name, others in keys.items():

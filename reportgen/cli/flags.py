@@ -204,7 +204,7 @@ _output = group("Output")
 OUTPUT = (
     output("report"),
     _output(
-        "--title", default="", help="Title of the report.", show_default="the model file's name"
+        "--title", default="", help="Title of the report.", show_default="the architecture's name"
     ),
     force("Replace a report whose files were changed by hand."),
 )

@@ -144,7 +144,7 @@ def _read(images: Any) -> Iterator[tuple[Any, int | None]]:
         if isinstance(entry, (tuple, list)) and len(entry) in (1, 2):
             image, truth = entry if len(entry) == 2 else (entry[0], None)
         if isinstance(image, torch.Tensor) and image.ndim == 4:
-            truths = [None] * len(image) if truth is None else list(_flat(truth))
+            truths = [None] * len(image) if truth is None else _flat(truth)
             if len(truths) != len(image):
                 raise OptionError(f"{len(truths)} classes are stated for {len(image)} images.")
             yield from zip(image, map(_index, truths), strict=True)
@@ -166,7 +166,10 @@ def _entries(images: Any) -> Iterable[Any]:
 
 
 def _flat(truth: Any) -> Sequence[Any]:
-    return truth.reshape(-1).tolist() if isinstance(truth, torch.Tensor) else truth
+    """The classes of a batch; a number alone is that of a batch of one."""
+    if isinstance(truth, (torch.Tensor, np.ndarray)):
+        return list(truth.reshape(-1).tolist())
+    return truth if isinstance(truth, Sequence) else [truth]
 
 
 def _index(truth: Any) -> int | None:

@@ -39,7 +39,7 @@ def log(report: Report, name: str, step: int | None) -> None:
 
 
 def _started(report: Report, name: str) -> Any:
-    """A run of its own; never one that waits for somebody to type a key."""
+    """A run of its own; on a terminal, wandb itself asks whoever is not logged in."""
     model = report.model
     return wandb.init(
         project=os.environ.get("WANDB_PROJECT") or PREFIX,

@@ -30,7 +30,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     for name, value in summary.tiles:
         yield f"- **{escaped(name)}:** {escaped(value)}"
-    yield f"- **File:** {escaped(report.model.file)}, SHA-256 `{report.model.sha256}`"
+    yield f"- **Network:** {escaped(report.model.source)}, SHA-256 `{report.model.sha256}`"
     yield ""
     yield "### Findings"
     yield ""

@@ -147,8 +147,8 @@ def number(value: float) -> str:
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     mantissa, power = f"{value:.2e}".split("e")
     if value == 0 or -4 <= int(power) < 5:
-        return (
-            f"{value:#.3g}".rstrip(".").replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}"
-        )
+        # 999.6 has four digits once it is rounded.
+        plain = f"{value:#.3g}".rstrip(".") if int(power) < 3 else f"{value:,.0f}"
+        return plain.replace("-", "−")
     raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa} × 10{raised}".replace("-", "−")

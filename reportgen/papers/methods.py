@@ -58,7 +58,7 @@ def provenance_text(report: Report) -> str:
         f"command: {made.command}",
         *(f"option {name}: {value}" for name, value in made.options),
         f"device {made.device}, batch size {made.batch_size}, seed {made.seed}",
-        f"SHA-256 of {model.file}: {model.sha256}",
+        f"SHA-256 of {model.file or 'the weights'}: {model.sha256}",
         *(f"SHA-256 of {image.path}: {image.sha256}" for image in report.images),
     ]
     return "\n".join(lines) + "\n"
@@ -89,8 +89,8 @@ def _network(report: Report) -> Sentence:
     model = report.model
     return Sentence(
         f"We examined {model.architecture} ({model.parameters:,} parameters, {model.macs:,} "
-        f"multiply-accumulates for an image, {model.classes:,} classes) from {model.file} "
-        f"(SHA-256 {model.sha256[:16]}), in evaluation mode and float32"
+        f"multiply-accumulates for an image, {model.classes:,} classes) from "
+        f"{model.file or 'memory'} (SHA-256 {model.sha256[:16]}), in evaluation mode and float32"
     )
 
 
@@ -98,7 +98,9 @@ def _images(report: Report) -> Sentence:
     model, count = report.model, len(report.images)
     pre = model.preprocessing
     size = f"{pre.height} × {pre.width} pixels"
-    if pre.resize is None:
+    if not pre.interpolation:  # tensors of a program
+        resized = f"taken as they were, {size}"
+    elif pre.resize is None:
         resized = f"squeezed to {size} ({pre.interpolation})"
     else:
         resized = (

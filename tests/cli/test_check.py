@@ -51,7 +51,7 @@ def test_what_is_not_as_it_was_is_listed(site: Path, run: Run) -> None:
         "layers/a.html: b.html leads to no file",
     ]
     assert told.err == (
-        "reportgen: report is not whole (see above): 4 files and 6 links have 7 faults;"
+        "reportgen: report is not whole (see above): of 4 files and 6 links 7 are not in order;"
         " build or render it again\n"
     )
 

@@ -184,6 +184,7 @@ def test_nothing_is_set_by_an_empty_value(run: Run, builds: Builds) -> None:
         ("[prune]\nmax-drp = 0.1", "prune.max-drp is no setting. Did you mean max-drop?"),
         ("[prune]\nfail-on = 'a>1'", "prune.fail-on is no setting. It belongs at the top."),
         ("compare = 1", "compare is no setting. [compare] must be a table."),
+        ("[build]\nseed = 1", "build is no setting. Its settings stand at the top"),
         ("seed = 1\nSEED = 2", "SEED is no setting."),
         ("max-images = 1\nmax_images = 2", "max_images stands there twice."),
         ('max-images = "ten"', 'max-images takes a whole number, not "ten".'),

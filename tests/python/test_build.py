@@ -4,6 +4,8 @@ import copy
 import hashlib
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,9 +92,14 @@ def loader() -> DataLoader[Any]:
         (pictures, 0.05),
         (lambda: TensorDataset(pixels()), 1e-5),
         (lambda: TensorDataset(pixels(), torch.tensor([0, 1, 2, 0, 1])), 1e-5),
+        (lambda: TensorDataset(pixels()[:, None], torch.tensor([0, 1, 2, 0, 1])), 1e-5),
+        (lambda: [(image[None], 1) for image in pixels()], 1e-5),
         (loader, 1e-5),
     ],
-    ids=["tensor", "bytes", "tensors", "pillow", "dataset", "labelled", "loader"],
+    ids=[
+        *("tensor", "bytes", "tensors", "pillow", "dataset", "labelled", "batches of one"),
+        *("plain numbers", "loader"),
+    ],
 )
 def test_every_kind_of_images(make: Callable[[], Any], atol: float) -> None:
     size = {"input_size": (HEIGHT, WIDTH)} if make is pictures else {}
@@ -143,6 +150,18 @@ def test_everything_is_given_back_as_it_was_found() -> None:
     with pytest.raises(OptionError, match="names, and the network has 3"):
         reportgen.build(net, pixels(), labels=["one"], **QUICK)
     assert state_of(net) == before
+
+
+def test_the_first_build_of_a_process_draws_no_random_numbers_either() -> None:
+    code = (
+        "import random, reportgen\n"
+        "from tests.python.test_build import ANSWERS, pixels, small\n"
+        "before = random.getstate()\n"
+        "reportgen.build(small(), pixels(1), **ANSWERS)\n"
+        "assert random.getstate() == before\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_identity_of_a_network_in_memory_is_that_of_its_weights(
@@ -228,6 +247,12 @@ def test_a_network_in_memory_claims_no_file(report: reportgen.Report, tmp_path: 
     assert f"as given, {HEIGHT} × {WIDTH} px" in page
     assert ".pth" not in page + (tmp_path / "site" / "dead_filters.html").read_text()
     assert "reportgen.build(model, images," in page
+    report.figures(tmp_path / "figs", formats="svg", only=["architecture-curves"])
+    card = (tmp_path / "figs" / "model-examination.md").read_text()
+    assert f"Small in memory, SHA-256 `{report.record.model.sha256}`" in card
+    methods = (tmp_path / "figs" / "methods.txt").read_text()
+    assert "from memory (SHA-256" in methods and "SHA-256 of the weights: " in methods
+    assert f"were taken as they were, {HEIGHT} × {WIDTH} pixels, and normalised" in methods
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,19 @@ def test_a_report_that_fails_does_not_end_the_training(tmp_path: Path) -> None:
     assert after.saved == []
 
 
+def test_a_service_that_fails_does_not_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OptionError("--log wandb: you are not logged in.")
+
+    monkeypatch.setattr("reportgen.loggers.log_report", refuse)
+    after = callback(tmp_path / "reports", every=1)
+    with pytest.warns(ReportWarning, match=r"report of step 7 was not logged: --log wandb"):
+        assert after(small(), 7) == tmp_path / "reports" / "step-000007"
+    assert after.saved == [tmp_path / "reports" / "step-000007"]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

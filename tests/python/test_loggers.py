@@ -19,7 +19,7 @@ from PIL import Image
 import reportgen
 from reportgen.errors import OptionError
 from reportgen.loggers.entries import Distribution, Picture, Scalar, entries
-from tests.conftest import left_with
+from tests.conftest import LENET_WORDS, left_with
 from tests.python.networks import pixels
 
 
@@ -78,6 +78,19 @@ def test_it_is_refused_before_anything_is_done(
     assert "--log tensorboard needs the package tensorboard" in capsys.readouterr().err
     assert left_with(*words[:-1], "tensorbaord") == 2
     assert "Did you mean tensorboard?" in capsys.readouterr().err
+
+
+def test_a_service_that_fails_does_not_hide_where_the_report_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OptionError("--log wandb: you are not logged in.")
+
+    monkeypatch.setattr("reportgen.pipeline.log_report", refuse)
+    words = (*LENET_WORDS, "--sections", "answers", "-q", "-o", tmp_path / "out")
+    assert left_with(*words) == 2
+    told = capsys.readouterr()
+    assert told.out.endswith(f"{tmp_path / 'out'}\n") and "you are not logged in" in told.err
 
 
 def test_importing_a_build_imports_no_service() -> None:

@@ -84,7 +84,7 @@ def test_layers_and_images_by_name(report: reportgen.Report) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "sentence"),
     [
-        ("layers", "rleu", "There is no layer 'rleu'; did you mean relu"),
+        ("layers", "rleu", "There is no layer 'rleu'; did you mean relu or relu#2?"),
         ("layers", "head", "There is no layer 'head'; it holds head.0, head.1."),
         ("layers", "zzz", "There is no layer 'zzz'; there are conv1, bn, relu, conv2 and "),
         ("images", "image-9", "There is no image 'image-9'; did you mean image-"),
@@ -154,6 +154,8 @@ def test_in_one_file_as_well(report: reportgen.Report, tmp_path: Path) -> None:
     written = report.save(tmp_path / "site", single_file=tmp_path / "one.html")
     assert written.single == tmp_path / "one.html"
     assert report.verdict in (tmp_path / "one.html").read_text()
+    with pytest.raises(OptionError, match="A site cannot take nan MB"):
+        report.save(tmp_path / "site", budget_mb=float("nan"))
     with pytest.raises(OutputError, match="lies in the folder of the report"):
         report.save(tmp_path / "site", single_file=tmp_path / "site" / "one.html")
 
