@@ -4,21 +4,22 @@
 const root = document.documentElement;
 root.classList.add("js");
 
-const store = {
-  get(key) { try { return localStorage.getItem("reportgen-" + key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem("reportgen-" + key, value); } catch { /* private window */ } },
-};
+// What was chosen holds on every page, or on this one alone where a window may keep nothing.
+let store = {};
+try { store = localStorage; } catch { /* forbidden */ }
+const kept = (name) => store["reportgen-" + name];
+const keep = (name, value) => { store["reportgen-" + name] = value; };
 // Before the first paint, so that no page flashes in the other theme.
-if (store.get("theme")) root.dataset.theme = store.get("theme");
+if (kept("theme")) root.dataset.theme = kept("theme");
 
 const $ = (selector, scope = document) => scope.querySelector(selector);
 const $$ = (selector, scope = document) => [...scope.querySelectorAll(selector)];
 const on = (target, events, act) => events.split(" ").forEach((event) => target.addEventListener(event, act));
 
 function element(name, attributes = {}, ...children) {
-  const isSvg = ["svg", "image", "rect", "g"].includes(name);
-  const made = isSvg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  const kind = /^(svg|image|rect)$/.test(name) ? "2000/svg" : "1999/xhtml";
+  const made = document.createElementNS("http://www.w3.org/" + kind, name);
+  for (const key in attributes) made.setAttribute(key, attributes[key]);
   made.append(...children);
   return made;
 }
@@ -44,9 +45,9 @@ function remember(hash, isWalk) {
 }
 
 function switchTheme() {
-  const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = isDark ? "light" : "dark";
-  store.set("theme", root.dataset.theme);
+  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = (root.dataset.theme || (isDark ? "dark" : "light")) === "dark" ? "light" : "dark";
+  keep("theme", root.dataset.theme);
 }
 
 // The number that a cell shows, or its text: "−1.2 × 10⁻⁵", "< 0.01 %", "1,024".
@@ -68,11 +69,10 @@ function sorting() {
         const rows = [...body.rows].map((row) => [sortValue(row.cells[column]), row]);
         const isNumeric = ([value]) => typeof value === "number";
         const isFalling = head.ariaSort ? head.ariaSort !== "descending" : rows.some(isNumeric);
-        rows.sort((a, b) => {
-          if (isNumeric(a) !== isNumeric(b)) return isNumeric(a) ? -1 : 1;
-          return (isFalling ? -1 : 1) * (isNumeric(a) ? a[0] - b[0] : a[0].localeCompare(b[0], "en", { numeric: true }));
-        });
-        $$("th[aria-sort]", table).forEach((other) => { other.ariaSort = null; });
+        // Numbers first, either way.
+        rows.sort((a, b) => isNumeric(b) - isNumeric(a)
+          || (isFalling ? -1 : 1) * (isNumeric(a) ? a[0] - b[0] : a[0].localeCompare(b[0], "en", { numeric: true })));
+        $$("thead th", table).forEach((other) => { other.ariaSort = null; });
         head.ariaSort = isFalling ? "descending" : "ascending";
         body.append(...rows.map(([, row]) => row));
       });

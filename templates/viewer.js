@@ -28,15 +28,15 @@ function views() {
   }
   function read() {
     for (const name of ["look", "opacity", "tint", "colour", "scale"]) {
-      const value = said().get(name) || store.get(name);
+      const value = said().get(name) || kept(name);
       if (value) choose(name, value);
     }
   }
   on(document, "input", ({ target: { value, dataset: { view } } }) => {
     if (!view) return;
-    store.set(view, value);
-    say({ [view]: value }, true);
     choose(view, value);
+    say({ [view]: value }, true);
+    keep(view, value);
   });
   for (const map of $$("[data-gain]")) map.style.setProperty("--gain", map.dataset.gain);
   on(window, "hashchange", read);

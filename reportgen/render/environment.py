@@ -46,7 +46,7 @@ def stylesheet() -> bytes:
 
 def script() -> bytes:
     """`assets/report.js`: what every page needs, then the maps of layers."""
-    return _shorter(str(jsmin(_joined(SCRIPTS)))).encode() + b"\n"
+    return str(jsmin(_joined(SCRIPTS))).encode() + b"\n"
 
 
 def single_stylesheet() -> str:
@@ -57,16 +57,6 @@ def single_stylesheet() -> str:
 def single_script() -> str:
     """The router of a report in one file."""
     return f"{jsmin(_joined(('single.js',)))}\n"
-
-
-def _shorter(text: str) -> str:
-    """What `jsmin`, which knows no grammar, leaves in scripts as ours are written.
-
-    `const` is there for readers, brackets around a single name and a last semicolon for the eye.
-    """
-    text = re.sub(r"\bconst\b", "let", text)
-    text = re.sub(r"(?<![\w$])\((\w+)\)=>", r"\1=>", text)
-    return text.replace(";}", "}")
 
 
 def _style(names: tuple[str, ...]) -> str:
