@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from reportgen.analyses.activation_pictures import (
+    ALL_PIXELS,
+    DEEP_PIXELS,
     atlas,
     least_pixels,
     most_varied,
@@ -19,7 +21,7 @@ from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.findings import counted
 from reportgen.analyses.layer_health import RULES, layer_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.units import rows_shown, unit_layers
+from reportgen.analyses.units import MANY_LAYERS, rows_shown, unit_layers
 from reportgen.probe.evidence import (
     Call,
     CallKey,
@@ -58,8 +60,9 @@ def run(study: Study) -> Outcome:
     }
     units = {call.key for call in unit_layers(study)}
     rectified = {call.key for call in evidence.calls if call.rectifies}
-    chosen = pictured_calls(costs, (units, rectified))
-    pixels = pixels_each([shown_pixels(p) for key in chosen for p in _maps(evidence, key)])
+    room = DEEP_PIXELS if len(evidence.calls) > MANY_LAYERS else ALL_PIXELS
+    chosen = pictured_calls(costs, (units, rectified), room)
+    pixels = pixels_each([shown_pixels(p) for key in chosen for p in _maps(evidence, key)], room)
     panels = {}
     for call, layer in zip(evidence.calls, study.layer_records, strict=True):
         seen = evidence.layers.get(call.key)
