@@ -73,7 +73,8 @@ def run(study: Study) -> Outcome:
                 for index, shown in sorted(evidence.pictures.items())
                 if call.key in shown and not is_left_out
             }
-            made = _panel(call, layer, seen, pictures, pixels)
+            rows = rows_shown(len(seen.mean), SHOWN, len(evidence.calls))
+            made = _panel(call, layer, seen, pictures, pixels, rows)
             if is_left_out:
                 text = f"Feature maps stand on the pages of {len(chosen)} of {len(costs)} layers, "
                 text += "to keep the report small: those after a nonlinearity come first. With "
@@ -95,6 +96,7 @@ def _panel(
     seen: LayerEvidence,
     pictures: Mapping[Image, MapPicture | VectorPicture],
     pixels: int,
+    rows: int,
 ) -> Panel:
     blocks: dict[str, Block] = {}
     arrays: dict[str, Array] = {}
@@ -111,7 +113,7 @@ def _panel(
         else:
             blocks[f"image:{image.slug}"] = strip(layer, image, picture)
     blocks["histogram"] = histogram(seen)
-    blocks["statistics"] = _statistics(call, seen)
+    blocks["statistics"] = _statistics(call, seen, rows)
     facts: dict[str, Fact] = {
         "images": seen.images,
         "positions": seen.positions,
@@ -136,7 +138,7 @@ def histogram(seen: LayerEvidence) -> Histogram:
     return Histogram(counts, (first - 128) * width, (last - 128) * width, "", caption)
 
 
-def _statistics(call: Call, seen: LayerEvidence) -> Table:
+def _statistics(call: Call, seen: LayerEvidence, rows: int) -> Table:
     values = max(seen.images * seen.positions, 1)
     columns = (
         range(len(seen.mean)),
@@ -151,9 +153,7 @@ def _statistics(call: Call, seen: LayerEvidence) -> Table:
     )
     caption = f"Each unit over {counted(seen.images, 'image')}, "
     caption += f"{counted(seen.positions, 'value')} an image."
-    return Table(
-        caption, COLUMNS, tuple(zip(*columns, strict=True)), rows_shown(len(seen.mean), SHOWN)
-    )
+    return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), rows)
 
 
 def _seven_digits(values: Array) -> list[float]:

@@ -10,7 +10,6 @@ from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.units import MANY_LAYERS, WIDEST, rows_shown, unit_layers, used_units
 from reportgen.probe.deconvnet import unprojected
 from reportgen.probe.evidence import Call, Strongest
-from reportgen.probe.strongest import KEPT
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Cell, Column, Link, Table
 from reportgen.report.records import Fact, Image, Layer, Panel
@@ -18,7 +17,7 @@ from reportgen.report.records import Fact, Image, Layer, Panel
 SHOWN = 9
 "Units of a layer that are shown one by one."
 
-SHOWN_OF_WIDEST = 4
+SHOWN_OF_WIDEST = 3
 "The same of a layer whose page must not grow too long."
 
 LISTED = 32
@@ -57,15 +56,12 @@ def _panel(study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown
         "problem": drawn.problem if drawn else "",
         "rectifies": call.rectifies,
     }
-    kept = _places_kept(call, drawn is not None, len(study.layer_records))
-    arrays = {
-        "image": _narrow(nine.image[:, :kept]),
-        "row": _narrow(nine.row[:, :kept]),
-        "column": _narrow(nine.column[:, :kept]),
-        "value": nine.value[:, :kept],
-    }
+    arrays = {}
+    if drawn or call.rectifies or len(study.layer_records) <= MANY_LAYERS:
+        places = {"image": nine.image, "row": nine.row, "column": nine.column}
+        arrays = {name: _narrow(found) for name, found in places.items()} | {"value": nine.value}
     blocks: dict[str, Block] = dict(drawn.blocks(layer)) if drawn else {}
-    blocks["strongest"] = _table(call, nine, study.image_records)
+    blocks["strongest"] = _table(call, nine, study)
     return Panel(facts, arrays, blocks)
 
 
@@ -73,22 +69,16 @@ def _cards(call: Call) -> int:
     return SHOWN if call.units <= WIDEST else SHOWN_OF_WIDEST
 
 
-def _places_kept(call: Call, is_shown: bool, layers: int) -> int:
-    """How many of the nine are kept: of some layers of a deep network only the strongest.
-
-    Nine places of 27,000 units twice in a row, before and after each normalisation, were a tenth of
-    the report of a ResNet-50.
-    """
-    return KEPT if is_shown or call.rectifies or layers <= MANY_LAYERS else 1
-
-
 def _narrow(places: Array) -> Array:
     """Whole numbers in as few bytes as hold them."""
-    narrow: Array = places.astype(np.result_type(*map(np.min_scalar_type, (-1, places.max(initial=0)))))
+    narrow: Array = places.astype(
+        np.result_type(*map(np.min_scalar_type, (-1, places.max(initial=0))))
+    )
     return narrow
 
 
-def _table(call: Call, nine: Strongest, images: Sequence[Image]) -> Table:
+def _table(call: Call, nine: Strongest, study: Study) -> Table:
+    images = study.image_records
     return Table(
         caption=(
             "Where each unit is strongest over all images: the first position with its largest "
@@ -102,7 +92,7 @@ def _table(call: Call, nine: Strongest, images: Sequence[Image]) -> Table:
             Column("Value"),
         ),
         rows=tuple(_row(call, nine, unit, images) for unit in range(len(nine.value))),
-        shown=rows_shown(len(nine.value), LISTED),
+        shown=rows_shown(len(nine.value), LISTED, len(study.layer_records)),
     )
 
 

@@ -208,6 +208,11 @@ class Site:
             if isinstance(block, Atlas)
         }
 
+    def is_coloured(self, layer: Layer) -> bool:
+        """Whether the page of a layer holds pictures, which take the filters that colour them."""
+        panel = layer.panels.get("activations")
+        return bool(self.atlases(layer) or (panel and panel.facts.get("pictured")))
+
     def _panels(self) -> Iterator[tuple[str, str, Panel]]:
         for section in self.report.sections:
             if section.panel is not None:
