@@ -24,6 +24,9 @@ STRONGEST = 12
 ALL_PIXELS = 7_500_000
 "Shared by all pictures of maps in a report: about 4 MB, for maps hardly compress."
 
+DEEP_PIXELS = 3_000_000
+"The same where a network is deep, for there the numbers alone take most of a report."
+
 PIXELS = (16_384, 262_144)
 "Least and most pixels of one picture, whatever the number of pictures."
 
@@ -31,13 +34,13 @@ SMALLEST_SIDE = 7
 "Maps are not averaged to fewer pixels than this a side."
 
 
-def pixels_each(sizes: Sequence[int]) -> int:
-    """Most pixels of one atlas, where all atlases of these sizes share `ALL_PIXELS`.
+def pixels_each(sizes: Sequence[int], room: int = ALL_PIXELS) -> int:
+    """Most pixels of one atlas, where all atlases of these sizes share `room`.
 
     What the small ones do not need is left to the large ones.
     """
     least, most = PIXELS
-    left = ALL_PIXELS
+    left = room
     for larger, size in zip(range(len(sizes), 0, -1), sorted(sizes), strict=True):
         if size * larger > left:
             return min(most, max(least, left // larger))
@@ -46,18 +49,21 @@ def pixels_each(sizes: Sequence[int]) -> int:
 
 
 def pictured_calls(
-    costs: Mapping[CallKey, int], tiers: Sequence[Collection[CallKey]]
+    costs: Mapping[CallKey, int],
+    tiers: Sequence[Collection[CallKey]],
+    room: int = ALL_PIXELS,
 ) -> frozenset[CallKey]:
-    """The calls whose maps are shown: all, or as many as `ALL_PIXELS` hold at their smallest.
+    """The calls whose maps are shown: all, or as many as `room` holds at their smallest.
 
     Args:
         costs: pixels of all pictures of a call, in the order of execution.
         tiers: calls to choose from, the most wanted first; of each, some evenly over the depth.
+        room: pixels that they share.
     """
-    if sum(costs.values()) <= ALL_PIXELS:
+    if sum(costs.values()) <= room:
         return frozenset(costs)
     chosen: set[CallKey] = set()
-    left = ALL_PIXELS
+    left = room
     for tier in (*tiers, costs):
         keys = [key for key in costs if key in tier and key not in chosen]
         for step in range(1, len(keys) + 1):

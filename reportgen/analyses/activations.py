@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from reportgen.analyses.activation_pictures import (
+    ALL_PIXELS,
+    DEEP_PIXELS,
     atlas,
     least_pixels,
     most_varied,
@@ -19,7 +21,7 @@ from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.findings import counted
 from reportgen.analyses.layer_health import RULES, layer_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.units import rows_shown, unit_layers
+from reportgen.analyses.units import MANY_LAYERS, rows_shown, unit_layers
 from reportgen.probe.evidence import (
     Call,
     CallKey,
@@ -58,8 +60,9 @@ def run(study: Study) -> Outcome:
     }
     units = {call.key for call in unit_layers(study)}
     rectified = {call.key for call in evidence.calls if call.rectifies}
-    chosen = pictured_calls(costs, (units, rectified))
-    pixels = pixels_each([shown_pixels(p) for key in chosen for p in _maps(evidence, key)])
+    room = DEEP_PIXELS if len(evidence.calls) > MANY_LAYERS else ALL_PIXELS
+    chosen = pictured_calls(costs, (units, rectified), room)
+    pixels = pixels_each([shown_pixels(p) for key in chosen for p in _maps(evidence, key)], room)
     panels = {}
     for call, layer in zip(evidence.calls, study.layer_records, strict=True):
         seen = evidence.layers.get(call.key)
@@ -70,7 +73,8 @@ def run(study: Study) -> Outcome:
                 for index, shown in sorted(evidence.pictures.items())
                 if call.key in shown and not is_left_out
             }
-            made = _panel(call, layer, seen, pictures, pixels)
+            rows = rows_shown(len(seen.mean), SHOWN, len(evidence.calls))
+            made = _panel(call, layer, seen, pictures, pixels, rows)
             if is_left_out:
                 text = f"Feature maps stand on the pages of {len(chosen)} of {len(costs)} layers, "
                 text += "to keep the report small: those after a nonlinearity come first. With "
@@ -92,6 +96,7 @@ def _panel(
     seen: LayerEvidence,
     pictures: Mapping[Image, MapPicture | VectorPicture],
     pixels: int,
+    rows: int,
 ) -> Panel:
     blocks: dict[str, Block] = {}
     arrays: dict[str, Array] = {}
@@ -108,7 +113,7 @@ def _panel(
         else:
             blocks[f"image:{image.slug}"] = strip(layer, image, picture)
     blocks["histogram"] = histogram(seen)
-    blocks["statistics"] = _statistics(call, seen)
+    blocks["statistics"] = _statistics(call, seen, rows)
     facts: dict[str, Fact] = {
         "images": seen.images,
         "positions": seen.positions,
@@ -133,7 +138,7 @@ def histogram(seen: LayerEvidence) -> Histogram:
     return Histogram(counts, (first - 128) * width, (last - 128) * width, "", caption)
 
 
-def _statistics(call: Call, seen: LayerEvidence) -> Table:
+def _statistics(call: Call, seen: LayerEvidence, rows: int) -> Table:
     values = max(seen.images * seen.positions, 1)
     columns = (
         range(len(seen.mean)),
@@ -148,9 +153,7 @@ def _statistics(call: Call, seen: LayerEvidence) -> Table:
     )
     caption = f"Each unit over {counted(seen.images, 'image')}, "
     caption += f"{counted(seen.positions, 'value')} an image."
-    return Table(
-        caption, COLUMNS, tuple(zip(*columns, strict=True)), rows_shown(len(seen.mean), SHOWN)
-    )
+    return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), rows)
 
 
 def _seven_digits(values: Array) -> list[float]:

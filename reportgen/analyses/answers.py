@@ -9,6 +9,7 @@ import torch
 from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import is_right
+from reportgen.analyses.units import MANY_LAYERS
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
@@ -20,6 +21,9 @@ THUMBNAIL = 256
 
 SMALL = 20_000
 "Values up to which a photo is shown without loss everywhere."
+
+DEEP_MAPS = 48
+"Mean maps of an image of a deep network, evenly over its layers."
 
 CONFIDENT = 0.8
 UNSURE = 0.3
@@ -49,11 +53,12 @@ def _panel(study: Study, index: int) -> Panel:
             f"{image.path}, {image.height} x {image.width} pixels.",
         ),
     }
-    maps = _depth(study, index)
+    maps, of = _depth(study, index)
     if maps.maps:
         blocks["depth"] = maps
     facts: dict[str, Fact] = {"target_rank": rank, "true_probability": probability}
     if maps.maps:
+        facts["depth_layers"] = of
         facts["depth_peaks"] = tuple(peak_place(*drawn[1:]) for drawn in maps.maps)
     return Panel(facts=facts, blocks=blocks)
 
@@ -104,7 +109,11 @@ def eight_bit(pixels: torch.Tensor) -> ByteArray:
     return grey
 
 
-def _depth(study: Study, index: int) -> MapStrip:
+def _depth(study: Study, index: int) -> tuple[MapStrip, int]:
+    """Mean maps over the depth, and of how many layers there are some.
+
+    The first image, whose maps stand for the layers in their list, has all of them.
+    """
     pictures = study.evidence.pictures[index]
     layer_of = study.layer_of
     maps = tuple(
@@ -112,12 +121,16 @@ def _depth(study: Study, index: int) -> MapStrip:
         for key, layer in layer_of.items()
         if isinstance(picture := pictures.get(key), MapPicture)
     )
+    of = len(maps)
+    if of > MANY_LAYERS and index != min(study.evidence.pictures):
+        maps = tuple(maps[k * (of - 1) // (DEEP_MAPS - 1)] for k in range(DEEP_MAPS))
     path = study.image_records[index].path
-    return MapStrip(
+    strip = MapStrip(
         maps,
         f"Mean feature map of {counted(len(maps), 'layer')} for {path}, in execution order.",
         "Mean over the channels of each layer, in execution order; each map on its own scale.",
     )
+    return strip, of
 
 
 def peak_place(pixels: Pixels, low: float, high: float) -> str:

@@ -18,6 +18,8 @@ LARGEST_PICTURE = 450_000
 ALL_PICTURES = 3_000_000
 "Pixels that the pictures of all layers share, but for the least that each one has."
 LEAST_PICTURE = 16_384
+MANY_PICTURES = 30
+"Where there are more, each gets less than its part: half of it at twice as many."
 
 COARSE = 15
 "Levels either side of zero in a colour picture of more values than that, as of a ViT's patches."
@@ -31,7 +33,8 @@ def run(study: Study) -> Outcome:
     panels = {}
     count = sum(call.kind == "conv" for call in study.evidence.calls)
     # Many layers with large pictures would be half of a report.
-    room = min(LARGEST_PICTURE, max(LEAST_PICTURE, ALL_PICTURES // max(count, 1)))
+    each = ALL_PICTURES * min(count, MANY_PICTURES) // max(count, 1) ** 2
+    room = min(LARGEST_PICTURE, max(LEAST_PICTURE, each))
     first = next((c for c in study.evidence.calls if c.kind == "conv"), None)
     for call, layer in zip(study.evidence.calls, study.layer_records, strict=True):
         module = weighted_module(study.loaded.module, call) if call.kind == "conv" else None

@@ -7,14 +7,18 @@ import numpy as np
 from reportgen.analyses.answers import image_link
 from reportgen.analyses.patch_pictures import Shown, pictures
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.units import rows_shown, unit_layers, used_units
+from reportgen.analyses.units import MANY_LAYERS, WIDEST, rows_shown, unit_layers, used_units
 from reportgen.probe.deconvnet import unprojected
 from reportgen.probe.evidence import Call, Strongest
+from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Cell, Column, Link, Table
 from reportgen.report.records import Fact, Image, Layer, Panel
 
 SHOWN = 9
 "Units of a layer that are shown one by one."
+
+SHOWN_OF_WIDEST = 3
+"The same of a layer whose page must not grow too long."
 
 LISTED = 32
 "Units in the table on the page; the CSV has all."
@@ -26,7 +30,7 @@ def run(study: Study) -> Outcome:
     shown = [
         Shown(call, units, unprojected(calls, call.key))
         for call in unit_layers(study)
-        if call.key in study.evidence.strongest and (units := used_units(study, call, SHOWN))
+        if call.key in study.evidence.strongest and (units := used_units(study, call, _cards(call)))
     ]
     drawn = {made.call.key: made for made in pictures(study, shown)}
     panels = {}
@@ -52,13 +56,29 @@ def _panel(study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown
         "problem": drawn.problem if drawn else "",
         "rectifies": call.rectifies,
     }
-    arrays = {"image": nine.image, "row": nine.row, "column": nine.column, "value": nine.value}
+    arrays = {}
+    if drawn or call.rectifies or len(study.layer_records) <= MANY_LAYERS:
+        places = {"image": nine.image, "row": nine.row, "column": nine.column}
+        arrays = {name: _narrow(found) for name, found in places.items()} | {"value": nine.value}
     blocks: dict[str, Block] = dict(drawn.blocks(layer)) if drawn else {}
-    blocks["strongest"] = _table(call, nine, study.image_records)
+    blocks["strongest"] = _table(call, nine, study)
     return Panel(facts, arrays, blocks)
 
 
-def _table(call: Call, nine: Strongest, images: Sequence[Image]) -> Table:
+def _cards(call: Call) -> int:
+    return SHOWN if call.units <= WIDEST else SHOWN_OF_WIDEST
+
+
+def _narrow(places: Array) -> Array:
+    """Whole numbers in as few bytes as hold them."""
+    narrow: Array = places.astype(
+        np.result_type(*map(np.min_scalar_type, (-1, places.max(initial=0))))
+    )
+    return narrow
+
+
+def _table(call: Call, nine: Strongest, study: Study) -> Table:
+    images = study.image_records
     return Table(
         caption=(
             "Where each unit is strongest over all images: the first position with its largest "
@@ -72,7 +92,7 @@ def _table(call: Call, nine: Strongest, images: Sequence[Image]) -> Table:
             Column("Value"),
         ),
         rows=tuple(_row(call, nine, unit, images) for unit in range(len(nine.value))),
-        shown=rows_shown(len(nine.value), LISTED),
+        shown=rows_shown(len(nine.value), LISTED, len(study.layer_records)),
     )
 
 

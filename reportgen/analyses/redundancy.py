@@ -223,9 +223,8 @@ def _table(
     rows = list(zip(*cells, strict=True))
     first = "most alike" if found or alike else f"largest {classes.by}"
     caption = f"{counted(call.units, 'unit')}, the {first} first."
-    return Table(
-        caption, tuple(columns), tuple(rows[unit] for unit in order), rows_shown(call.units, SHOWN)
-    )
+    shown = rows_shown(call.units, SHOWN, len(study.layer_records))
+    return Table(caption, tuple(columns), tuple(rows[unit] for unit in order), shown)
 
 
 def _known(units: Array) -> list[int | None]:

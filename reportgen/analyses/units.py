@@ -18,11 +18,20 @@ FEWEST_IMAGES = 20
 WIDE = 512
 "Units beyond which a layer's tables show fewer rows: nobody reads thousands, and each costs time."
 ROWS_OF_WIDE = 16
+WIDEST = 1024
+"Units beyond which they are fewer still, so that a page stays under a thousand nodes."
+ROWS_OF_WIDEST = 6
+
+MANY_LAYERS = 100
+"Layers beyond which a network is deep: each of them then gets less, for a report has one size."
 
 
-def rows_shown(units: int, most: int) -> int:
-    """Rows of a table of units that stand in the page; its CSV has all."""
-    return most if units <= WIDE else min(most, ROWS_OF_WIDE)
+def rows_shown(units: int, most: int, layers: int = 1) -> int:
+    """Rows of a table of units that stand in the page of one of so many layers; its CSV has all."""
+    if units > WIDEST:
+        return min(most, ROWS_OF_WIDEST)
+    is_short = units <= WIDE and layers <= MANY_LAYERS
+    return most if is_short else min(most, ROWS_OF_WIDE)
 
 
 def unit_layers(study: Study) -> tuple[Call, ...]:

@@ -18,7 +18,7 @@ from reportgen.render.site import FINDINGS_SHOWN, IMAGES_LISTED, Chunk, Site
 from reportgen.render.tables import csv_files
 from reportgen.render.values import image_values, layer_values, levels_each, values_path
 from reportgen.report.blocks import MapStrip
-from reportgen.report.records import Report, Section
+from reportgen.report.records import Layer, Report, Section
 from reportgen.report.tables import table_path
 
 
@@ -73,6 +73,8 @@ def _values(site: Site) -> Iterator[tuple[str, bytes]]:
 
 
 def _rendered(made: Environment, site: Site, page: Page) -> bytes:
+    layer = page.context.get("layer")
+    is_coloured = not isinstance(layer, Layer) or site.is_coloured(layer)
     context = {
         "report": site.report,
         "site": site,
@@ -81,7 +83,7 @@ def _rendered(made: Environment, site: Site, page: Page) -> bytes:
         "csv": table_path,
         "layer": None,
         "values_path": values_path,
-        "colour_filters": drawings.colour_filters(),
+        "colour_filters": drawings.colour_filters() if is_coloured else "",
         "colours": drawings.COLOURS,
         "drawings": drawings,
         "captions": captions,

@@ -19,9 +19,9 @@ T = TypeVar("T")
 PARAMETERS_PER_PAGE = 48
 "Small multiples on one page of weights: what 100 kB of HTML hold beside the table of the first."
 LAYERS_PER_PAGE = 200
-TREE_IN_FULL = 160
+TREE_IN_FULL = 80
 "Layers that the tree lists on every page; a larger network shows the group it is in."
-TREE_CUT = 40
+TREE_CUT = 8
 "Layers before and after the one shown, where even its group is large."
 FINDINGS_SHOWN = 60
 IMAGES_LISTED = 400
@@ -176,7 +176,7 @@ class Site:
         for name, members in groupby(self.report.layers, lambda layer: layer.name.split(".")[0]):
             layers = tuple(members)
             is_open = current in layers
-            is_cut = is_open and not is_small and len(layers) > TREE_IN_FULL
+            is_cut = is_open and not is_small and len(layers) > 2 * TREE_CUT + 1
             if is_cut:
                 middle = layers.index(current) if current is not None else 0
                 layers = layers[max(0, middle - TREE_CUT) : middle + TREE_CUT + 1]
@@ -207,6 +207,11 @@ class Site:
             for name, block in panel.blocks.items()
             if isinstance(block, Atlas)
         }
+
+    def is_coloured(self, layer: Layer) -> bool:
+        """Whether the page of a layer holds pictures, which take the filters that colour them."""
+        panel = layer.panels.get("activations")
+        return bool(self.atlases(layer) or (panel and panel.facts.get("pictured")))
 
     def _panels(self) -> Iterator[tuple[str, str, Panel]]:
         for section in self.report.sections:

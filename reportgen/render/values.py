@@ -23,6 +23,10 @@ from reportgen.report.records import Image, Layer, Panel, Report
 ALL_LEVELS = 600_000
 "Of the feature maps and kernels of a report, shared by its atlases: about 0.5 MB of scripts."
 
+DEEP_LEVELS = 200_000
+"The same for networks of more layers than `MANY_LAYERS`."
+MANY_LAYERS = 100
+
 Values: TypeAlias = dict[str, object]
 "Of one picture, as `templates/viewer.js` reads them."
 
@@ -148,12 +152,12 @@ def levels_each(report: Report) -> int:
         for block in layer.panels[name].blocks.values()
         if isinstance(block, Atlas)
     )
-    left = ALL_LEVELS
+    room = left = ALL_LEVELS if len(report.layers) <= MANY_LAYERS else DEEP_LEVELS
     for larger, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
         if size * larger > left:
             return left // larger
         left -= size
-    return ALL_LEVELS
+    return room
 
 
 def _places(shares: Array) -> list[int]:
