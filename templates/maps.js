@@ -217,7 +217,7 @@ function layerPage() {
     if (atlas) look((tile) => {
       if (!atlas.has(tile)) return null;
       go(state.image, atlas.label(tile), true);
-      return { ...atlas.item(tile, `Channel ${state.unit}. ${atlas.picture.alt}`, scale()), mark: "unit" };
+      return { ...atlas.item(tile, `Channel ${state.unit} of ${atlas.picture.alt.split("; channel ")[0]}`, scale()), mark: "unit" };
     }, atlas.find(state.unit));
   };
 
