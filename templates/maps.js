@@ -170,7 +170,7 @@ function layerPage() {
     if (atlas) look((tile) => {
       if (!(tile in atlas.names)) return null;
       go(image, atlas.names[tile], true);
-      return atlas.item(tile, `Channel ${unit}. ${atlas.alt}`, "unit");
+      return atlas.item(tile, `Channel ${unit} of ${atlas.alt.split("; channel ")[0]}`, "unit");
     }, atlas.names.indexOf(unit));
   };
 

@@ -99,7 +99,9 @@ function lightbox() {
     say({ m: item.mark }, isWalk);
     read = () => "";
     magnify(1);
-    read = await reader(item, width, height);
+    const found = await reader(item, width, height);
+    if (at !== index) return;
+    read = found;
     point(x, y);
   }
 

@@ -174,15 +174,16 @@ def _units(made: Comparison) -> Iterator[Finding]:
     if died:
         count = sum(len(layer.died) for layer in died)
         most = max(died, key=lambda layer: len(layer.died))
-        text = f"{_counted(count, 'unit')} that fired in {a} never {_fires(count)} in {b}, "
-        text += f"{_share(len(most.died), count)} in {most.title}{caution}."
+        of, where = _place(most.title, len(most.died), count)
+        text = f"{_counted(count, 'unit')}{of} that fired in {a} never {_fires(count)} in {b}"
+        text += f"{where}{caution}."
         severity: Severity = "warning" if made.has_same_images else "info"
         yield Finding(severity, "units-died", text, _page(most))
     if born:
         count = sum(len(layer.born) for layer in born)
         most = max(born, key=lambda layer: len(layer.born))
-        text = f"{_counted(count, 'unit')} dead in {a} {_fires(count)} in {b}, "
-        text += f"{_share(len(most.born), count)} in {most.title}{caution}."
+        of, where = _place(most.title, len(most.born), count)
+        text = f"{_counted(count, 'unit')}{of} dead in {a} {_fires(count)} in {b}{where}{caution}."
         yield Finding("info", "units-born", text, _page(most))
 
 
@@ -269,8 +270,9 @@ def _and_more(items: Sequence[object], noun: str) -> str:
     return f"; and {_counted(len(items) - 1, f'more {noun}')}" if len(items) > 1 else ""
 
 
-def _share(part: int, count: int) -> str:
-    return f"{part:,} of them" if part < count else "all" if count > 1 else "which is"
+def _place(title: str, part: int, count: int) -> tuple[str, str]:
+    """Words after `3 units`, and words at the end, that say how many are of one layer."""
+    return ("", f", {part:,} of them in {title}") if part < count else (f" of {title}", "")
 
 
 def _fires(count: int) -> str:

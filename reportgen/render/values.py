@@ -36,7 +36,7 @@ COARSE = np.rint(np.arange(64) / 63 * 254).astype(np.uint8)
 "All the levels of an averaged atlas."
 ROUNDED_TWICE = 254 / 63 / 2 + 2 * ROUNDED
 "The same for those: to a level, to one of 64, and to a level again."
-BEYOND = ", or beyond where it is at an end of the scale"
+BEYOND = "; the ends of the scale stand for all beyond"
 DIGITS = 4
 "Significant digits of the numbers of a grid: all that a page shows."
 STEPS = 64
@@ -130,7 +130,7 @@ def _add_heatmap(made: Pictures, drawn: Heat, block: Heatmap) -> None:
             note = ", mean of the windows over it"
             axes = [covers(size[i], cells[i], block.window[i], block.stride[i]) > 0 for i in (0, 1)]
         else:
-            note = f" in the nearest of {cells[0]} × {cells[1]} cells"
+            note = f", the nearest of {cells[0]} × {cells[1]} cells"
             first, last = block.middles
             axes = [
                 _nearest(between(size[i], cells[i], first[i], last[i], size[i])) for i in (0, 1)

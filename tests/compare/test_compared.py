@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +96,13 @@ def test_units_died_and_came_to_life(pair, nets, root):
     assert said["units-died"].severity == "warning"
     assert said["units-died"].href == "layers/relu1.html"
     assert said["units-born"].href == "layers/relu2.html"
+    for kind, lost in (("units-died", died), ("units-born", born)):
+        layer, count = max(lost, key=lambda title: len(lost[title])), sum(map(len, lost.values()))
+        shown = said[kind].text
+        if len(lost[layer]) == count:
+            assert re.match(rf"{count} units? of {layer} (that fired|dead) in a ", shown)
+        else:
+            assert shown.endswith(f", {len(lost[layer])} of them in {layer}.")
 
 
 def test_activations_moved_as_far_as_they_did(pair, nets, root):

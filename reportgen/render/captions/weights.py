@@ -28,7 +28,7 @@ def caption(parameters: Sequence[Parameter]) -> str:
 def _zeros(known: Sequence[Parameter]) -> str:
     held = [made for made in known if made.zero_fraction > 0]
     if not held:
-        return " None holds an exact zero."
+        return ""
     most = max(held, key=lambda made: made.zero_fraction)
     verb = "holds" if len(held) == 1 else "hold"
     which = f"most of all {most.name}, {percent(most.zero_fraction)}"
