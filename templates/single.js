@@ -103,11 +103,7 @@ async function show(isNew) {
     for (const script of pages[path].scripts) give(script, data);
     document.title = pages[path].title;
     const body = bodyOf(path, pages[path].body, same);
-    // Meant for dialogs when they open; a body that is put in place would take the focus for them.
-    const eager = body.querySelectorAll("[autofocus]");
-    for (const node of eager) node.autofocus = false;
     if (body !== document.body) document.body.replaceWith(body);
-    for (const node of eager) node.autofocus = true;
     document.documentElement.classList.remove("opening");
     if (isNew) scrollTo({ top: 0, behavior: "instant" });
     shown = path;

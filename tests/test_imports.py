@@ -53,8 +53,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "write": frozenset({"reportgen.errors", "reportgen.destination", "reportgen.written"}),
     "written": frozenset(),
     "packing": frozenset(
-        {"reportgen.budget", "reportgen.figures", "reportgen.render", "reportgen.report"}
-        | {"reportgen.write"}
+        {"reportgen.budget", "reportgen.errors", "reportgen.figures", "reportgen.render"}
+        | {"reportgen.report", "reportgen.write"}
     ),
     "budget": frozenset({"numpy", "reportgen.figures", "reportgen.render", "reportgen.report"}),
     "gates": frozenset(

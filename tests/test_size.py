@@ -35,7 +35,7 @@ def test_a_page_of_2048_channels_and_eight_images_stays_under_a_thousand_nodes(
     )
     page = (tmp_path / "r/layers/3.html").read_text()
     found = Page("layers/3.html", page)
-    assert 'class="units"' in page and page.count('<figure class="plate"') == 8
+    assert 'class="grid units"' in page and page.count('<figure class="plate"') == 8
     assert len(found.tags) < 1000
 
 

@@ -228,14 +228,14 @@ def test_the_tree_is_filtered_by_name_and_type(visit):
 def test_rows_of_a_long_table_are_filtered_and_counted(visit):
     page = visit("layers/features.4.html")
     rows = page.locator("#activations tbody tr:visible")
-    assert rows.count() == 256
+    assert rows.count() == 16
     field = page.get_by_role("searchbox", name=re.compile("^Filter: Each unit"))
     field.fill("dead")
     assert rows.count() == 1
     assert rows.locator("th").inner_text() == "3"
-    assert page.locator("#activations output:has-text('1 of 256')").is_visible()
+    assert page.locator("#activations output:has-text('1 of 16')").is_visible()
     field.fill("")
-    assert rows.count() == 256
+    assert rows.count() == 16
     # A short table needs none.
     assert page.locator("#patches .controls [type=search]").count() == 1
     assert visit("architecture.html").locator("main [type=search]").count() == 0
@@ -247,7 +247,7 @@ def test_a_filtered_table_is_still_sorted_as_a_whole(visit):
     page.locator("#activations thead button").first.click()
     assert page.locator("#activations tbody tr:visible").count() == 1
     units = page.locator("#activations tbody th").all_text_contents()
-    assert units == [str(unit) for unit in range(255, -1, -1)]
+    assert units == [str(unit) for unit in range(15, -1, -1)]
 
 
 def test_every_table_has_a_csv_beside_it(visit):
