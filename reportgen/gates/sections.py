@@ -74,7 +74,7 @@ OF_LAYERS: Mapping[str, tuple[str, ...]] = {
 "`layers[GLOB].redundancy.copies`"
 
 OF_IMAGES: Mapping[str, tuple[str, ...]] = {
-    "answers": ("target_rank", "true_probability"),
+    "answers": ("target_rank", "true_probability", "depth_layers"),
     "occlusion": (
         "target",
         "baseline_probability",
