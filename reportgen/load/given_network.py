@@ -7,6 +7,7 @@ from copy import deepcopy
 
 import torch
 from torch import nn
+from torch.jit import ScriptModule
 from torch.nn.parameter import is_lazy
 
 from reportgen.errors import ModelError
@@ -96,7 +97,7 @@ def _check(module: nn.Module) -> None:
         ModelError: if it is such a network.
     """
     name = type(module).__name__
-    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+    if any(isinstance(part, ScriptModule) for part in module.modules()):
         raise ModelError(
             f"The network {name} is TorchScript, which cannot be watched at work; give the "
             "nn.Module that it was made from."

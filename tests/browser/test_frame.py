@@ -43,7 +43,7 @@ def test_question_mark_opens_the_keys_and_escape_gives_the_focus_back(visit):
 def test_the_panel_of_keys_can_be_closed_by_its_button(visit):
     page = visit("about.html")
     page.click("[data-opens=help]")
-    page.click("#help .close")
+    page.click("#help form button")
     assert page.locator("#help").is_hidden()
 
 

@@ -38,7 +38,7 @@ def test_buttons_of_the_frame_fit_a_narrow_screen(visit, path):
         box = page.locator(f"#{name}").bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 320
-        close = page.locator(f"#{name} .close")
+        close = page.locator(f"#{name} form button")
         assert close.is_visible()
         close.click()
 
