@@ -4,6 +4,7 @@ What goes first is what is missed least: detail of the maps, then maps of furthe
 pages of layers, then maps of layers that no finding speaks of. All numbers and pages stay.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -11,7 +12,7 @@ from itertools import chain
 import numpy as np
 
 from reportgen.figures.files import Drawn, Print
-from reportgen.figures.mosaic import best_columns, mosaic
+from reportgen.figures.mosaic import best_columns, mosaic, tiles_of
 from reportgen.render.pages import pages
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Atlas, Block
@@ -174,12 +175,13 @@ def _smaller(block: Atlas, share: float) -> Atlas:
         max(min(SMALLEST_SIDE, size), int(size * side))
         for size in (block.tile_height, block.tile_width)
     )
-    if (height, width) == (block.tile_height, block.tile_width):
+    size = (block.tile_height, block.tile_width)
+    if (height, width) == size:
         return block
     tiles = np.einsum(
         "yh,nhw,xw->nyx",
         _averaging(block.tile_height, height),
-        _tiles(block).astype(np.float64),
+        tiles_of(block.pixels.values(), block.count, block.columns, *size).astype(np.float64),
         _averaging(block.tile_width, width),
         optimize=True,
     )
@@ -196,15 +198,6 @@ def _smaller(block: Atlas, share: float) -> Atlas:
     )
 
 
-def _tiles(block: Atlas) -> ByteArray:
-    """The maps of an atlas, (n h w)."""
-    picture = np.pad(block.pixels.values(), ((0, 1), (0, 1)))
-    rows = picture.shape[0] // (block.tile_height + 1)
-    grid = picture.reshape(rows, block.tile_height + 1, block.columns, block.tile_width + 1)
-    tiles: ByteArray = grid.swapaxes(1, 2).reshape(-1, *grid.shape[1::2])
-    return tiles[: block.count, :-1, :-1]
-
-
 def _averaging(many: int, few: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Rows of weights (few, many): each mean covers its share of the length, cut exactly."""
     ends = np.arange(few + 1) * many / few
@@ -217,13 +210,13 @@ def _averaging(many: int, few: int) -> np.ndarray[tuple[int, int], np.dtype[np.f
 def _unmet(report: Report, sizes: Mapping[str, int], megabytes: float) -> str:
     """What it would take to fit, said in the options that a user has."""
     size = sum(sizes.values())
-    shown = [image.slug for image in report.images if image.is_pictured]
-    each = sum(
-        length
-        for path, length in sizes.items()
-        if any(f"/{slug}" in path or f"-{slug}-" in path for slug in shown)
-    ) / max(len(shown), 1)
-    rest = size - each * len(shown)
+    slugs = [re.escape(image.slug) for image in report.images if image.is_pictured]
+    # The name as a whole: `a.png` has no share in the files of `activations`.
+    own = re.compile(rf"[/.-](?:{'|'.join(slugs)})[.-]") if slugs else None
+    each = sum(length for path, length in sizes.items() if own and own.search(path)) / max(
+        len(slugs), 1
+    )
+    rest = size - each * len(slugs)
     room = int((megabytes * MEGA - rest) // each) if each else 0
     advice = f"--max-images {room} would fit" if room > 0 else "fewer --layers would be needed"
     return (

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reportgen.budget import fitted, site_bytes
+from reportgen.budget import _unmet, fitted, site_bytes
+from reportgen.figures.mosaic import tiles_of
 from reportgen.report.blocks import Atlas
 from tests.render.sample_report import sample_report
 
@@ -35,6 +36,12 @@ def atlases(report):
         for name, block in layer.panels["activations"].blocks.items()
         if "activations" in layer.panels and isinstance(block, Atlas)
     }
+
+
+def tiles_in(block):
+    """The maps of an atlas, each cut out of its picture."""
+    size = (block.tile_height, block.tile_width)
+    return tiles_of(block.pixels.values(), block.count, block.columns, *size)
 
 
 def test_a_report_that_fits_stays_as_it_is(report, whole):
@@ -89,9 +96,24 @@ def test_a_budget_that_no_cut_meets_is_said_with_what_it_takes(report):
     )
 
 
+def test_an_image_is_charged_with_its_own_files_alone(report):
+    """`a.png`, beside layers whose names begin with its own."""
+    image = replace(report.images[0], slug="a")
+    sizes = {
+        "images/a.html": 1_000_000,
+        "img/conv1-a-0123abcd.png": 2_000_000,
+        "data/values.image.a.js": 3_000_000,
+        "img/activations-kernels-0123abcd.png": 40_000_000,
+        "layers/avgpool.html": 50_000_000,
+    }
+    said = _unmet(replace(report, images=(image,)), sizes, 97)
+    assert "takes 96 MB, about 6 of it for each image" in said
+    assert said.endswith("--max-images 1 would fit.")
+
+
 def test_smaller_maps_are_the_means_of_the_areas_they_cover(report):
     """Against a literal mean: each value is repeated until both grids are whole pixels."""
-    from reportgen.budget import _smaller, _tiles
+    from reportgen.budget import _smaller
 
     block = atlases(report)["features.0", "image:chelsea"]
     assert (block.tile_height, block.tile_width) == (24, 32)
@@ -101,12 +123,12 @@ def test_smaller_maps_are_the_means_of_the_areas_they_cover(report):
     assert (half.tile_height, half.tile_width) == (16, 22)
     for made in (small, half):
         h, w = made.tile_height, made.tile_width
-        tiles = _tiles(block).astype(float)
+        tiles = tiles_in(block).astype(float)
         fine = tiles.repeat(h, axis=1).repeat(w, axis=2)
         means = fine.reshape(len(tiles), h, block.tile_height, w, block.tile_width).mean((2, 4))
         levels = np.round(np.round(means / 254 * 63) / 63 * 254)
         # Where a mean lies between two of the 64 levels, the last digit of a sum decides.
-        differs = np.abs(_tiles(made) - levels)
+        differs = np.abs(tiles_in(made) - levels)
         assert differs.max() <= 5
         assert (differs > 0).mean() < 0.01
         picture = made.pixels.values()

@@ -1,7 +1,5 @@
 """A fresh, strict Jinja environment: undefined names fail, and all text is escaped."""
 
-import re
-from collections import Counter
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -41,7 +39,7 @@ def environment() -> Environment:
 
 def stylesheet() -> bytes:
     """`assets/report.css`: colours and type, then layout, then content."""
-    return _style(STYLES).encode() + b"\n"
+    return str(cssmin(_joined(STYLES))).encode() + b"\n"
 
 
 def script() -> bytes:
@@ -51,21 +49,12 @@ def script() -> bytes:
 
 def single_stylesheet() -> str:
     """What the style of a report in one file has beside it."""
-    return _style(("single.css",))
+    return str(cssmin(_joined(("single.css",))))
 
 
 def single_script() -> str:
     """The router of a report in one file."""
     return f"{jsmin(_joined(('single.js',)))}\n"
-
-
-def _style(names: tuple[str, ...]) -> str:
-    """Style sheets in one, where what `theme.css` names has a number: names are a tenth of them."""
-    named = set(re.findall(r"--[\w-]+(?=:)", _joined(STYLES[:1])))
-    used = Counter(name for name in re.findall(r"--[\w-]+", _joined(STYLES)) if name in named)
-    numbers = {name: f"--{number}" for number, (name, _) in enumerate(used.most_common())}
-    style = str(cssmin(_joined(names)))
-    return re.sub(r"--[\w-]+", lambda found: numbers.get(found[0], found[0]), style)
 
 
 def _joined(names: tuple[str, ...]) -> str:
