@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from reportgen.cli.all import commands
-from reportgen.errors import OptionError, ReportgenError
+from reportgen.errors import OptionError, ReportgenError, first_line
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
 # `--help`, `--version` and usage errors answer at once.
@@ -60,9 +60,9 @@ def _told(error: BaseException) -> tuple[int, str]:
         return 130, "Interrupted; nothing was written."
     if isinstance(error, _TerminatedError):
         return 143, "Terminated; nothing was written."
-    first_line = (str(error).splitlines() or [""])[0]
+    fault = f"{type(error).__name__}: {first_line(error)}"
     return 70, (
-        f"This is a fault in reportgen, not in your files: {type(error).__name__}: {first_line}"
+        f"This is a fault in reportgen, not in your files: {fault}"
         " (run again with --debug and report the traceback)"
     )
 

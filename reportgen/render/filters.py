@@ -200,11 +200,6 @@ def points(share: float) -> str:
     return f"{text} point" if text == "1" else f"{text} points"
 
 
-def bibtex(text: str) -> str:
-    """Text that may stand between the braces of a BibTeX entry."""
-    return re.sub(r"([#$%&_])", r"\\\1", re.sub(r"[{}\\~^]", " ", text))
-
-
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "si": si,
@@ -222,7 +217,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "highest": highest,
     "zoom": zoom,
     "points": points,
-    "bibtex": bibtex,
 }
 
 TESTS: dict[str, Callable[[object], bool]] = {

@@ -7,7 +7,7 @@ from functools import partial
 from jinja2 import Environment
 
 from reportgen.figures.files import Drawn, Print
-from reportgen.papers.bibliography import bibtex
+from reportgen.papers.bibliography import bibtex, own_entry
 from reportgen.papers.methods import methods_text
 from reportgen.render import captions, drawings
 from reportgen.render.environment import environment, icon, script, stylesheet
@@ -130,6 +130,7 @@ def _overview(site: Site) -> dict[str, object]:
         "dead": {"count": dead, "units": sum(layer.units for layer in defined)},
         "labelled": labelled,
         "findings_shown": FINDINGS_SHOWN,
+        "cite": own_entry(site.report).source().strip(),
     }
 
 

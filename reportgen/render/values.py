@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from reportgen.figures.mosaic import tiles_of
 from reportgen.figures.placing import between, covers
 from reportgen.render.drawings import Heat, heat
 from reportgen.render.layer_data import short
@@ -204,8 +205,7 @@ def _tiles(block: Atlas, most: int) -> Values | None:
     if not room or picture.ndim == 3:
         return None
     kept = np.sort(np.argsort(-np.nan_to_num(block.high), kind="stable")[:room]).tolist()
-    corners = [(t // block.columns * (height + 1), t % block.columns * (width + 1)) for t in kept]
-    tiles = np.stack([picture[y : y + height, x : x + width] for y, x in corners])
+    tiles = tiles_of(picture, block.count, block.columns, height, width)[kept]
     is_small = (height, width) != (block.full_height, block.full_width)
     is_coarse = is_small and bool(np.isin(tiles, COARSE).all())
     error = ROUNDED_TWICE if is_coarse else ROUNDED

@@ -98,7 +98,6 @@ def test_words_around_numbers():
     assert filters.points(3e-6) == "less than 0.01 points"
     assert filters.times("3 x 3 from -0.5 (-2), a-1") == "3 × 3 from −0.5 (−2), a-1"
     assert filters.points(0.4119) == "41.2 points"
-    assert filters.bibtex("a_b{c}\\") == r"a\_b c  "
 
 
 def test_anchors_are_those_of_the_findings():
