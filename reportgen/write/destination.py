@@ -134,7 +134,7 @@ def _files_in(folder: Path) -> list[str]:
     if not folder.exists():
         return []
     found = []
-    for root, folders, names in os.walk(folder, onerror=_raise):
+    for root, folders, names in os.walk(folder, onerror=fail):
         links = [name for name in folders if (Path(root) / name).is_symlink()]
         found += [Path(root) / name for name in (*names, *links) if name not in LITTER]
         if not folders and not names:
@@ -142,7 +142,8 @@ def _files_in(folder: Path) -> list[str]:
     return sorted(place.relative_to(folder).as_posix() for place in found if place != folder)
 
 
-def _raise(error: OSError) -> None:
+def fail(error: OSError) -> None:
+    """Raise what `os.walk` would pass over."""
     raise error
 
 

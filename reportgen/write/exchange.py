@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from reportgen.errors import OutputError
-from reportgen.write.destination import LITTER, MARKER, file_hash, listed_files
+from reportgen.write.destination import LITTER, MARKER, fail, file_hash, listed_files
 
 ASIDE = "-old"
 "Ends the name of the old report for the moment in which there is none, where it takes one."
@@ -17,14 +17,18 @@ _HERE = -100
 "AT_FDCWD: paths are those of this process."
 
 
-def exchange(new: Path, target: Path) -> None:
-    """Put the new folder in the place of the old one, which then stands where the new one was."""
+def exchange(new: Path, target: Path) -> Path:
+    """Put the new folder in the place of the old one.
+
+    Returns:
+        Where the old one now stands, if there was one.
+    """
     if not target.exists() or not any(target.iterdir()):
         new.replace(target)
-        return
+        return new
     swap = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
     if swap and swap(_HERE, os.fsencode(new), _HERE, os.fsencode(target), _EXCHANGE) == 0:
-        return
+        return new
     # Not Linux, or a disk that cannot: for a moment there is no report. Whoever is killed then
     # leaves it aside, and the next run puts it back.
     aside = new.with_name(f"{new.name}{ASIDE}")
@@ -32,9 +36,19 @@ def exchange(new: Path, target: Path) -> None:
     try:
         new.rename(target)
     except OSError:
-        aside.rename(target)
+        _put_back(aside, target)
         raise
-    aside.rename(new)
+    return aside
+
+
+def _put_back(aside: Path, target: Path) -> None:
+    try:
+        aside.rename(target)
+    except OSError as error:
+        raise OutputError(
+            f"{target} could not be replaced, nor put back: the report that stood there is whole, "
+            f"in {aside.name} beside it; the next build to that folder puts it back, or rename it"
+        ) from error
 
 
 def keep(name: str, old: Path, new: Path) -> None:
@@ -72,7 +86,7 @@ def remove(folder: Path, new: Path) -> None:
     """
     listed = listed_files(folder)
     is_begun = not listed and (folder / MARKER).is_file()
-    for root, folders, names in os.walk(folder, topdown=False):
+    for root, folders, names in os.walk(folder, topdown=False, onerror=fail):
         links = {name for name in folders if (Path(root) / name).is_symlink()}
         for place in (Path(root) / name for name in (*names, *links)):
             name = place.relative_to(folder).as_posix()

@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from reportgen.errors import OutputError
 from reportgen.write.destination import told
 from reportgen.write.exchange import link, sync
 from reportgen.write.interrupts import Held
+from reportgen.write.locks import close
 from reportgen.write.staging import new_file, settle, staged, write_all
 from reportgen.written import Written
 
@@ -26,15 +29,12 @@ def write_file(path: Path, content: bytes, *, append: bool = False, hint: str = 
     Raises:
         OutputError: if it cannot be written.
     """
-    target = path.resolve()  # what a link leads to
-    if target.exists() and not target.is_file():  # such as a pipe
-        with told(path, hint), target.open("ab") as file:
-            file.write(content)
-    elif append and target.exists():
-        with told(path, hint):
+    with told(path, hint):
+        target = path.resolve()  # what a link leads to
+        if target.exists() and (append or not target.is_file()):  # such as a pipe
             _append(target, content)
-    else:
-        write_together({target: content}, hint)
+        else:
+            write_together({target: content}, hint)
 
 
 def write_single(written: Written, path: Path, content: bytes) -> Written:
@@ -61,7 +61,8 @@ def write_together(files: Mapping[Path, bytes | None], hint: str = _HINT) -> Non
         OutputError: if they cannot be written.
     """
     first = next(iter(files))
-    target = first.resolve()
+    with told(first, hint):
+        target = first.resolve()
     with staged(target, first, hint) as staging, told(first, hint):
         digests = {}
         for path, content in files.items():
@@ -77,36 +78,50 @@ def write_together(files: Mapping[Path, bytes | None], hint: str = _HINT) -> Non
 
 def _replace(names: Iterable[str], staging: Path, folder: Path) -> None:
     """Put the new files in place, or all the old ones back."""
-    begun = []
+    done = []
     try:
         for name in names:
             place, new, old = folder / name, staging / "new" / name, staging / "old" / name
             if place.exists():
                 link(place, old)
-            begun.append((place, old))
             if new.exists():
                 new.replace(place)
             else:
                 place.unlink(missing_ok=True)
+            done.append((place, old))
     except OSError:
-        for place, old in begun:
+        _put_back(done)
+        raise
+
+
+def _put_back(done: Iterable[tuple[Path, Path]]) -> None:
+    for place, old in done:
+        try:
             if old.exists():
                 old.replace(place)
             else:
                 place.unlink(missing_ok=True)
-        raise
+        except OSError as error:
+            raise OutputError(
+                f"{place} was replaced while what belongs to it could not be, and cannot be put "
+                "back; run it again, or give another file"
+            ) from error
 
 
 def _append(target: Path, content: bytes) -> None:
-    """Add to a file, of which nothing stays if not all of it can be."""
+    """Add to what stands in a file, or to a pipe; of a part, nothing stays in a file."""
     with Held():
         descriptor = os.open(target, os.O_WRONLY | os.O_APPEND)
         try:
-            before = os.fstat(descriptor).st_size
+            before = os.fstat(descriptor)
+            is_file = stat.S_ISREG(before.st_mode)
             try:
                 write_all(descriptor, content)
+                if is_file:
+                    os.fsync(descriptor)
             except OSError:
-                os.ftruncate(descriptor, before)
+                if is_file:
+                    os.ftruncate(descriptor, before.st_size)
                 raise
         finally:
-            os.close(descriptor)
+            close(descriptor)

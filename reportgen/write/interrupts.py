@@ -7,54 +7,45 @@ from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_handlers: dict[int, Any] = {}
+"What was there before us, by signal."
+_waiting: list[int] = []
+"Signals that came while something held them."
+_active: set["Held"] = set()
+_holding: set["Held"] = set()
+"Of the active ones those that are not lifted. Sets, so that it does not matter who ends first."
+
 
 class Held:
     """A block in which interrupts wait; they come where it lifts them, or at its end.
 
     An interrupt is an exception between any two steps, in a `finally` too: without this, what was
-    just made could be forgotten and what is to be removed could stay. Only the main thread of a
+    just made could be forgotten, and what is to be removed could stay. Only the main thread of a
     process is ever interrupted, so that elsewhere this does nothing.
     """
 
-    def __init__(self) -> None:
-        self._handlers: dict[signal.Signals, Any] = {}
-        self._came: list[int] = []
-
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                handler = signal.getsignal(number)
-                if handler not in {None, signal.SIG_IGN}:  # None: set by what is not Python
-                    self._handlers[number] = handler
-        self.hold()
+            try:
+                _active.add(self)
+                _holding.add(self)
+                _listen()
+            except BaseException:  # an interrupt of this very moment
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        if self in _active:
+            _active.discard(self)
+            if not _active:
+                _listen_no_more()
+            _holding.discard(self)
+            _deliver()
 
     def lifted(self) -> "_Lifted":
         """A block within this one in which interrupts come as ever."""
         return _Lifted(self)
-
-    def hold(self) -> None:
-        """Let interrupts wait."""
-        for number in self._handlers:
-            signal.signal(number, self._note)
-
-    def release(self) -> None:
-        """Let interrupts come, first those that waited."""
-        try:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
-        finally:
-            for number, handler in self._handlers.items():  # again: one may have come in between
-                signal.signal(number, handler)
-            came, self._came = self._came, []
-            for waited in came:
-                signal.raise_signal(waited)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._came.append(number)
 
 
 class _Lifted:
@@ -63,10 +54,48 @@ class _Lifted:
 
     def __enter__(self) -> None:
         try:
-            self._held.release()
-        except BaseException:  # the interrupt itself: what follows is undoing, which it lets be
-            self._held.hold()
+            _holding.discard(self._held)
+            _deliver()
+        except BaseException:  # the interrupt: what follows is undoing, in which none comes
+            self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._held.hold()
+        if self._held in _active:
+            _holding.add(self._held)
+
+
+def _listen() -> None:
+    for number in _SIGNALS:
+        handler = signal.getsignal(number)
+        if handler not in {None, signal.SIG_IGN, _came}:  # None: set by what is not Python
+            _handlers[number] = handler
+            signal.signal(number, _came)
+
+
+def _listen_no_more() -> None:
+    for number, handler in _handlers.items():
+        if signal.getsignal(number) is _came:
+            signal.signal(number, handler)
+
+
+def _came(number: int, frame: FrameType | None) -> None:
+    if _holding:
+        _waiting.append(number)
+    else:
+        _forward(number, frame)
+
+
+def _deliver() -> None:
+    while _waiting and not _holding:
+        _forward(_waiting.pop(0), None)
+
+
+def _forward(number: int, frame: FrameType | None) -> None:
+    """Do what would have been done without us, which usually raises."""
+    handler = _handlers[number]
+    if callable(handler):
+        handler(number, frame)
+    else:  # the system's own way: it ends the process
+        signal.signal(number, handler)
+        signal.raise_signal(number)

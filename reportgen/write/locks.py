@@ -61,7 +61,7 @@ def is_ours(lock: int | None) -> bool | None:
 
 
 def close(lock: int | None) -> None:
-    """Close what was only locked: an error is of no interest, for the descriptor is gone anyway."""
+    """Close what was only locked, or is on the disk: the descriptor is gone, whatever is said."""
     if lock is not None:
         with suppress(OSError):
             os.close(lock)

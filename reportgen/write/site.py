@@ -1,4 +1,4 @@
-"""The files of a site to a folder, which holds all of the new one in the end or what it held before.
+"""The files of a site to a folder: in the end it holds all of the new one, or what it held.
 
 They go to a folder beside it, which then changes places with it in one step.
 """
@@ -106,8 +106,8 @@ class Claim:
                     keep(name, self.target, self.staging)
                 for folder, _, _ in os.walk(self.staging):
                     sync(Path(folder))
-                exchange(self.staging, self.target)
-                return Written(self.output, len(digests), size).warned(self._cleared())
+                old = exchange(self.staging, self.target)
+                return Written(self.output, len(digests), size).warned(self._cleared(old))
 
     def _staged(self, files: Iterable[tuple[str, bytes]]) -> tuple[dict[str, str], int]:
         """Write files to the staging folder: their hashes by path in order, and their bytes."""
@@ -124,17 +124,17 @@ class Claim:
             raise ValueError(broken)
         return dict(sorted(known.values())), size
 
-    def _cleared(self) -> str:
+    def _cleared(self, old: Path) -> str:
         """After the exchange: remove the old report, and say so if some of it stays."""
         sync(self.target.parent)
         try:
-            if self.staging.exists():
-                remove(self.staging, self.target)
+            if old.exists():
+                remove(old, self.target)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             return (
                 f"The report is written, but what stood in {self.output} before could not be "
-                f"removed ({reason}); it lies in {self.staging.name} beside it."
+                f"removed at once ({reason}): {old.name} beside it may go."
             )
         return ""
 

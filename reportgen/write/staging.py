@@ -59,9 +59,10 @@ def staged(target: Path, output: Path, hint: str) -> Iterator[Path]:
 @contextmanager
 def _parents(target: Path, output: Path, hint: str) -> Iterator[None]:
     """The folders that lead to the target; new ones go again if nothing comes to stand in them."""
-    made = [parent for parent in target.parents if not parent.exists()]
+    made: list[Path] = []
     try:
         with told(output, hint):
+            made += [parent for parent in target.parents if not parent.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
         yield
     finally:

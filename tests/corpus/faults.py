@@ -6,10 +6,12 @@ import itertools
 import os
 import signal
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from reportgen import cli
@@ -51,7 +53,7 @@ FAULTS = (
     Fault("no right", ("chmod", "link", "stat"), errno.EPERM, "you may not write there"),
     Fault(
         "read-only disk",
-        ("open", "mkdir", "chmod", "rename", "replace", "rmdir", "unlink"),
+        ("open", "mkdir", "chmod", "rename", "replace"),
         errno.EROFS,
         "the disk is read-only",
         lasts=True,
@@ -89,15 +91,22 @@ class Counted:
 
 
 @contextmanager
-def patched(calls: tuple[str, ...], met: Callable[[str, Callable[..., Any]], Any]) -> Iterator[None]:
+def patched(
+    calls: tuple[str, ...], met: Callable[[str, Callable[..., Any]], Any]
+) -> Iterator[None]:
     """Each of the calls goes to `met(name, original)` and what that gives back."""
     places = [(MODULES.get(name, os), name.rpartition(".")[2]) for name in calls]
     originals = [getattr(place, name) for place, name in places]
+    others = [met(name, original) for (_, name), original in zip(places, originals, strict=True)]
+    able = os.supports_follow_symlinks
+    could = {other for one, other in zip(originals, others, strict=True) if one in able}
     try:
-        for (place, name), original in zip(places, originals, strict=True):
-            setattr(place, name, met(name, original))
+        able |= could
+        for (place, name), other in zip(places, others, strict=True):
+            setattr(place, name, other)
         yield
     finally:
+        able -= could
         for (place, name), original in zip(places, originals, strict=True):
             setattr(place, name, original)
 
@@ -142,6 +151,29 @@ def interrupted(number: signal.Signals, at: int) -> Iterator[Counted]:
 
     with patched(EVERY_CALL, met):
         yield counted
+
+
+@contextmanager
+def interrupted_at_line(
+    number: signal.Signals, at: int, places: tuple[str, ...]
+) -> Iterator[Counted]:
+    """A signal comes before the `at`-th line that is run of files whose path ends so."""
+    counted = Counted(at)
+
+    def line(frame: FrameType, event: str, argument: object) -> Any:
+        if event == "line" and counted.is_met():
+            os.kill(os.getpid(), number)
+        return line
+
+    def call(frame: FrameType, event: str, argument: object) -> Any:
+        return line if frame.f_code.co_filename.endswith(places) else None
+
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        yield counted
+    finally:
+        sys.settrace(before)
 
 
 def left_with(run: Callable[[], object]) -> int:
