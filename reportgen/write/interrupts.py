@@ -30,6 +30,7 @@ class Held:
                 _active.add(self)
                 _holding.add(self)
                 _listen()
+                return self
             except BaseException:  # an interrupt of this very moment
                 self.__exit__()
                 raise
