@@ -38,11 +38,13 @@ class Held:
 
     def __exit__(self, *_: object) -> None:
         if self in _active:
-            _active.discard(self)
-            if not _active:
-                _listen_no_more()
-            _holding.discard(self)
-            _deliver()
+            try:
+                _active.discard(self)
+                _holding.discard(self)
+                _deliver()
+            finally:
+                if not _active:
+                    _listen_no_more()
 
     def lifted(self) -> "_Lifted":
         """A block within this one in which interrupts come as ever."""

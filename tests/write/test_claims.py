@@ -1,5 +1,6 @@
 """A folder is kept for one build from before it computes: who cannot write there learns it then."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -58,15 +59,14 @@ import sys
 from pathlib import Path
 from reportgen.errors import OutputError
 from reportgen.write import write_site
-name, refused = sys.argv[2], 0
-for _ in range(30):
+name, written = sys.argv[2], 0
+while written < 10:
     files = {f"{name}{i}": name.encode() for i in range(20)} | {"report.json": b""}
     try:
         write_site(files.items(), Path(sys.argv[1]))
+        written += 1
     except OutputError as error:
         assert "in use by another run" in str(error), error
-        refused += 1
-assert refused < 30
 """
 
 
@@ -209,13 +209,13 @@ def test_a_disk_that_is_really_full(disk: Path, capsys: pytest.CaptureFixture[st
     single = disk / "report.html"
     assert left_with(lambda: write_file(single, bytes(5_000_000))) == 6
     assert "the disk is full" in one_sentence(capsys)
-    (disk / "notes").write_bytes(bytes(2_000_000))
+    (disk / "notes").write_bytes(bytes(2_500_000))
     assert left_with(lambda: write_file(disk / "notes", bytes(5_000_000), append=True)) == 6
     assert "the disk is full" in one_sentence(capsys)
-    assert (disk / "notes").read_bytes() == bytes(2_000_000)
+    assert (disk / "notes").read_bytes() == bytes(2_500_000)
     files = {disk / "p.pth": bytes(10), disk / "notes": bytes(4_000_000)}
     assert left_with(lambda: write_together(files)) == 6
-    assert not (disk / "p.pth").exists() and (disk / "notes").stat().st_size == 2_000_000
+    assert not (disk / "p.pth").exists() and (disk / "notes").stat().st_size == 2_500_000
     assert left_with(lambda: claimed(output).__enter__()) == 6
     assert "make room, or give another folder" in capsys.readouterr().err.splitlines()[-1]
     (disk / "notes").unlink()
@@ -227,7 +227,7 @@ def test_a_disk_that_is_read_only(disk: Path, capsys: pytest.CaptureFixture[str]
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     assert left_with(lambda: claimed(disk / "report").__enter__()) == 6
     assert "report (the disk is read-only), so nothing was changed" in one_sentence(capsys)
-    with pytest.raises(OutputError, match="summary.md is where you may not write; give another"):
+    with pytest.raises(OutputError, match=r"summary\.md is where you may not write; give another"):
         destination.check_file(disk / "summary.md", disk / "report")
 
 
@@ -346,3 +346,14 @@ def test_staging_is_private_to_its_target(output: Path) -> None:
     with claimed(output) as claim:
         assert claim.staging.parent == output.parent
         assert claim.staging.name.startswith(staging._prefix(output))
+
+
+def test_a_system_without_such_locks_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    spec = importlib.util.spec_from_file_location("locks_of_windows", locks.__file__)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.opened(Path("/")) is None and module.is_ours(None) is None
+    with module.turn(Path("nowhere")):
+        pass

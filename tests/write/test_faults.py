@@ -70,7 +70,7 @@ WRITINGS: Mapping[str, Writing] = {
     ),
     "files": Writing(
         _files,
-        lambda f: write_together({f / "p.pth": b"new", f / "p.pt2": None, f / "p.json": b"{}"}),
+        lambda f: write_together({f / "p.json": b"{}", f / "p.pth": b"new", f / "p.pt2": None}),
     ),
     "added": Writing(_files, lambda f: write_file(f / "p.pth", b" and more", append=True)),
 }
