@@ -181,11 +181,14 @@ def interrupted_at_line(
 
 def left_with(run: Callable[[], object]) -> int:
     """Exit code of a command that does this; its sentence goes to stderr."""
-    handler = signal.signal(signal.SIGTERM, cli._terminated)
+    # What runs in the background of a shell has SIGINT ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    terminate = signal.signal(signal.SIGTERM, cli._terminated)
     try:
         return cli._exit_code(run, debug=False)
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, terminate)
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:

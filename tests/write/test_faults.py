@@ -3,6 +3,7 @@
 import gc
 import itertools
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ PLACE = Path(exchange.__file__).parent
 WATCHED = (*(f"/write/{path.name}" for path in PLACE.glob("*.py")), "/contextlib.py")
 
 
+@pytest.mark.usefixtures("young")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupt_at_the_nth_call(
     number: signal.Signals,
@@ -156,6 +158,7 @@ def test_an_interrupt_at_the_nth_call(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("young")
 @pytest.mark.parametrize("name", ["replaced", "files"])
 def test_an_interrupt_at_the_nth_line(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -168,10 +171,27 @@ def test_an_interrupt_at_the_nth_line(
 def own_handlers() -> Iterator[None]:
     """Those of a command, whatever a failed test leaves."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, cli._terminated)
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def young() -> Iterator[None]:
+    """Only what a test makes is looked through for garbage: torch alone is a million objects."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def ended(opened: set[str]) -> None:
+    """What was interrupted as it was entered ends with its traceback; threads end soon."""
+    gc.collect()
+    end = time.monotonic() + 10
+    while descriptors() != opened and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def at_the_nth(
@@ -198,7 +218,7 @@ def at_the_nth(
         hit: list[Counted] = []
         code = left_with(run)
         told = capsys.readouterr().err
-        gc.collect()  # what was interrupted as it was entered ends with its traceback
+        ended(opened)
         with Held():
             pass  # gives back the handlers, where it was interrupted as it did
         handlers = [signal.getsignal(one) for one in SIGNALS]

@@ -20,9 +20,11 @@ def interrupt() -> None:
 
 @pytest.fixture(autouse=True)
 def as_found() -> Iterator[None]:
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     yield
     after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    signal.signal(signal.SIGINT, ignored)
     assert after == before
     assert not interrupts._active and not interrupts._holding and not interrupts._waiting
 
