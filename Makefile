@@ -6,7 +6,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SAMPLES := sample_models
 
-.PHONY: help demo test lint types unit docs bench browser-ready clean
+TOOLS := $(VENV)-tools
+# One list for every system, from the pins; never an address of an index in it.
+PIN := $(TOOLS)/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.PHONY: help demo test lint types unit docs bench browser-ready hashed pins audit sbom clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +37,24 @@ docs: $(VENV)/.run ## docs/cli.md and docs/config.md, from the commands
 bench: $(VENV)/.test ## What everything costs, to benchmarks/RESULTS.md (TOPIC=whole: one table)
 	$(BIN)/python -m benchmarks $(TOPIC)
 
+hashed: ## The environment of `make test`, with the hash of every file checked, as CI has it
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(VENV)/.run && touch $(VENV)/.test
+
+pins: $(TOOLS)/.made ## requirements/*.txt again, after a change of pyproject.toml or constraints.txt
+	$(PIN) -c constraints.txt pyproject.toml -o requirements/run.txt
+	$(PIN) -c constraints.txt --extra test pyproject.toml -o requirements/test.txt
+	$(PIN) requirements/tools.in -o requirements/tools.txt
+
+audit: $(TOOLS)/.made ## Whether a version we pin has a known vulnerability
+	$(foreach list,run test tools,$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/$(list).txt && ) true
+
+sbom: $(TOOLS)/.made ## build/sbom.json: what a running reportgen is made of (CycloneDX)
+	mkdir -p build
+	$(TOOLS)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json requirements/run.txt
+
 # The browser tests skip themselves, with a reason, where there is no Chromium and no way to get it.
 browser-ready:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -47,5 +69,10 @@ $(VENV)/.test: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
+$(TOOLS)/.made: requirements/tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	@touch $@
+
 clean: ## Remove the environment and everything built
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(TOOLS) build dist
