@@ -80,7 +80,8 @@ def _table(
             if not (is_optional and entry["use_pickle"])
         }
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
-        raise ModelError(f"{file} has a table of weights that cannot be read: {error}") from error
+        words = str(error.args[0] if error.args else error)[:200].rstrip(".")
+        raise ModelError(f"{file} has a table of weights that cannot be read: {words}.") from error
 
 
 def _pt2_tensor(archive: zipfile.ZipFile, folder: str, entry: dict[str, Any]) -> Tensor:

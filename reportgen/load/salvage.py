@@ -128,7 +128,7 @@ def _fault(error: Exception) -> str:
             "weights again with torch.save(model.state_dict(), FILE) or as safetensors."
         )
     short = text.rsplit("WeightsUnpickler error: ", 1)[-1].split(" Check the documentation")[0]
-    return f"cannot be read as a torch file: {short[:200]}"
+    return f"cannot be read as a torch file: {short.split('. ')[0][:200].rstrip('. ')}."
 
 
 @dataclass(frozen=True)
