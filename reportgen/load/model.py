@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ def load_model(
     try:
         return _loaded(path, arch, arch_args, weights_key)
     except ReportgenError as error:
-        # Names in a file may hold line breaks and colour codes for the terminal.
+        # Names in a file may hold line breaks and colour codes for the terminal, or be endless.
         raise type(error)(_printable(str(error))) from error
 
 
@@ -116,6 +117,7 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
 
 
 def _printable(text: str) -> str:
+    text = re.sub(r"\S{200,}", lambda long: f"{long[0][:100]}...{long[0][-20:]}", text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

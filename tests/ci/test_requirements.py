@@ -1,4 +1,4 @@
-"""What CI installs: every file known by its hash, in the versions that are pinned, from no address."""
+"""What CI installs: files known by their hashes, in the versions that are pinned."""
 
 import re
 import tomllib

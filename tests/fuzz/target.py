@@ -13,6 +13,7 @@ from torch.serialization import get_safe_globals
 
 from reportgen.errors import ModelError, UnsafeModelError
 from reportgen.load.checkpoint import read_checkpoint
+from reportgen.load.model import _printable
 from reportgen.load.network import network_for
 from reportgen.load.request import Request
 from tests.fuzz.containers import contained
@@ -71,7 +72,7 @@ def outcome(data: bytes) -> str:
         try:
             told = _read(contained(data))
         except (ModelError, UnsafeModelError) as error:
-            told = str(error)
+            told = _printable(str(error))
             assert told.startswith("m.pth ") and told.rstrip().endswith((".", ")")), told
             assert "Traceback" not in told and len(told) < 3000, told
     assert _WATCH.seen == [], _WATCH.seen
