@@ -10,7 +10,7 @@ TOOLS := $(VENV)-tools
 # One list for every system, from the pins; never an address of an index in it.
 PIN := $(TOOLS)/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: help demo test lint types unit fuzz docs bench browser-ready hashed pins audit sbom clean
+.PHONY: help demo test lint types unit coverage fuzz docs bench browser-ready hashed pins audit sbom clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,14 @@ types: $(VENV)/.test ## mypy, strict
 
 unit: $(VENV)/.test browser-ready ## The tests, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+# The places where a mistake costs most have every branch tested.
+EVERY_BRANCH := reportgen/load/*,reportgen/write.py,reportgen/destination.py
+coverage: $(VENV)/.test browser-ready ## Which branches the tests reach: all of load/ and of writing, nine in ten elsewhere
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --include='$(EVERY_BRANCH)' --fail-under=100
 
 fuzz: $(VENV)/.test ## A minute's search for a model file that breaks the reading of model files
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz build/fuzz -max_total_time=60
