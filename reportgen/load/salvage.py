@@ -55,6 +55,7 @@ def load_inert(stream: IO[bytes], names: frozenset[str], file: str) -> Any:
     """What `torch.load` makes of a file when each of `names` that torch does not know is a stub.
 
     Raises:
+        MemoryError: if it asks for more memory than there is.
         ModelError: if torch cannot read it.
         UnsafeModelError: if it calls a function other than those that build data.
     """
@@ -69,6 +70,8 @@ def load_inert(stream: IO[bytes], names: frozenset[str], file: str) -> Any:
             stream.seek(0)
             found = _load(stream, {**stubs, MODULE_CLASS: _module_class})
         except Exception as error:
+            if _is_out_of_memory(error):
+                raise MemoryError from error
             fault = error
         suspicious = sorted(filter(is_suspicious_call, called))
         if suspicious:
@@ -115,6 +118,11 @@ def _load(stream: IO[bytes], stubs: Mapping[str, Callable[..., object]]) -> Any:
             meanwhile = [entry for entry in get_safe_globals() if entry not in ours]
             clear_safe_globals()
             add_safe_globals(before + meanwhile)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, which PyTorch says in two ways."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def _fault(error: Exception) -> str:

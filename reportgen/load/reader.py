@@ -1,0 +1,102 @@
+"""The child process that reads a model file: forgets its parent, takes limits, writes a parcel."""
+
+import encodings.cp437  # noqa: F401 - zip archives and old pickles ask for these,
+import encodings.latin_1  # noqa: F401 - when nothing can be imported any more
+import faulthandler
+import gc
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import IO, NoReturn
+
+import torch
+
+from reportgen.load.checkpoint import read_checkpoint
+from reportgen.load.limits import Limits
+from reportgen.load.parcel import pack, pack_failure
+
+OUT_OF_MEMORY = 77
+"Exit code of a reader that had no memory left, not even to write that down."
+_STANDARD = 3
+"File descriptors below are standard input, output and error."
+
+
+def rehearse() -> None:
+    """Read a file of our own, so that PyTorch imports what it needs while it can open files."""
+    for is_new in (True, False):
+        file = io.BytesIO()
+        torch.save(torch.ones(1), file, _use_new_zipfile_serialization=is_new)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+
+
+def read_and_leave(
+    path: Path, stream: IO[bytes], weights_key: str, out: IO[bytes], limits: Limits
+) -> NoReturn:
+    """Be the reader: read the model file in `stream`, write a parcel to `out`, end the process.
+
+    Args:
+        path: where the file lies, for its name in messages.
+        stream: the file.
+        weights_key: which entry of a wrapped checkpoint to take.
+        out: where the parcel goes; is empty.
+        limits: what this may take.
+    """
+    status = 1
+    try:
+        _forget_the_parent((stream.fileno(), out.fileno()))
+        limits.impose()
+        try:
+            pack(read_checkpoint(path, stream, weights_key), out, limits.memory, path.name)
+        except MemoryError:
+            raise
+        # A refusal is handed on; so is whatever else it was, for whoever waits to raise.
+        except Exception as error:
+            pack_failure(error, out)
+        status = 0
+    except MemoryError:
+        status = OUT_OF_MEMORY
+    finally:
+        # Nothing of the parent's is flushed or cleaned up a second time.
+        os._exit(status)
+
+
+def serve(path: str, weights_key: str) -> NoReturn:
+    """Be the reader in a fresh Python: the file is standard input, the parcel standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stream, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    limits = Limits.for_file(os.fstat(stream.fileno()).st_size)
+    rehearse()
+    read_and_leave(Path(path), stream, weights_key, out, limits)
+
+
+def _forget_the_parent(kept: tuple[int, ...]) -> None:
+    """Drop what a fork inherits: handlers of signals, open files, threads of PyTorch."""
+    faulthandler.disable()
+    gc.disable()
+    # Threads are not inherited, and a pool that believes to have some would wait for them.
+    torch.set_num_threads(1)
+    _ignore_signals()
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in range(_STANDARD):
+        if standard not in kept:
+            os.dup2(null, standard)
+    last = _STANDARD - 1
+    for descriptor in sorted({*kept, 1 << 20}):
+        os.closerange(last + 1, descriptor)
+        last = descriptor
+
+
+def _ignore_signals() -> None:
+    """Leave Ctrl-C and its like to the parent, which ends this process; the rest as at first."""
+    if sys.platform == "win32":
+        return
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
