@@ -1,0 +1,19 @@
+"""Where branches are counted, model files are read in this process and not in a child."""
+
+from collections.abc import Iterator
+
+import pytest
+from coverage import Coverage
+
+
+@pytest.fixture(autouse=True)
+def _reading_is_seen(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    # The child may open no file, so nothing of it could be written down. Tests of its limits keep
+    # it: what they read would fill the memory.
+    if Coverage.current() and "limit" not in request.path.name:
+        from reportgen.load.checkpoint import read_checkpoint
+
+        monkeypatch.setattr("reportgen.load.model.read_limited", read_checkpoint)
+    yield
