@@ -64,7 +64,7 @@ def noticed(name: str, mutant: Mutant, tests: Sequence[str]) -> bool:
     if not child:
         with contextlib.suppress(BaseException):
             os.setpgid(0, 0)
-            null = os.open(os.devnull, os.O_RDWR)
+            null = os.open(os.environ.get("MUTATION_LOG", os.devnull), os.O_RDWR | os.O_CREAT)
             for standard in range(3):
                 os.dup2(null, standard)
             file = _ROOT / (name.replace(".", "/") + ".py")
