@@ -97,8 +97,6 @@ def _decode(data: bytes) -> tuple[Image.Image, list[str]]:
     """The picture in mode `L` or `RGB`, upright, with notes."""
     opened = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = opened.size
-    if width < 1 or height < 1:
-        raise UnreadableImage("The picture has no pixels.")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnreadableImage(_TOO_LARGE)
     notes = []

@@ -1,5 +1,6 @@
 """Which files a build is given: the walk through folders, in an order that people expect."""
 
+import itertools
 import os
 import re
 import stat
@@ -118,11 +119,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
     if len(paths) == 1 and stat.S_ISDIR(_mode(paths[0]) or 0):
         return [""]
     ends = [_absolute(path).parts[1:] for path in paths]
-    for depth in range(1, max(map(len, ends), default=1) + 1):
+    for depth in itertools.count(1):
         names = ["/".join(end[-depth:]) for end in ends]
         if len(set(names)) == len(set(ends)):
-            break
-    return names
+            return names
+    raise AssertionError("whole paths tell all places apart")
 
 
 def _text(name: str) -> str:

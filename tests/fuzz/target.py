@@ -77,7 +77,7 @@ def outcome(data: bytes) -> str:
             assert "Traceback" not in told and len(told) < 3000, told
         finally:
             # PyTorch keeps the sparse tensors of a file that failed, and checks them with the next.
-            torch._utils._sparse_tensors_to_validate.clear()
+            torch._utils._get_sparse_tensors_to_validate().clear()
     assert _WATCH.seen == [], _WATCH.seen
     assert set(get_safe_globals()) == before
     return told

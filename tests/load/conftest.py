@@ -1,5 +1,6 @@
-"""Where branches are counted, model files are read in this process and not in a child."""
+"""Where branches are counted or mistakes tried, files are read in this process, not in a child."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,8 @@ def _reading_is_seen(
 ) -> Iterator[None]:
     # The child may open no file, so nothing of it could be written down. Tests of its limits keep
     # it: what they read would fill the memory.
-    if Coverage.current() and "limit" not in request.path.name:
+    is_watched = Coverage.current() or "tests.mutation.operators" in sys.modules
+    if is_watched and "limit" not in request.path.name:
         from reportgen.load.checkpoint import read_checkpoint
 
         monkeypatch.setattr("reportgen.load.model.read_limited", read_checkpoint)
