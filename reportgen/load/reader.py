@@ -49,7 +49,7 @@ def read_and_leave(
         _forget_the_parent((stream.fileno(), out.fileno()))
         limits.impose()
         try:
-            pack(read_checkpoint(path, stream, weights_key), out, limits.memory, path.name)
+            pack(read_checkpoint(path, stream, weights_key), out, limits.parcel, path.name)
         except MemoryError:
             raise
         # A refusal is handed on; so is whatever else it was, for whoever waits to raise.
