@@ -20,6 +20,7 @@ from reportgen.load.limits import Limits
 from reportgen.load.parcel import pack, pack_failure
 from reportgen.load.program_file import read_program
 from reportgen.load.pruned_files import description
+from reportgen.load.salvage import is_out_of_memory
 
 OUT_OF_MEMORY = 77
 "Exit code of a reader that had no memory left, not even to write that down."
@@ -56,14 +57,13 @@ def read_and_leave(
             checkpoint = read_checkpoint(path, stream, weights_key)
             _rehearse_reading(path, checkpoint)
             pack(checkpoint, out, limits.parcel, path.name)
-        except MemoryError:
-            raise
+            status = 0
         # A refusal is handed on; so is whatever else it was, for whoever waits to raise.
         except Exception as error:
-            pack_failure(error, out)
-        status = 0
-    except MemoryError:
-        status = OUT_OF_MEMORY
+            if is_out_of_memory(error):
+                status = OUT_OF_MEMORY
+            else:
+                pack_failure(error, out)
     finally:
         # Nothing of the parent's is flushed or cleaned up a second time.
         os._exit(status)

@@ -65,7 +65,7 @@ def load_inert(stream: IO[bytes], names: frozenset[str], file: str) -> Any:
             stream.seek(0)
             found = _load(stream, {**stubs, MODULE_CLASS: _module_class})
         except Exception as error:
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise MemoryError from error
             fault = error
         suspicious = sorted(filter(is_suspicious_call, called))
@@ -111,7 +111,7 @@ def _load(stream: IO[bytes], stubs: Mapping[str, Callable[..., object]]) -> Any:
         return torch.load(stream, map_location="cpu", weights_only=True)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether an allocation failed, which PyTorch says in two ways."""
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
