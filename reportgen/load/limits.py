@@ -9,6 +9,7 @@ _GIB = 2**30
 _LEAST_MEMORY = 4 * _GIB
 _TIMES_THE_FILE = 4
 "Memory for each byte of the file: some formats are held twice while they are read."
+_LEAST_PARCEL = _GIB // 4
 _CPU_SECONDS = 30.0
 _SECONDS = 120.0
 _CPU_SECONDS_PER_GIB = 30.0
@@ -24,6 +25,8 @@ class Limits:
 
     memory: int
     "Bytes beyond those that the process starts with."
+    parcel: int
+    "Bytes that it may hand over."
     cpu_seconds: float
     seconds: float
 
@@ -32,6 +35,7 @@ class Limits:
         """Those for a file of so many bytes."""
         return cls(
             memory=max(_LEAST_MEMORY, _TIMES_THE_FILE * size),
+            parcel=_LEAST_PARCEL + _TIMES_THE_FILE * size,
             cpu_seconds=_CPU_SECONDS + _CPU_SECONDS_PER_GIB * size / _GIB,
             seconds=_SECONDS + _SECONDS_PER_GIB * size / _GIB,
         )
@@ -57,7 +61,7 @@ class Limits:
         seconds = int(time.process_time() + self.cpu_seconds) + 1
         lower(resource.RLIMIT_CPU, seconds, seconds + _GRACE)
         lower(resource.RLIMIT_CORE, 0)
-        lower(resource.RLIMIT_FSIZE, self.memory)
+        lower(resource.RLIMIT_FSIZE, 2 * self.parcel)
         if used := _address_space():
             lower(resource.RLIMIT_AS, used + self.memory)
         if hasattr(resource, "RLIMIT_NPROC"):

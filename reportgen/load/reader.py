@@ -1,5 +1,6 @@
 """The child process that reads a model file: forgets its parent, takes limits, writes a parcel."""
 
+import contextlib
 import encodings.cp437  # noqa: F401 - zip archives and old pickles ask for these,
 import encodings.latin_1  # noqa: F401 - when nothing can be imported any more
 import faulthandler
@@ -13,9 +14,13 @@ from typing import IO, NoReturn
 
 import torch
 
-from reportgen.load.checkpoint import read_checkpoint
+from reportgen.errors import ModelError
+from reportgen.load.checkpoint import Checkpoint, read_checkpoint
 from reportgen.load.limits import Limits
 from reportgen.load.parcel import pack, pack_failure
+from reportgen.load.program_file import read_program
+from reportgen.load.pruned_files import description
+from reportgen.load.salvage import is_out_of_memory
 
 OUT_OF_MEMORY = 77
 "Exit code of a reader that had no memory left, not even to write that down."
@@ -49,15 +54,16 @@ def read_and_leave(
         _forget_the_parent((stream.fileno(), out.fileno()))
         limits.impose()
         try:
-            pack(read_checkpoint(path, stream, weights_key), out, limits.memory, path.name)
-        except MemoryError:
-            raise
+            checkpoint = read_checkpoint(path, stream, weights_key)
+            _rehearse_reading(path, checkpoint)
+            pack(checkpoint, out, limits.parcel, path.name)
+            status = 0
         # A refusal is handed on; so is whatever else it was, for whoever waits to raise.
         except Exception as error:
-            pack_failure(error, out)
-        status = 0
-    except MemoryError:
-        status = OUT_OF_MEMORY
+            if is_out_of_memory(error):
+                status = OUT_OF_MEMORY
+            else:
+                pack_failure(error, out)
     finally:
         # Nothing of the parent's is flushed or cleaned up a second time.
         os._exit(status)
@@ -70,6 +76,14 @@ def serve(path: str, weights_key: str) -> NoReturn:
     limits = Limits.for_file(os.fstat(stream.fileno()).st_size)
     rehearse()
     read_and_leave(Path(path), stream, weights_key, out, limits)
+
+
+def _rehearse_reading(path: Path, checkpoint: Checkpoint) -> None:
+    """Read the JSON in a program as the parent will: what ends this process never reaches it."""
+    if checkpoint.exported:
+        description(path, "", checkpoint.exported)
+        with contextlib.suppress(ModelError):
+            read_program(checkpoint.exported.program, path.name)
 
 
 def _forget_the_parent(kept: tuple[int, ...]) -> None:

@@ -9,7 +9,6 @@ import runpy
 import subprocess
 import tarfile
 import timeit
-import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +40,7 @@ def _script(canary: Path) -> str:
 
 def _marshalled(canary: Path) -> Call:
     code = marshal.dumps(compile(_touch(canary), "x", "exec"))
-    return Call(types.FunctionType, Call(marshal.loads, code), {})
+    return Call(exec, Call(marshal.loads, code))
 
 
 CALLS: dict[str, Callable[[Path], Call]] = {

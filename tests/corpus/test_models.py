@@ -1,11 +1,22 @@
 """A hundred model files that are hostile, greedy, damaged, no models, or odd but good."""
 
+import os
+import re
+import resource
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from reportgen.load.limits import Limits
+from reportgen.load.model import load_model
+from tests.corpus.models_damaged import DAMAGED, STRANGE
+from tests.corpus.models_greedy import GREEDY
 from tests.corpus.models_hostile import HOSTILE
+from tests.corpus.models_odd import ODD, Odd, twin
 from tests.corpus.runner import Capture, Case, checked
+from tests.load.model_files import answers
 
 
 def named(case: Case) -> str:
@@ -27,5 +38,66 @@ def test_a_file_that_asks_for_code_is_refused(
     refused(case, tmp_path, good_image, former_report, capfd)
 
 
-def test_there_are_22_tricks_in_two_formats() -> None:
-    assert len(HOSTILE) == 44 == len({case.name for case in HOSTILE})
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits and tells memory so")
+@pytest.mark.parametrize("case", GREEDY, ids=named)
+def test_a_file_that_asks_for_too_much_ends_within_its_limits(
+    case: Case,
+    tmp_path: Path,
+    good_image: Path,
+    former_report: Path,
+    capfd: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peaks: list[int] = []
+
+    def waited(process: int, options: int) -> tuple[int, int]:
+        ended, status, usage = os.wait4(process, options)
+        if ended:
+            peaks.append(usage.ru_maxrss * 1024)
+        return ended, status
+
+    monkeypatch.setattr(os, "waitpid", waited)
+    before = resident()
+    refused(case, tmp_path, good_image, former_report, capfd)
+    assert len(peaks) == 1
+    size = (tmp_path / "model.pth").stat().st_size
+    print(case.name, peaks[0] - before, resident() - before)
+    assert peaks[0] - before < Limits.for_file(size).memory
+    assert resident() - before < 2**28, "the parent has taken none of it over"
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+@pytest.mark.parametrize("case", (*DAMAGED, *STRANGE), ids=named)
+def test_what_is_no_whole_model_is_told_apart(
+    case: Case, tmp_path: Path, good_image: Path, former_report: Path, capfd: Capture
+) -> None:
+    refused(case, tmp_path, good_image, former_report, capfd)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", ODD, ids=named)
+def test_an_odd_but_good_file_is_the_network_that_was_saved(
+    case: Odd, tmp_path: Path, capfd: Capture
+) -> None:
+    case.make(tmp_path)
+    file = tmp_path / case.file
+    outcome = checked(case, ("inspect", file), capfd, kept=(tmp_path,))
+    assert re.search(r"architecture *shufflenet_v2_x0_5 \(recognised", outcome.printed)
+    assert outcome.told == ""
+    found, expected = load_model(file).module, twin(case.dtype)
+    assert torch.equal(answers(found), answers(expected))
+    for name, value in expected.state_dict().items():
+        if "num_batches" not in name:
+            assert torch.equal(found.state_dict()[name], value.float()), name
+
+
+def test_the_corpus_is_as_large_as_it_says() -> None:
+    counts = [len(cases) for cases in (HOSTILE, GREEDY, DAMAGED, STRANGE, ODD)]
+    assert counts == [44, 10, 8, 9, 33]
+    names = [case.name for case in (*HOSTILE, *GREEDY, *DAMAGED, *STRANGE, *ODD)]
+    assert len(set(names)) == len(names)
