@@ -160,7 +160,12 @@ def _study(
     if source.images:
         images = source.images.prepared(preprocessing)
     else:
-        images = image_set(options.images, preprocessing)
+        images = image_set(
+            options.images,
+            preprocessing,
+            max_pixels=options.max_pixels,
+            follow_links=options.follow_links,
+        )
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)

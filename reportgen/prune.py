@@ -137,7 +137,12 @@ def _watched(options: Options, progress: Progress) -> tuple[LoadedModel, ImageSe
         weights_key=options.weights_key,
     )
     progress.stage("Reading the images")
-    images = image_set(options.images, preprocessing_for(loaded, options))
+    images = image_set(
+        options.images,
+        preprocessing_for(loaded, options),
+        max_pixels=options.max_pixels,
+        follow_links=options.follow_links,
+    )
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
     torch.manual_seed(options.seed)
     progress.stage("Running the network", len(images.files))

@@ -221,7 +221,7 @@ class Probe:
             chosen_calls = correlated(traced.calls, traced.classes, observed) if correlated else ()
             correlations = correlations_of(chosen_calls, traced.classes)
             pictures: Pictures = {index: {} for index in sorted(pictured)}
-            answers = Answers(traced.ends_in_sigmoid)
+            answers = Answers(n_images, traced.classes, traced.ends_in_sigmoid)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
@@ -246,7 +246,7 @@ class Probe:
                         pictures[index].update(found)
                     for key, means in collector.means.items():
                         correlations[key].update(means.cpu().numpy(), collector.logits.numpy())
-                    answers.add(collector.logits)
+                    answers.add(collector.logits, collector.is_sound.cpu())
                     done += len(collector.logits)
                     if progress:
                         progress(done, n_images)
