@@ -28,7 +28,7 @@ from reportgen.figures.files import Print, prints
 from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
 from reportgen.gates.language import Condition
 from reportgen.load.given_images import GivenImages
-from reportgen.load.images import image_set
+from reportgen.load.images import images_of
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.preprocessing import preprocessing_for
@@ -160,12 +160,7 @@ def _study(
     if source.images:
         images = source.images.prepared(preprocessing)
     else:
-        images = image_set(
-            options.images,
-            preprocessing,
-            max_pixels=options.max_pixels,
-            follow_links=options.follow_links,
-        )
+        images = images_of(options, preprocessing)
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)

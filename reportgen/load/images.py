@@ -17,6 +17,7 @@ from reportgen.errors import ImageError
 from reportgen.load.decode import MAX_BYTES, MAX_PIXELS, UnreadableImage, decode
 from reportgen.load.listing import Candidate, listing, natural
 from reportgen.load.preprocessing import crop_box, input_pixels, normalise
+from reportgen.options import Options
 from reportgen.report.arrays import ByteArray
 from reportgen.report.records import Preprocessing, SkippedImage
 
@@ -95,6 +96,16 @@ class ImageSet:
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels in [0, 1] to what the network takes; (... c h w)."""
         return normalise(pixels, self.preprocessing)
+
+
+def images_of(options: Options, preprocessing: Preprocessing) -> ImageSet:
+    """The images of a build, as `image_set` reads them."""
+    return image_set(
+        options.images,
+        preprocessing,
+        max_pixels=options.max_pixels,
+        follow_links=options.follow_links,
+    )
 
 
 def image_set(

@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 import pytest
