@@ -70,7 +70,8 @@ def _leaves(output: Any) -> list[torch.Tensor]:
 def _described(output: Any) -> str:
     """The structure of an output in words: `a dict of out: (2, 21, 64, 64)`."""
     if isinstance(output, torch.Tensor):
-        return f"a tensor of shape {tuple(output.shape)}"
+        kind = "" if output.is_floating_point() else f" of {output.dtype}"
+        return f"a tensor{kind} of shape {tuple(output.shape)}"
     name = type(output).__name__
     name = f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
     if isinstance(output, Mapping):

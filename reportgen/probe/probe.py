@@ -12,15 +12,15 @@ from torch import nn
 
 from reportgen.errors import ImageError, OptionError, ResourceError
 from reportgen.probe.answers import Answers, logits_in, probabilities
+from reportgen.probe.blame import blamed
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
 from reportgen.probe.channels_last import ChannelsLast
 from reportgen.probe.class_correlation import correlations_of
 from reportgen.probe.collector import Collector, Pictures
-from reportgen.probe.device import device_named, too_large
+from reportgen.probe.device import device_named
 from reportgen.probe.evidence import Call, CallKey, Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
-from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.selection import matching
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages, map_columns
@@ -154,21 +154,20 @@ class Probe:
             return capture(module, moved, names, targets, gradients=gradients)
 
     @contextmanager
-    def lent(self, images: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor]]:
+    def lent(
+        self, images: torch.Tensor, first: int | None = None
+    ) -> Iterator[tuple[nn.Module, torch.Tensor]]:
         """Lends the borrowed network, and images ([b] c h w) copied to its device, to write to.
 
-        For what only `probe/` may do: run the network in another way than this class does.
+        For what only `probe/` may do: run the network in another way than this class does. Where
+        it fails, `first` says which image is the first of these.
 
         Raises:
+            ModelError: if the network's own code fails inside.
             ResourceError: if the memory is too small for what is done inside.
         """
-        with self.borrow():
-            try:
-                yield self._module, images.to(self.device, self._dtype, copy=True)
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise too_large(images, self.device) from error
-                raise
+        with self.borrow(), blamed(images, first, self.device):
+            yield self._module, images.to(self.device, self._dtype, copy=True)
 
     def collect(
         self,
@@ -229,7 +228,7 @@ class Probe:
                 collector = Collector(
                     observed, len(part), chosen, keep_arrays, further, offset, correlations
                 )
-                with self.lent(part) as (module, moved), Watch(module, collector):
+                with self.lent(part, offset) as (module, moved), Watch(module, collector):
                     arranged_images = self._channels_last.arranged(module, moved)
                     collector.logits = logits_in(module(arranged_images), len(part))
                 return collector
