@@ -1,15 +1,16 @@
 """From whatever a network returns to one score per class, probabilities and the best classes."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from reportgen.errors import ModelError
-from reportgen.probe.evidence import Answer
+from reportgen.probe.evidence import Answer, Call
 
 TOP = 5
 
@@ -140,8 +141,17 @@ class Answers:
     many megabytes, would leave holes in the memory that no later activation fits into.
     """
 
-    def __init__(self, n_images: int, classes: int, ends_in_sigmoid: bool) -> None:
+    def __init__(self, n_images: int, classes: int, ends_in_sigmoid: bool, is_sound: bool) -> None:
+        """Gets ready.
+
+        Args:
+            n_images: to come, at most.
+            classes: of the network.
+            ends_in_sigmoid: whether that is the last that the network does.
+            is_sound: whether any answer can be taken from it.
+        """
         self.are_probabilities = True
+        self._is_sound = is_sound
         self._ends_in_sigmoid = ends_in_sigmoid
         self._count = 0
         shape = (n_images, min(classes, TOP))
@@ -153,7 +163,7 @@ class Answers:
             logits, self._ends_in_sigmoid
         )
         for row, is_whole in zip(logits, is_sound.tolist(), strict=True):
-            if is_whole:
+            if is_whole and self._is_sound:
                 self._by_softmax.put(self._count, answer(row, False))
                 if self.are_probabilities:
                     self._as_they_are.put(self._count, answer(row, True))
@@ -188,3 +198,17 @@ class _Table:
             self._probabilities[row, :known],
             self._logits[row, :known],
         )
+
+
+def weights_are_finite(module: nn.Module, calls: Iterable[Call]) -> bool:
+    """Whether no layer that is called holds NaN or Inf.
+
+    What comes of it may look well: an infinite variance divides everything to zero.
+    """
+    parts = dict(module.named_modules())
+    called = (parts[call.key.path] for call in calls if call.key.path in parts)
+    return all(
+        bool(torch.isfinite(tensor).all())
+        for part in called
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False))
+    )

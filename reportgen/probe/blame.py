@@ -1,4 +1,4 @@
-"""Tells an error of the network's own code from one of ours, which a user could do nothing about."""
+"""Tells an error of the network's own code from a fault of ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from reportgen.errors import ImageError, OptionError, ResourceError
-from reportgen.probe.answers import Answers, logits_in, probabilities
+from reportgen.probe.answers import Answers, logits_in, probabilities, weights_are_finite
 from reportgen.probe.blame import blamed
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
@@ -220,7 +220,8 @@ class Probe:
             chosen_calls = correlated(traced.calls, traced.classes, observed) if correlated else ()
             correlations = correlations_of(chosen_calls, traced.classes)
             pictures: Pictures = {index: {} for index in sorted(pictured)}
-            answers = Answers(n_images, traced.classes, traced.ends_in_sigmoid)
+            is_sound = weights_are_finite(self._module, calls)
+            answers = Answers(n_images, traced.classes, traced.ends_in_sigmoid, is_sound)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
