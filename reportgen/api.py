@@ -66,6 +66,7 @@ def build(
         ReportgenError: of the kind that says what is wrong with the network, images or options.
     """
     from reportgen import pipeline
+    from reportgen.deadline import deadline
     from reportgen.keywords import call_of, options_from
     from reportgen.making import Source
     from reportgen.progress import Progress
@@ -90,7 +91,7 @@ def build(
     )
     if folder is None and (asked.single_file or asked.budget_mb):
         raise OptionError("single_file and budget_mb are of a site: give output, or use .save().")
-    with Progress(quiet=not progress) as shown:
+    with Progress(quiet=not progress) as shown, deadline(asked.timeout, lambda: shown.at):
         built = pipeline.build(
             asked, shown, command=command, source=source, is_saved=folder is not None
         )

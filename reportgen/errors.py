@@ -62,5 +62,5 @@ class SkippedError(ReportgenError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first, without its full stop; the name of its class if it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What an error says first, without a stop; the name of its class if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".,:; ")

@@ -37,6 +37,10 @@ class Options:
     crop_pct: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    max_pixels: int = 64_000_000
+    "Pixels that a file may have; larger ones are skipped before they are unpacked."
+    follow_links: bool = False
+    "Whether links that lead out of a folder, or to a folder, are followed."
     max_images: int = 10
     "Images that get a page; statistics use all of them."
     # the analysis
@@ -65,6 +69,8 @@ class Options:
     # the run
     device: str = "auto"
     batch_size: int = 16
+    timeout: float | None = None
+    "Seconds after which a build that is not done is ended. None for as long as it takes."
     # the outcome
     force: bool = False
     strict: bool = False
@@ -102,5 +108,5 @@ class Options:
 # Where a report is written, and how hard we try, does not change what is in it.
 _NOT_SHOWN = frozenset(
     {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
-    | {"single_file", "log"}
+    | {"single_file", "log", "timeout"}
 )

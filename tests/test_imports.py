@@ -25,7 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "api": frozenset(
         {"torch", "reportgen.load", "reportgen.probe", "reportgen.report", "reportgen.errors"}
         | {"reportgen.facade", "reportgen.keywords", "reportgen.making", "reportgen.pipeline"}
-        | {"reportgen.progress"}
+        | {"reportgen.progress", "reportgen.deadline"}
     ),
     "facade": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.compare", "reportgen.gates"}
@@ -46,6 +46,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
     "allocator": frozenset(),
+    "deadline": frozenset({"reportgen.errors"}),
     "options": frozenset({"reportgen.errors"}),
     "profile": frozenset(),
     "progress": frozenset({"rich", "reportgen.profile"}),

@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if not is_debug and not sys.warnoptions:
+        # Libraries warn programmers, with the places of files on this machine.
+        warnings.simplefilter("ignore")
     sys.exit(
         _exit_code(
             lambda: commands(words, prog_name="reportgen", standalone_mode=False), debug=is_debug

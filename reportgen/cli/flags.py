@@ -18,6 +18,9 @@ MODEL_AND_IMAGES: tuple[Decorator, ...] = (
     click.argument("images", type=PATH, nargs=-1, required=True),
 )
 
+PILLOWS_LIMIT = 178_956_970
+"Pixels from which on Pillow refuses a file itself."
+
 _model = group("Model")
 MODEL = (
     _model(
@@ -77,6 +80,14 @@ IMAGES = (
         help="Normalisation standard deviation, as --mean.",
         is_essential=True,
     ),
+    _images(
+        "--max-pixels",
+        type=click.IntRange(1, PILLOWS_LIMIT),
+        default=Options.max_pixels,
+        metavar="N",
+        help="Larger files are skipped, before they are unpacked.",
+    ),
+    _images("--follow-links", is_flag=True, help="Read links out of the folder and to folders."),
 )
 "What the images go through."
 
@@ -196,6 +207,13 @@ COMPUTE = (
         default=Options.seed,
         metavar="N",
         help="For networks that draw random numbers.",
+    ),
+    _compute(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="End with 7 what is not done by then, and say where it was.",
+        show_default="none",
     ),
 )
 "Where and how the network is run."

@@ -141,7 +141,7 @@ class Image:
     true_class: str | None
     true_index: int | None
     predictions: tuple[Prediction, ...]
-    "Most probable first; empty where the output is not finite."
+    "Most probable first; empty where a layer or the output is not finite."
     is_pictured: bool
     "Whether it has a page."
     notes: tuple[str, ...] = ()
