@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from reportgen.destination import MARKER, file_hash, listed_files
 from reportgen.errors import OptionError
+from reportgen.write.destination import MARKER, file_hash, listed_files
 
 
 @dataclass(frozen=True)

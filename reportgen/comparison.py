@@ -8,12 +8,12 @@ from reportgen import __version__
 from reportgen.compare.compared import compared
 from reportgen.compare.given import given_reports
 from reportgen.compare.store import FILE
-from reportgen.destination import check_file, check_output
 from reportgen.errors import GateError
 from reportgen.gates.judge import conditions_in, failure, judged_in_time
 from reportgen.render.comparison import comparison_pages
 from reportgen.summary import comparison_summary, write_summary
-from reportgen.write import Written, write_site
+from reportgen.write import Written, claimed
+from reportgen.write.destination import check_file
 
 
 def compare_reports(
@@ -40,14 +40,13 @@ def compare_reports(
     """
     conditions = conditions_in(fail_on, comparing=True)
     reports = given_reports(folders, output)
-    check_output(output, folders, force=force, holds=FILE)
     if summary_file:
         check_file(summary_file, output, folders)
-    comparison = compared(reports, version=__version__, title=title, image=image)
-    gates = judged_in_time(conditions, reports[-1].report, comparison.metrics)
-    comparison = replace(comparison, gates=gates)
-    files = comparison_pages(comparison)
-    written = write_site(files, output, force=force, inputs=folders, holds=FILE)
+    with claimed(output, folders, force=force, holds=FILE) as claim:
+        comparison = compared(reports, version=__version__, title=title, image=image)
+        gates = judged_in_time(conditions, reports[-1].report, comparison.metrics)
+        comparison = replace(comparison, gates=gates)
+        written = claim.write(comparison_pages(comparison))
     if summary_file:
         write_summary(comparison_summary(comparison), summary_file, summary_base)
     return written, failure(gates)

@@ -150,28 +150,26 @@ class Report:
         Raises:
             OutputError: if the folder is refused or cannot be written.
         """
-        from reportgen.destination import check_file, check_output
         from reportgen.figures.files import figures_of
         from reportgen.figures.press import Press
         from reportgen.packing import write_report
         from reportgen.saving import site_files
+        from reportgen.write import claimed
+        from reportgen.write.destination import check_file
 
         target = Path(folder)
         file = None if single_file is None else Path(single_file)
-        check_output(target, self._inputs, force=force)
         if file:
             check_file(file, target, self._inputs)
-        with Press() as press:
+        with claimed(target, self._inputs, force=force) as claim, Press() as press:
             press.order(figures_of(self.record))
             return write_report(
                 self.record,
                 site_files,
                 press.drawn,
-                target,
+                claim,
                 single_file=file,
                 budget_mb=budget_mb,
-                force=force,
-                inputs=self._inputs,
             )
 
     def checks(self, *conditions: str) -> "tuple[records.Gate, ...]":

@@ -1,6 +1,6 @@
 """A report to disk: its site in a folder, within a budget if there is one, and also in one file."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,7 +9,7 @@ from reportgen.errors import OptionError
 from reportgen.figures.files import Drawn, Print
 from reportgen.render.single import SingleFile
 from reportgen.report.records import Report
-from reportgen.write import Written, write_single, write_site
+from reportgen.write import Claim, Written, write_single
 
 Printed: TypeAlias = Callable[[Print], Drawn]
 "Gives the files of a figure for print."
@@ -19,12 +19,10 @@ def write_report(
     report: Report,
     files: Callable[[Report, Printed], Iterator[tuple[str, bytes]]],
     printed: Printed,
-    output: Path,
+    claim: Claim,
     *,
     single_file: Path | None = None,
     budget_mb: float | None = None,
-    force: bool = False,
-    inputs: Sequence[Path] = (),
 ) -> Written:
     """Write the site of a report.
 
@@ -32,15 +30,13 @@ def write_report(
         report: with the contents of its pictures.
         files: makes every file of a report's folder.
         printed: gives the files of a figure for print.
-        output: the folder.
+        claim: the folder.
         single_file: where the report stands once more, as one HTML file.
         budget_mb: megabytes that the site may take; None for any size.
-        force: replace a report whose files were changed by hand.
-        inputs: what the folder must not touch.
 
     Raises:
         OptionError: if no site takes so little.
-        OutputError: if it is refused or cannot be written.
+        OutputError: if it cannot be written.
     """
     unmet = ""
     if budget_mb is not None:
@@ -52,7 +48,7 @@ def write_report(
     site = files(report, printed)
     if single_file:
         site = single.watching(site)
-    written = write_site(site, output, force=force, inputs=inputs).warned(unmet)
+    written = claim.write(site).warned(unmet)
     if single_file:
         written = write_single(written, single_file, single.content())
     return written

@@ -1,11 +1,9 @@
 """The pipeline: make the report, write its site, sum it up, log it."""
 
-from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from reportgen.destination import check_file, check_output
 from reportgen.errors import ReportgenError, SkippedError
 from reportgen.figures.press import Press
 from reportgen.gates.judge import failure
@@ -17,7 +15,8 @@ from reportgen.progress import Progress
 from reportgen.report.records import Report
 from reportgen.saving import WRITING, site_files
 from reportgen.summary import report_summary, write_summary
-from reportgen.write import Written
+from reportgen.write import Claim, Written, claimed
+from reportgen.write.destination import check_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +45,18 @@ def build(
     """
     inputs = source.inputs(options)
     check_services(options.log)
-    if is_saved:
-        check_output(options.output, inputs, force=options.force)
     for file in filter(None, (options.summary_file, options.single_file)):
         check_file(file, options.output, inputs)
-    with Press() as press:
+    kept = claimed(options.output, inputs, force=options.force) if is_saved else nullcontext()
+    with kept as claim, Press() as press:
         report = made_report(
             options,
             progress,
             command=command,
             source=source,
-            order=press.order if is_saved else unordered,
+            order=press.order if claim else unordered,
         )
-        written = _saved(report, options, inputs, progress, press) if is_saved else None
+        written = _saved(report, options, claim, progress, press) if claim else None
     if options.summary_file:
         write_summary(report_summary(report), options.summary_file, options.summary_base)
     problem: ReportgenError | None = failure(report.gates) or _skipped(report, options)
@@ -70,18 +68,16 @@ def build(
 
 
 def _saved(
-    report: Report, options: Options, inputs: Sequence[Path], progress: Progress, press: Press
+    report: Report, options: Options, claim: Claim, progress: Progress, press: Press
 ) -> Written:
     progress.stage(WRITING)
     return write_report(
         report,
         partial(site_files, part=progress.part),
         press.drawn,
-        options.output,
+        claim,
         single_file=options.single_file,
         budget_mb=options.budget_mb,
-        force=options.force,
-        inputs=inputs,
     )
 
 

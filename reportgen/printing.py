@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from reportgen.destination import check_output
 from reportgen.errors import OptionError
 from reportgen.figures.files import COLUMN, FORMATS, Print
 from reportgen.figures.offers import Offer, offers
@@ -20,7 +19,7 @@ from reportgen.papers.tables import latex_tables
 from reportgen.report.records import Report
 from reportgen.report.store import load_report
 from reportgen.report.tables import csv_text
-from reportgen.write import Written, write_site
+from reportgen.write import Written, claimed
 
 LIST = "figures.csv"
 "Names every figure; by it we know a folder that we may replace."
@@ -72,15 +71,14 @@ def write_figures(
     """
     chosen_formats, inches = formats_in(formats), inches_in(width)
     inputs = (report,) if isinstance(report, Path) else ()
-    check_output(output, inputs, force=force, holds=LIST)
     loaded = load_report(report, pictures=True) if isinstance(report, Path) else report
     every = list(offers(loaded))
     chosen = _chosen(every, only)
-    with Press() as press:
+    with claimed(output, inputs, force=force, holds=LIST) as claim, Press() as press:
         prints = [replace(offer.make(), formats=chosen_formats, width=inches) for offer in chosen]
         press.order(prints)
         files = _files(loaded, chosen, prints, press)
-        written = write_site(files, output, force=force, inputs=inputs, holds=LIST)
+        written = claim.write(files)
     return Printed(written, len(chosen), 0 if only else len(every) - len(chosen))
 
 

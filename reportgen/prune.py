@@ -102,11 +102,8 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     for sentence in filter(None, (*_notes(loaded, decision), note)):
         say(sentence)
     weights, beside, description = targets(options.output)
-    files = {weights: content, beside: program, description: described}
-    write_together({path: text for path, text in files.items() if text})
-    if not program:
-        # One of an earlier run is of another network.
-        beside.unlink(missing_ok=True)
+    # A program of an earlier run is of another network.
+    write_together({weights: content, beside: program or None, description: described})
     say(str(options.output))
 
 

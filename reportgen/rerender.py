@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from reportgen.destination import check_file
 from reportgen.errors import GateError
 from reportgen.figures.files import figures_of
 from reportgen.figures.press import Press
@@ -14,7 +13,8 @@ from reportgen.packing import write_report
 from reportgen.render.pages import pages
 from reportgen.report.store import load_report, stored
 from reportgen.summary import report_summary, write_summary
-from reportgen.write import Written
+from reportgen.write import Written, claimed
+from reportgen.write.destination import check_file
 
 
 def rerender(
@@ -55,16 +55,15 @@ def rerender(
     report = load_report(folder, pictures=True)
     if conditions:
         report = replace(report, gates=judged_in_time(conditions, report))
-    with Press() as press:
+    with claimed(output, force=force) as claim, Press() as press:
         press.order(figures_of(report))
         written = write_report(
             report,
             lambda fitting, printed: chain(stored(fitting), pages(fitting, printed)),
             press.drawn,
-            output,
+            claim,
             single_file=single_file,
             budget_mb=budget_mb,
-            force=force,
         )
     if summary_file:
         write_summary(report_summary(report), summary_file, summary_base)

@@ -105,7 +105,10 @@ def test_mean_and_std_take_unquoted_numbers(
     monkeypatch.setattr("reportgen.pipeline.build", build)
     words = ("build", "--mean", "0.1", "0.2", "0.3", "m.pth", "a", "--std", "1,2,3", "b")
     code, _, err = run(capsys, *words)
-    assert (code, err.splitlines()[-1]) == (130, "reportgen: Interrupted; nothing was written.")
+    assert (code, err.splitlines()[-1]) == (
+        130,
+        "reportgen: Interrupted; nothing half-written was left.",
+    )
     assert seen["options"].mean == (0.1, 0.2, 0.3)  # type: ignore[attr-defined]
     assert seen["options"].std == (1.0, 2.0, 3.0)  # type: ignore[attr-defined]
     assert [path.name for path in seen["options"].images] == ["a", "b"]  # type: ignore[attr-defined]

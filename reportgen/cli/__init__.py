@@ -27,11 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if not is_debug and not sys.warnoptions:
         # Libraries warn programmers, with the places of files on this machine.
         warnings.simplefilter("ignore")
-    sys.exit(
-        _exit_code(
-            lambda: commands(words, prog_name="reportgen", standalone_mode=False), debug=is_debug
-        )
-    )
+
+    def run() -> None:
+        commands(words, prog_name="reportgen", standalone_mode=False)
+        if arguments is None:
+            _deaf()
+
+    code = _exit_code(run, debug=is_debug)
+    if arguments is None:
+        _deaf()
+    sys.exit(code)
+
+
+def _deaf() -> None:
+    """Heed no interrupt any more: only the end of the interpreter could still be disturbed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _exit_code(run: Callable[[], Any], *, debug: bool) -> int:
@@ -61,9 +72,9 @@ def _told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, click.UsageError):
         return OptionError.exit_code, _usage(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return 130, "Interrupted; nothing was written."
+        return 130, "Interrupted; nothing half-written was left."
     if isinstance(error, _TerminatedError):
-        return 143, "Terminated; nothing was written."
+        return 143, "Terminated; nothing half-written was left."
     fault = f"{type(error).__name__}: {first_line(error)}"
     return 70, (
         f"This is a fault in reportgen, not in your files: {fault}"

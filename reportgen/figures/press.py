@@ -110,6 +110,8 @@ class Press:
                     (sys.executable, "-c", _START, path),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
+                    # Ctrl-C at a terminal reaches a whole group, from the worker's first moment.
+                    process_group=0,
                 )
             return self._workers[key]
 

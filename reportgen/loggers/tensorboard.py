@@ -1,5 +1,6 @@
 """Writes a report as events for TensorBoard, into `runs/` as its own programs do."""
 
+import io
 import re
 import time
 from itertools import pairwise
@@ -7,11 +8,11 @@ from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
-from reportgen.destination import told
 from reportgen.loggers.entries import Distribution, Entry, Picture, Scalar, entries
 from reportgen.report.records import Report
+from reportgen.write import write_file
 
 FOLDER = Path("runs")
 _RGB = 3
@@ -19,21 +20,23 @@ _RGB = 3
 
 
 def log(report: Report, name: str, step: int | None) -> None:
-    """Write a new file of events; what stands in the folder of the run is left alone.
+    """Write a new file of events, whole; what stands in the folder of the run is left alone.
 
     Raises:
         OutputError: if it cannot be written.
     """
     folder = FOLDER / (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "report")
-    with told(folder, "run it where you may write"):
-        writer = EventFileWriter(str(folder))
-        try:
-            for entry in entries(report):
-                summary = Summary(value=[_value(entry)])
-                writer.add_event(Event(wall_time=time.time(), step=step or 0, summary=summary))
-            writer.flush()
-        finally:
-            writer.close()
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    stream = io.BytesIO()
+    records = RecordWriter(stream)
+    records.write(Event(wall_time=seconds, file_version="brain.Event:2").SerializeToString())
+    for entry in entries(report):
+        summary = Summary(value=[_value(entry)])
+        event = Event(wall_time=time.time(), step=step or 0, summary=summary)
+        records.write(event.SerializeToString())
+    # TensorBoard knows its files by this beginning and reads them in the order of their names.
+    file = folder / f"events.out.tfevents.{seconds:010d}.{rest:09d}.reportgen"
+    write_file(file, stream.getvalue(), hint="run it where you may write")
 
 
 def _value(entry: Entry) -> Summary.Value:

@@ -1,18 +1,14 @@
 import errno
-import itertools
 import os
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from reportgen import write
-from reportgen.destination import check_output
 from reportgen.errors import OutputError
-from reportgen.write import write_site
+from reportgen.write import exchange, site, write_site
+from reportgen.write.destination import checked
 
 FILES = {
     "index.html": b"<p>one</p>",
@@ -75,7 +71,7 @@ def test_a_report_of_ours_is_replaced_whole(output):
 
 
 def test_a_report_is_replaced_where_the_system_cannot_swap_folders(output, monkeypatch):
-    monkeypatch.setattr(write.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(exchange.ctypes, "CDLL", lambda name: object())
     write_site(FILES.items(), output)
     write_site(NEW.items(), output)
     assert content(output) == NEW
@@ -256,53 +252,8 @@ def test_the_places_of_the_inputs_are_refused(tmp_path):
 
 
 def test_the_check_alone_writes_nothing(tmp_path):
-    assert check_output(tmp_path / "a/report") == tmp_path / "a/report"
+    assert checked(tmp_path / "a/report") == tmp_path / "a/report"
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("name", "number", "reason"),
-    [
-        ("write", errno.ENOSPC, "the disk is full"),
-        ("write", errno.EDQUOT, "your share of the disk is used up"),
-        ("write", errno.EFBIG, "file too large"),
-        ("open", errno.EMFILE, "too many open files"),
-        ("fsync", errno.EIO, "input/output error"),
-        ("close", errno.ENOSPC, "the disk is full"),
-        ("mkdir", errno.EROFS, "the disk is read-only"),
-        ("chmod", errno.EPERM, "you may not write there"),
-        ("scandir", errno.EACCES, "you may not write there"),
-    ],
-)
-def test_a_fault_at_any_call_leaves_one_whole_report(output, monkeypatch, name, number, reason):
-    original = getattr(os, name)
-    faults = 0
-    for at in itertools.count(1):
-        write_site(FILES.items(), output)
-        calls = itertools.count(1)
-
-        def call(*args, **kwargs):
-            if next(calls) == at:  # noqa: B023 - used up within this turn of the loop
-                if name == "close":
-                    original(*args)  # a descriptor is gone even where closing fails
-                raise OSError(number, os.strerror(number))
-            return original(*args, **kwargs)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, name, call)
-            try:
-                write_site(NEW.items(), output)
-            except OutputError as error:
-                faults += 1
-                assert reason in str(error) and "\n" not in str(error)
-                expected = FILES
-            else:
-                expected = NEW
-        assert content(output) == expected, at
-        assert name == "scandir" or only_child(output), at
-        if next(calls) <= at:
-            break
-    assert faults
 
 
 def test_a_short_write_is_continued(output, monkeypatch):
@@ -331,13 +282,13 @@ def test_an_end_in_the_middle_leaves_no_trace(output, error):
 
 def test_an_interrupt_at_the_exchange_leaves_one_whole_report(output, monkeypatch):
     write_site(FILES.items(), output)
-    exchange = write._exchange
+    original = site.exchange
 
     def interrupted(staging, target):
-        exchange(staging, target)
+        original(staging, target)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write, "_exchange", interrupted)
+    monkeypatch.setattr(site, "exchange", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_site(NEW.items(), output)
     assert content(output) == NEW
@@ -346,7 +297,7 @@ def test_an_interrupt_at_the_exchange_leaves_one_whole_report(output, monkeypatc
 
 def test_a_failed_exchange_without_swap_puts_the_old_report_back(output, monkeypatch):
     write_site(FILES.items(), output)
-    monkeypatch.setattr(write.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(exchange.ctypes, "CDLL", lambda name: object())
     rename = Path.rename
 
     def second_fails(self, target):
@@ -361,62 +312,12 @@ def test_a_failed_exchange_without_swap_puts_the_old_report_back(output, monkeyp
     assert only_child(output)
 
 
-def test_what_a_killed_run_left_is_cleared_by_the_next(output):
-    program = (
-        "import sys, time\n"
-        "from pathlib import Path\n"
-        "from reportgen.write import write_site\n"
-        "def files():\n"
-        "    yield 'index.html', b'half'\n"
-        "    print('now', flush=True)\n"
-        "    time.sleep(60)\n"
-        "write_site(files(), Path(sys.argv[1]))\n"
-    )
-    run = subprocess.Popen(
-        [sys.executable, "-c", program, str(output)],
-        cwd=Path(__file__).parents[1],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert run.stdout.readline() == "now\n"
-    write_site(FILES.items(), output)
-    assert len(list(output.parent.iterdir())) == 2, "a live run's folder is left alone"
-    run.kill()
-    run.wait()
-    assert content(output) == FILES
-    write_site(NEW.items(), output)
-    assert content(output) == NEW
-    assert only_child(output)
-
-
 def test_folders_that_only_look_like_ours_are_left_alone(output):
     other = output.parent / ".report.reportgen-mine"
     other.mkdir()
     (other / "thesis.tex").touch()
     write_site(FILES.items(), output)
     assert (other / "thesis.tex").exists()
-
-
-def test_two_runs_at_once_leave_one_whole_report(output):
-    program = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from reportgen.write import write_site\n"
-        "name = sys.argv[2]\n"
-        "for _ in range(10):\n"
-        "    files = {f'{name}{i}': name.encode() for i in range(20)} | {'report.json': b''}\n"
-        "    write_site(files.items(), Path(sys.argv[1]))\n"
-    )
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(output), name], cwd=Path(__file__).parents[1]
-        )
-        for name in "ab"
-    ]
-    assert [run.wait() for run in runs] == [0, 0]
-    names = {name[0] for name in content(output) if name != "report.json"}
-    assert len(names) == 1 and len(content(output)) == 21
-    assert only_child(output)
 
 
 def test_the_same_files_give_the_same_folder_at_any_time(output):

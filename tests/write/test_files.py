@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reportgen.destination import check_file
 from reportgen.errors import OutputError
 from reportgen.write import write_file
+from reportgen.write.destination import check_file
 
 
 def names(folder):

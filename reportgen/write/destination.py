@@ -8,16 +8,13 @@ import errno
 import hashlib
 import json
 import os
+import shutil
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
 
 from reportgen.errors import OutputError
-
-try:
-    import fcntl as fcntl
-except ImportError:  # Windows has no such locks; two runs to one folder are not kept apart there.
-    fcntl = None  # type: ignore[assignment]
 
 MARKER = ".reportgen"
 "Lists every file of a report and its SHA-256."
@@ -26,30 +23,26 @@ REPORT = "report.json"
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 "Left in any folder that a person looks into; neither kept nor held against it."
 
+_LEAST = 1_000_000
+"Bytes without which no report is begun."
+_BLOCK = 4096
+"Disks give room in pieces of about this many bytes."
 
-def check_output(
-    output: Path, inputs: Sequence[Path] = (), *, force: bool = False, holds: str = REPORT
-) -> Path:
-    """The folder to write, resolved, if a report may stand there.
+
+def checked(output: Path, inputs: Sequence[Path] = ()) -> Path:
+    """The folder to write, resolved, if it is no place where a report would do harm.
 
     Args:
-        output: a new or empty folder, or a report that we wrote and nobody changed since.
+        output: where the report is to stand.
         inputs: the model and the images, which the folder must not touch.
-        force: accept a report whose files were changed, or that holds files of others.
-        holds: a file that tells the sites that may be replaced.
 
     Raises:
-        OutputError: if writing there could destroy something.
+        OutputError: if it is one.
     """
     with told(output):
         if reason := _objection(output, inputs):
             raise OutputError(f"{output} {reason}; give another folder with -o")
-        target = output.resolve()
-        # Not while another run puts its report there; where nobody can look, nobody writes.
-        is_there = os.access(target.parent, os.R_OK)
-        with locked(target.parent) if is_there else nullcontext():
-            foreign_files(target, output, force=force, holds=holds)
-    return target
+        return output.resolve()
 
 
 def _objection(output: Path, inputs: Sequence[Path]) -> str:
@@ -63,6 +56,8 @@ def _objection(output: Path, inputs: Sequence[Path]) -> str:
         return "lies below a file"
     if target == Path(target.anchor):
         return "is the root of the disk"
+    if target.is_mount():
+        return "is where a disk is mounted, which cannot be replaced; a folder in it can"
     with suppress(RuntimeError):  # no home folder is known
         if Path.home().resolve().is_relative_to(target):
             return "is or holds your home folder"
@@ -90,11 +85,12 @@ def foreign_files(target: Path, output: Path, *, force: bool, holds: str = REPOR
         return []
     listed = listed_files(target)
     if holds not in listed:
-        ours = "report" if holds == REPORT else holds.partition(".")[0]
+        kind = "report" if holds == REPORT else holds.partition(".")[0]
         raise OutputError(
-            f"{output} is not empty and holds no {ours} of ours; give another folder with -o"
+            f"{output} is not empty and holds no {kind} of ours; give another folder with -o"
         )
-    foreign = [name for name in present if name not in listed and name != MARKER]
+    ours = {MARKER, *listed, *(str(up) for name in listed for up in PurePosixPath(name).parents)}
+    foreign = [name for name in present if name not in ours]
     edited = [
         name for name in present if name in listed and file_hash(target / name) != listed[name]
     ]
@@ -112,19 +108,42 @@ def foreign_files(target: Path, output: Path, *, force: bool, holds: str = REPOR
     return foreign
 
 
+def check_room(target: Path, output: Path) -> None:
+    """Refuse a disk on which the new report has no room beside what stands in its place.
+
+    How large it will be is not known before it is made: it is taken to be as large as the old one.
+
+    Raises:
+        OutputError: if there is too little.
+    """
+    sizes = [
+        (target / name).stat().st_size for name in listed_files(target) if (target / name).is_file()
+    ]
+    needed = max(_LEAST, sum(-(-size // _BLOCK) * _BLOCK for size in sizes))
+    free = shutil.disk_usage(target.parent).free
+    if free < needed:
+        raise OutputError(
+            f"{output} cannot be written: {free / 1e6:.1f} MB are free on its disk and the report "
+            f"needs {needed / 1e6:.1f} MB, for the old one stays until the new one is complete; "
+            "make room, or give another folder with -o"
+        )
+
+
 def _files_in(folder: Path) -> list[str]:
-    """Every file and link below a folder but litter, sorted."""
+    """Every file, link and empty folder below a folder but litter, sorted."""
     if not folder.exists():
         return []
     found = []
-    for root, folders, names in os.walk(folder, onerror=_raise):
+    for root, folders, names in os.walk(folder, onerror=fail):
         links = [name for name in folders if (Path(root) / name).is_symlink()]
-        places = (Path(root) / name for name in (*names, *links) if name not in LITTER)
-        found += [place.relative_to(folder).as_posix() for place in places]
-    return sorted(found)
+        found += [Path(root) / name for name in (*names, *links) if name not in LITTER]
+        if not folders and not names:
+            found.append(Path(root))
+    return sorted(place.relative_to(folder).as_posix() for place in found if place != folder)
 
 
-def _raise(error: OSError) -> None:
+def fail(error: OSError) -> None:
+    """Raise what `os.walk` would pass over."""
     raise error
 
 
@@ -145,6 +164,8 @@ def check_file(path: Path, output: Path, inputs: Sequence[Path] = ()) -> None:
             reason = "is a folder"
         elif not target.parent.is_dir():
             reason = "lies in a folder that does not exist"
+        elif not os.access(target if target.exists() else target.parent, os.W_OK):
+            reason = "is where you may not write"
         elif target.is_relative_to(output.resolve()):
             reason = f"lies in the folder of the report, {output}"
         elif any(target.is_relative_to(given.resolve()) for given in inputs):
@@ -157,31 +178,18 @@ def check_file(path: Path, output: Path, inputs: Sequence[Path] = ()) -> None:
 def listed_files(folder: Path) -> dict[str, str]:
     """What the marker of a report lists, SHA-256 by path; empty where there is no marker."""
     try:
-        files = json.loads((folder / MARKER).read_bytes())["files"]
-        return {str(name): str(digest) for name, digest in files.items()}
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        # Not what only has its name, such as a pipe, from which nothing would come.
+        text = (folder / MARKER).read_bytes() if (folder / MARKER).is_file() else b""
+        return {str(name): str(digest) for name, digest in json.loads(text)["files"].items()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
 def file_hash(file: Path) -> str:
-    """SHA-256 of a file; empty for a link, which is never ours."""
-    return "" if file.is_symlink() else hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Alone among the runs that write beside each other; waits for its turn."""
-    if not fcntl:
-        yield
-        return
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network disks have no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        with suppress(OSError):
-            os.close(lock)
+    """SHA-256 of a file; empty for a link or a pipe, which are never ours."""
+    if not stat.S_ISREG(file.lstat().st_mode):
+        return ""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -201,6 +209,7 @@ def told(output: Path, hint: str = "give another folder with -o") -> Iterator[No
             errno.EACCES: "you may not write there",
             errno.EPERM: "you may not write there",
             errno.EBUSY: "it is in use, or a disk is mounted there",
+            errno.EXDEV: "it lies on another disk than the folder around it",
         }.get(error.errno or 0, (error.strerror or str(error)).lower())
         raise OutputError(
             f"cannot write {output} ({reason}), so nothing was changed there; {hint}"
