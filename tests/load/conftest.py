@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from coverage import Coverage
+from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
 
 @pytest.fixture(autouse=True)
@@ -18,4 +19,7 @@ def _reading_is_seen(
         from reportgen.load.checkpoint import read_checkpoint
 
         monkeypatch.setattr("reportgen.load.model.read_limited", read_checkpoint)
+    before = get_safe_globals()
     yield
+    clear_safe_globals()
+    add_safe_globals(before)

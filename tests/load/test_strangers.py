@@ -67,31 +67,9 @@ OTHERS = {
     b"a\x07b": "The content is of no known image format.",
 }
 ENDINGS = [
-    "txt",
-    "csv",
-    "tsv",
-    "json",
-    "jsonl",
-    "xml",
-    "yaml",
-    "yml",
-    "toml",
-    "ini",
-    "log",
-    "md",
-    "rst",
-    "html",
-    "py",
-    "ipynb",
-    "db",
-    "npy",
-    "npz",
-    "pth",
-    "pt",
-    "safetensors",
-    "zip",
-    "tar",
-    "gz",
+    *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "log", "md"),
+    *("rst", "html", "py", "ipynb", "db", "npy", "npz", "pth", "pt", "safetensors", "zip"),
+    *("tar", "gz"),
 ]
 
 
@@ -149,5 +127,5 @@ def test_the_side_of_a_picture_is_limited(size: tuple[int, int], fits: bool) -> 
     if fits:
         assert decode(stream.getvalue()).picture.size == size
     else:
-        with pytest.raises(UnreadableImage, match="64 megapixels or 32,768 pixels a side"):
+        with pytest.raises(UnreadableImage, match="64 megapixels .*32,768 pixels a side"):
             decode(stream.getvalue())
