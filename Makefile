@@ -10,7 +10,7 @@ TOOLS := $(VENV)-tools
 # One list for every system, from the pins; never an address of an index in it.
 PIN := $(TOOLS)/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: help demo test lint types unit coverage fuzz docs bench browser-ready hashed pins audit sbom clean
+.PHONY: help demo test lint types unit coverage fuzz mutants docs bench browser-ready hashed pins audit sbom clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ coverage: $(VENV)/.test browser-ready ## Which branches the tests reach: all of 
 
 fuzz: $(VENV)/.test ## A minute's search for a model file that breaks the reading of model files
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz build/fuzz -max_total_time=60
+
+mutants: $(VENV)/.test ## How many small mistakes in the reading of files a test notices (SHARE=1 for all, in hours)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutation --share $(or $(SHARE),0.05)
 
 docs: $(VENV)/.run ## docs/cli.md and docs/config.md, from the commands
 	$(BIN)/python -m reportgen.cli.reference docs

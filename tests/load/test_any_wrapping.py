@@ -16,8 +16,16 @@ from reportgen.load.prefixes import readings
 
 PARTS = st.text(st.characters(exclude_characters=".", exclude_categories=["Cs"]), min_size=1)
 PLAIN = st.text("abcdefghij0123456789_", min_size=1, max_size=8)
-NAMES = st.lists(st.lists(PLAIN, min_size=1, max_size=4).map(".".join), min_size=1, unique=True)
-ODD_NAMES = st.lists(st.lists(PARTS, min_size=1, max_size=3).map(".".join), min_size=1, unique=True)
+MEANING = ("_orig_mod", "_packed_params")
+"Parts of names that say what a tool did to the network."
+
+
+def names_of(parts: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
+    plain = parts.filter(lambda part: not any(word in part for word in MEANING))
+    return st.lists(st.lists(plain, min_size=1, max_size=3).map(".".join), min_size=1, unique=True)
+
+
+NAMES, ODD_NAMES = names_of(PLAIN), names_of(PARTS)
 PREFIXES = ["module.", "_orig_mod.", "model.", "net.", "backbone."]
 WRAPPERS = ["state_dict", "model_state_dict", "model", "net", "weights", "params", "ema"]
 BESIDE = {

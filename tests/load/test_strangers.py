@@ -127,5 +127,5 @@ def test_the_side_of_a_picture_is_limited(size: tuple[int, int], fits: bool) -> 
     if fits:
         assert decode(stream.getvalue()).picture.size == size
     else:
-        with pytest.raises(UnreadableImage, match="64 megapixels .*32,768 pixels a side"):
+        with pytest.raises(UnreadableImage, match=r"64 megapixels .*32,768 pixels a side"):
             decode(stream.getvalue())
