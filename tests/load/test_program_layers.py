@@ -1,5 +1,6 @@
 """Operations that nearly were a layer of torch.nn stay functions; those that were become it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,13 @@ from reportgen.load.program import Frame, Name, Operation, Weight
 
 X = Name("x")
 SHAPES = {"m.weight": (4, 2, 3, 3), "m.bias": (4,), "m.slope": (4,), "o.bias": (4,)}
-SHAPES |= {"p.weight": (4,), "l.weight": (5, 4), "l.bias": (5,), "m.running_mean": (4,)}
+SHAPES |= {
+    "n.weight": (4,),
+    "p.weight": (4,),
+    "l.weight": (5, 4),
+    "l.bias": (5,),
+    "m.running_mean": (4,),
+}
 
 
 def operation(
@@ -97,14 +104,24 @@ NEARLY: dict[str, list[Operation]] = {
     "groups that are computed": [convolution(groups="2")],
     "a norm with a weight and no bias": [
         operation(
-            *("batch_norm.default", "BatchNorm2d"),
-            **{"x": X, "weight": Weight("m.slope"), "bias": None, "running_mean": None},
+            *("batch_norm.default", "BatchNorm2d", "n"),
+            **{"x": X, "weight": Weight("n.weight"), "bias": None, "running_mean": None},
             **{"running_var": None, "training": False, "momentum": 0.1, "eps": 1e-5},
             cudnn_enabled=False,
         )
     ],
     "another function with weights": [
         operation("mul.Tensor", "Scale", "p", self=X, other=Weight("p.weight"))
+    ],
+    "a norm that is no layer here": [
+        operation(
+            *("rms_norm.default", "RMSNorm", "p"),
+            **{"x": X, "normalized_shape": (4,), "weight": Weight("p.weight")},
+        )
+    ],
+    "padding before a bias of another layer": [
+        padded()[0],
+        replace(padded()[1], arguments={**padded()[1].arguments, "bias": Weight("o.bias")}),
     ],
     "zeros around the picture": padded("constant"),
     "uneven padding": padded(pad=(1, 0, 2, 2)),

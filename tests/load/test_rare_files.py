@@ -13,7 +13,7 @@ from torch import nn
 from torch.ao.nn.quantized import Quantize
 
 from reportgen.errors import ModelError, OptionError
-from reportgen.load import fitting, network
+from reportgen.load import fitting, network, salvage
 from reportgen.load.checkpoint import Checkpoint, read_checkpoint
 from reportgen.load.exported import Exported
 from reportgen.load.exported_network import program_network, saved_modules
@@ -25,7 +25,13 @@ from reportgen.load.plain_tensors import plain_tensors
 from reportgen.load.pruned_files import description
 from reportgen.load.request import Request
 from reportgen.load.salvage import SavedModule
-from reportgen.load.user_code import constructor
+from reportgen.load.torchvision_nets import (
+    build,
+    first_convolution,
+    published,
+    take_channels,
+)
+from reportgen.load.user_code import constructor, count_name, needs
 from tests.fuzz.containers import TABLE, contained
 from tests.load.model_files import Call
 from tests.load.programs import export
@@ -348,3 +354,42 @@ def test_code_that_takes_away_its_own_folder_from_the_path_is_left_alone(tmp_pat
     file = tmp_path / "own.py"
     file.write_text("import sys\nfrom collections import Counter\nsys.path.remove(__file__[:-7])\n")
     assert constructor(f"{file}:Counter").__name__ == "Counter"
+
+
+def test_a_maker_that_hides_its_parameters_takes_any() -> None:
+    assert count_name(dict) == "" and not needs(dict, "classes")
+
+
+def test_the_first_of_equally_different_readings_is_shown() -> None:
+    assert fitting.fit(nn.Linear(2, 4), {"a.b": torch.ones(1)}) == [
+        "weight is missing",
+        "bias is missing",
+        "a.b is not expected",
+    ]
+
+
+def test_a_module_of_endless_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(salvage, "_MOST_MODULES", 3)
+    with pytest.raises(ModelError, match="holds more than 3 modules"):
+        read(nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(5))))
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    monkeypatch.setattr(salvage, "_load", full)
+    with pytest.raises(MemoryError):
+        read({"w": torch.ones(1)})
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_the_first_convolution_takes_as_many_channels_as_asked(channels: int) -> None:
+    net = build("squeezenet1_1", {"num_classes": 3})
+    take_channels(net, channels)
+    assert net.get_submodule(first_convolution(net)).weight.shape[1] == channels
+
+
+def test_five_channels_have_no_published_preprocessing() -> None:
+    found = published("squeezenet1_1", sha256="", classes=9, channels=5, size=None)
+    assert found.preprocessing is None
