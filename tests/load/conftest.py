@@ -1,7 +1,8 @@
 """Where branches are counted or mistakes tried, files are read in this process, not in a child."""
 
 import sys
-from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
 
 import pytest
 from coverage import Coverage
@@ -9,17 +10,21 @@ from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_g
 
 
 @pytest.fixture(autouse=True)
-def _reading_is_seen(
-    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[None]:
+def _reading_is_seen(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     # The child may open no file, so nothing of it could be written down. Tests of its limits keep
     # it: what they read would fill the memory.
     is_watched = Coverage.current() or "tests.mutation.operators" in sys.modules
     if is_watched and "limit" not in request.path.name:
-        from reportgen.load.checkpoint import read_checkpoint
+        monkeypatch.setattr("reportgen.load.model.read_limited", _read_here)
 
-        monkeypatch.setattr("reportgen.load.model.read_limited", read_checkpoint)
+
+def _read_here(path: Path, stream: IO[bytes], weights_key: str = "") -> object:
+    from reportgen.load.checkpoint import read_checkpoint
+
     before = get_safe_globals()
-    yield
-    clear_safe_globals()
-    add_safe_globals(before)
+    try:
+        return read_checkpoint(path, stream, weights_key)
+    finally:
+        # The child ends with what it took for safe.
+        clear_safe_globals()
+        add_safe_globals(before)
