@@ -22,6 +22,7 @@ from reportgen.load.limited import read_limited
 from reportgen.load.limits import Limits
 from tests.conftest import left_with
 from tests.corpus.guards import children
+from tests.corpus.models_hostile import save_pickle
 from tests.load.model_files import Call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and asks /proc")
@@ -79,7 +80,8 @@ def test_nothing_of_the_parents_is_changed(file: Path) -> None:
         return [
             torch.get_rng_state().tolist(), torch.get_num_threads(), torch.get_default_dtype(),
             torch.serialization.get_safe_globals(), signal.getsignal(signal.SIGINT),
-            signal.pthread_sigmask(signal.SIG_BLOCK, ()), sorted(p.name for p in Path("/proc/self/fd").iterdir()),
+            signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            sorted(open_file.name for open_file in Path("/proc/self/fd").iterdir()),
             resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_NOFILE),
             children(),
         ]  # fmt: skip
@@ -114,6 +116,14 @@ def in_vain(act: Act) -> Act:
 def test_the_child_can_open_nothing(act: Act, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     acting(monkeypatch, in_vain(act))
     with pytest.raises(ModelError, match="in vain: Too many open files"):
+        read(file)
+
+
+def test_a_file_that_asks_for_more_of_python_is_refused(file: Path) -> None:
+    """PyTorch lets a pickle encode a text; in what, could make Python import a module."""
+    pickled = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00rot13\x86R."
+    save_pickle(pickled, file, is_old=False)
+    with pytest.raises(ModelError, match="a part of Python that no model file needs"):
         read(file)
 
 
