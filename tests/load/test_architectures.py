@@ -43,7 +43,13 @@ def test_the_index_names_every_classifier() -> None:
 
 @pytest.mark.parametrize("known", VARIANTS)
 def test_each_is_told_from_all_others_at_any_size(known: Architecture) -> None:
-    for classes, channels, positions in [(1, 3, 50), (2, 1, 197), (1000, 3, 577), (21843, 4, 10)]:
+    for classes, channels, positions in [
+        (1, 3, 50),
+        (2, 1, 197),
+        (37, 3, 50),
+        (1000, 3, 577),
+        (21843, 4, 10),
+    ]:
         sizes = {"classes": classes, "channels": channels, "positions": positions}
         found = recognise(filled(known, sizes))
         assert [match for match, _ in found] == [known]
