@@ -1,8 +1,8 @@
 """The child process that reads a model file: forgets its parent, takes limits, writes a parcel."""
 
+import codecs
 import contextlib
-import encodings.cp437  # noqa: F401 - zip archives and old pickles ask for these,
-import encodings.latin_1  # noqa: F401 - when nothing can be imported any more
+import errno
 import faulthandler
 import gc
 import io
@@ -24,12 +24,19 @@ from reportgen.load.salvage import is_out_of_memory
 
 OUT_OF_MEMORY = 77
 "Exit code of a reader that had no memory left, not even to write that down."
+_ASKS_FOR_MORE = (
+    "asks its reader for a file or a part of Python that no model file needs; save it again."
+)
+_ENCODINGS = ("cp437", "latin-1", "raw-unicode-escape", "utf-16", "utf-32")
+"What names in zip archives, texts in pickles and JSON may be written in."
 _STANDARD = 3
 "File descriptors below are standard input, output and error."
 
 
 def rehearse() -> None:
-    """Read a file of our own, so that PyTorch imports what it needs while it can open files."""
+    """Read a file of our own: all is imported that reading takes, while files can be opened."""
+    for encoding in _ENCODINGS:
+        codecs.lookup(encoding)
     for is_new in (True, False):
         file = io.BytesIO()
         torch.save(torch.ones(1), file, _use_new_zipfile_serialization=is_new)
@@ -62,6 +69,8 @@ def read_and_leave(
         except Exception as error:
             if is_out_of_memory(error):
                 status = OUT_OF_MEMORY
+            elif isinstance(error, OSError) and error.errno == errno.EMFILE:
+                pack_failure(ModelError(f"{path.name} {_ASKS_FOR_MORE}"), out)
             else:
                 pack_failure(error, out)
     finally:

@@ -52,6 +52,7 @@ def load_inert(stream: IO[bytes], names: frozenset[str], file: str) -> Any:
     Raises:
         MemoryError: if it asks for more memory than there is.
         ModelError: if torch cannot read it.
+        OSError: if it asks for what cannot be opened.
         UnsafeModelError: if it calls a function other than those that build data.
     """
     # Subclasses of dict and list are filled item by item, which torch allows for the plain types
@@ -67,6 +68,8 @@ def load_inert(stream: IO[bytes], names: frozenset[str], file: str) -> Any:
         except Exception as error:
             if is_out_of_memory(error):
                 raise MemoryError from error
+            if isinstance(error, OSError):  # what the file asks for may not be opened
+                raise
             fault = error
         suspicious = sorted(filter(is_suspicious_call, called))
         if suspicious:

@@ -1,5 +1,7 @@
 """A hundred model files that are hostile, greedy, damaged, no models, or odd but good."""
 
+import argparse
+import contextlib
 import os
 import re
 import resource
@@ -11,10 +13,12 @@ import torch
 
 from reportgen.load.limits import Limits
 from reportgen.load.model import load_model
+from tests.conftest import SAMPLES, left_with
+from tests.corpus.guards import watched
 from tests.corpus.models_damaged import DAMAGED, STRANGE
 from tests.corpus.models_greedy import GREEDY
 from tests.corpus.models_hostile import HOSTILE
-from tests.corpus.models_odd import ODD, Odd, twin
+from tests.corpus.models_odd import ODD, Odd, everything, twin
 from tests.corpus.runner import Capture, Case, checked
 from tests.load.model_files import answers
 
@@ -36,6 +40,39 @@ def test_a_file_that_asks_for_code_is_refused(
     case: Case, tmp_path: Path, good_image: Path, former_report: Path, capfd: Capture
 ) -> None:
     refused(case, tmp_path, good_image, former_report, capfd)
+
+
+ARMED = [
+    case for case in HOSTILE
+    if re.match(r"posix|builtins\.(eval|exec)|timeit|runpy|pickle|marshal|torchvision", case.name)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ARMED, ids=named)
+def test_a_reader_that_runs_code_would_fall_for_it(case: Case, tmp_path: Path) -> None:
+    """The guards would be of no use if the files did nothing to anybody."""
+    case.make(tmp_path)
+    with watched() as did, contextlib.suppress(Exception):
+        torch.load(tmp_path / "model.pth", weights_only=False)
+    assert (tmp_path / "canary").exists() or did, "nothing happened"
+
+
+def test_what_training_saved_beside_the_weights_stays_out_of_the_report(
+    good_image: Path, tmp_path: Path
+) -> None:
+    lenet = torch.load(SAMPLES / "lenet.pth", weights_only=True)
+    secret = "a-secret-of-someone"
+    beside = {"dirpath": Path(f"/home/{secret}"), "host": secret, "args": [secret]}
+    beside |= {"args": argparse.Namespace(user=secret, data=Path(secret))}
+    torch.save({"model": lenet, **beside, **everything()}, tmp_path / "model.pth")
+    words = ("build", tmp_path / "model.pth", good_image, "-o", tmp_path / "report", "-q")
+    arch = ("--arch", f"{SAMPLES / 'lenet.py'}:LeNet", "--sections", "weights")
+    size = ("--input-size", 28, 28, "--mean", 0.286, "--std", 0.353)
+    assert left_with(*words, *arch, *size) == 0
+    files = [path for path in (tmp_path / "report").rglob("*") if path.is_file()]
+    assert len(files) > 10
+    for path in files:
+        assert secret.encode() not in path.read_bytes(), path.name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits and tells memory so")
@@ -61,7 +98,6 @@ def test_a_file_that_asks_for_too_much_ends_within_its_limits(
     refused(case, tmp_path, good_image, former_report, capfd)
     assert len(peaks) == 1
     size = (tmp_path / "model.pth").stat().st_size
-    print(case.name, peaks[0] - before, resident() - before)
     assert peaks[0] - before < Limits.for_file(size).memory
     assert resident() - before < 2**28, "the parent has taken none of it over"
 

@@ -1,4 +1,4 @@
-"""Where branches are counted or mistakes tried, files are read in this process, not in a child."""
+"""What the tests of loading share: reading a file in this process, not in a child."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import IO
 import pytest
 from coverage import Coverage
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
+
+from reportgen.load.checkpoint import read_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +20,13 @@ def _reading_is_seen(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
         monkeypatch.setattr("reportgen.load.model.read_limited", _read_here)
 
 
-def _read_here(path: Path, stream: IO[bytes], weights_key: str = "") -> object:
-    from reportgen.load.checkpoint import read_checkpoint
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model files are read in this process: a child for each of hundreds takes longer."""
+    monkeypatch.setattr("reportgen.load.model.read_limited", read_checkpoint)
 
+
+def _read_here(path: Path, stream: IO[bytes], weights_key: str = "") -> object:
     before = get_safe_globals()
     try:
         return read_checkpoint(path, stream, weights_key)
