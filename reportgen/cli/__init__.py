@@ -1,10 +1,12 @@
 """The command line: flags to `Options`, errors to one sentence and an exit code."""
 
+import os
 import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -13,6 +15,9 @@ from click.core import ParameterSource
 
 from reportgen.cli.all import commands
 from reportgen.errors import OptionError, ReportgenError, first_line
+
+INTERRUPTED = (130, 143)
+"Exit codes by Ctrl-C and by SIGTERM, as shells tell them."
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
 # `--help`, `--version` and usage errors answer at once.
@@ -36,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     code = _exit_code(run, debug=is_debug)
     if arguments is None:
         _deaf()
+        if code in INTERRUPTED:
+            _leave_at_once(code)
     sys.exit(code)
 
 
@@ -43,6 +50,13 @@ def _deaf() -> None:
     """Heed no interrupt any more: only the end of the interpreter could still be disturbed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _leave_at_once(code: int) -> None:
+    """End without taking down torch module by module, for which nobody waits who interrupts."""
+    with suppress(OSError):  # whoever read our output may be gone
+        sys.stdout.flush()
+    os._exit(code)
 
 
 def _exit_code(run: Callable[[], Any], *, debug: bool) -> int:
@@ -72,9 +86,9 @@ def _told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, click.UsageError):
         return OptionError.exit_code, _usage(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return 130, "Interrupted; nothing half-written was left."
+        return INTERRUPTED[0], "Interrupted; nothing half-written was left."
     if isinstance(error, _TerminatedError):
-        return 143, "Terminated; nothing half-written was left."
+        return INTERRUPTED[1], "Terminated; nothing half-written was left."
     fault = f"{type(error).__name__}: {first_line(error)}"
     return 70, (
         f"This is a fault in reportgen, not in your files: {fault}"

@@ -30,6 +30,7 @@ class Held:
                 _active.add(self)
                 _holding.add(self)
                 _listen()
+                return self
             except BaseException:  # an interrupt of this very moment
                 self.__exit__()
                 raise
@@ -37,11 +38,13 @@ class Held:
 
     def __exit__(self, *_: object) -> None:
         if self in _active:
-            _active.discard(self)
-            if not _active:
-                _listen_no_more()
-            _holding.discard(self)
-            _deliver()
+            try:
+                _active.discard(self)
+                _holding.discard(self)
+                _deliver()
+            finally:
+                if not _active:
+                    _listen_no_more()
 
     def lifted(self) -> "_Lifted":
         """A block within this one in which interrupts come as ever."""

@@ -76,6 +76,8 @@ class Counted:
         self._at = at
         self._calls = itertools.count(1)
         self._is_met = False
+        self.place = ""
+        "The line that was met, where lines are counted."
 
     def is_met(self, *, lasts: bool = False) -> bool:
         """Whether the call that is made now is the one, or comes after it if that counts."""
@@ -162,6 +164,7 @@ def interrupted_at_line(
 
     def line(frame: FrameType, event: str, argument: object) -> Any:
         if event == "line" and counted.is_met():
+            counted.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
             os.kill(os.getpid(), number)
         return line
 

@@ -2,12 +2,14 @@
 
 import os
 import stat
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reportgen.errors import OutputError
-from reportgen.write import write_file
+from reportgen.write import Written, write_file, write_single, write_together
 from reportgen.write.destination import check_file
 
 
@@ -85,3 +87,43 @@ def test_files_that_cannot_be_or_would_do_harm_are_refused(tmp_path):
         check_file(output / "s.md", output, inputs)
     check_file(tmp_path / "s.md", output, inputs)
     assert names(tmp_path) == ["model.pth", "photos", "report"]
+
+
+def test_a_pipe_that_nobody_reads_any_more_is_told(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    filling = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    closing = threading.Timer(0.1, os.close, [reader])
+    closing.start()
+    with pytest.raises(OutputError, match=r"pipe \(broken pipe\).*; give another file$"):
+        write_file(pipe, bytes(10_000_000), append=True)
+    os.close(filling)
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_a_report_in_one_file_is_told_of(tmp_path):
+    written = Written(tmp_path / "report", 3, 99)
+    assert write_single(written, tmp_path / "r.html", b"<p>") == replace(
+        written, single=tmp_path / "r.html", single_bytes=3
+    )
+    assert (tmp_path / "r.html").read_bytes() == b"<p>"
+
+
+def test_files_that_belong_together_are_new_together(tmp_path):
+    (tmp_path / "p.pt2").write_bytes(b"of an earlier run")
+    files = {tmp_path / "p.pth": b"new", tmp_path / "p.pt2": None, tmp_path / "old": b"x"}
+    write_together(files)
+    assert {place.name: place.read_bytes() for place in tmp_path.iterdir()} == {
+        "p.pth": b"new",
+        "old": b"x",
+    }
+
+
+def test_a_file_in_a_folder_that_is_not_there_makes_it(tmp_path):
+    write_file(tmp_path / "runs/a/events", b"1", hint="run it elsewhere")
+    assert (tmp_path / "runs/a/events").read_bytes() == b"1"
+    (tmp_path / "runs/file").write_bytes(b"")
+    with pytest.raises(OutputError, match=r"; run it elsewhere$"):
+        write_file(tmp_path / "runs/file/x/events", b"1", hint="run it elsewhere")
+    assert names(tmp_path / "runs") == ["a", "file"]

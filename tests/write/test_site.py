@@ -326,3 +326,43 @@ def test_the_same_files_give_the_same_folder_at_any_time(output):
     time.sleep(0.01)
     write_site(reversed(FILES.items()), output.parent / "other")
     assert (output.parent / "other/.reportgen").read_bytes() == first
+
+
+def test_a_listed_name_that_is_no_file_any_more_is_not_ours(output):
+    write_site(FILES.items(), output)
+    (output / "index.html").unlink()
+    os.mkfifo(output / "index.html")
+    with pytest.raises(OutputError, match=r"index\.html was changed since"):
+        write_site(NEW.items(), output)
+    (output / "index.html").unlink()
+    (output / "index.html").symlink_to("report.json")
+    with pytest.raises(OutputError, match=r"index\.html was changed since"):
+        write_site(NEW.items(), output)
+    (output / ".reportgen").unlink()
+    os.mkfifo(output / ".reportgen")
+    with pytest.raises(OutputError, match="holds no report of ours"):
+        write_site(NEW.items(), output)
+
+
+@pytest.mark.parametrize("marker", ["", "[]", "[" * 99_999, '{"files": 3}', '{"files": {}}', "\0"])
+def test_a_marker_that_is_none_is_none(output, marker):
+    write_site(FILES.items(), output)
+    (output / ".reportgen").write_text(marker)
+    with pytest.raises(OutputError, match="holds no report of ours"):
+        write_site(NEW.items(), output, force=True)
+
+
+def test_empty_folders_of_others_stay(output):
+    (output / "notes/later").mkdir(parents=True)
+    with pytest.raises(OutputError, match="is not empty and holds no report of ours"):
+        write_site(FILES.items(), output)
+    (output / "notes/later").rmdir()
+    (output / "notes").rmdir()
+    write_site(FILES.items(), output)
+    (output / "img/a-1.png").unlink()
+    (output / "notes/later").mkdir(parents=True)
+    with pytest.raises(OutputError, match="in which notes/later did not come from reportgen"):
+        write_site(NEW.items(), output)
+    write_site(NEW.items(), output, force=True)
+    assert (output / "notes/later").is_dir() and not (output / "img").exists()
+    assert content(output) == NEW and only_child(output)
