@@ -185,7 +185,8 @@ def test_random_forwards_are_told_and_repeat_themselves(name: str, photos: Path)
 
 @pytest.mark.parametrize("name", ["Endless", "Asleep", "EndlessAfterwards"])
 def test_a_network_without_an_end_is_ended_and_given_back(name: str, photos: Path) -> None:
-    said = r"not done after 1 s \(--timeout\).*'Running the network', in forward \(networks.py, line \d+\)"
+    place = r"in forward \(networks\.py, line \d+\)"
+    said = rf"not done after 1 s \(--timeout\).*'Running the network', {place}"
     with pytest.raises(ResourceError, match=said):
         report_of(made(name), photos, timeout=1)
 
