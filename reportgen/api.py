@@ -153,8 +153,10 @@ def image_paths(images: Any) -> tuple[Path, ...]:
     return ()
 
 
-def _words(paths: Iterable[Path]) -> str:
-    names = [path.name or "." for path in paths]
+def _words(paths: Sequence[Path]) -> str:
+    from reportgen.load.listing import shown_names
+
+    names = shown_names(paths)
     return repr(names[0] if len(names) == 1 else names)
 
 

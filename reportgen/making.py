@@ -37,6 +37,7 @@ from reportgen.probe.device import device_named
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
+from reportgen.threads import in_threads
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
 
@@ -107,7 +108,8 @@ def _own_state(options: Options) -> Iterator[None]:
     """
     device = device_named(options.device)
     forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
-    with forked, torch.autocast(device.type, enabled=False), torch.inference_mode(False):
+    threads = in_threads(options.threads)
+    with forked, threads, torch.autocast(device.type, enabled=False), torch.inference_mode(False):
         # Not `torch.manual_seed`, which also seeds the devices that are not forked here.
         torch.default_generator.manual_seed(options.seed)
         if device.type == "cuda":

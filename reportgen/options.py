@@ -65,6 +65,8 @@ class Options:
     # the run
     device: str = "auto"
     batch_size: int = 16
+    threads: int = 2
+    "Of PyTorch on the processor: some sums take another order with another number of them."
     # the outcome
     force: bool = False
     strict: bool = False

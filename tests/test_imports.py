@@ -48,6 +48,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "allocator": frozenset(),
     "options": frozenset({"reportgen.errors"}),
     "profile": frozenset(),
+    "threads": frozenset({"torch"}),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "destination": frozenset({"reportgen.errors"}),
     "write": frozenset({"reportgen.errors", "reportgen.destination", "reportgen.written"}),

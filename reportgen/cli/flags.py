@@ -191,6 +191,13 @@ COMPUTE = (
         help="Halved by itself when memory runs out.",
     ),
     _compute(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=Options.threads,
+        metavar="N",
+        help="Of the processor; the same number gives the same bytes on any machine.",
+    ),
+    _compute(
         "--seed",
         type=click.IntRange(0, 2**63 - 1),
         default=Options.seed,

@@ -264,7 +264,8 @@ class Provenance:
 
     reportgen: str
     command: str
-    "The command line with bare file names: no folder of the machine."
+    """The command line with bare file names: no folder of the machine. One folder of images is
+    called `images`."""
     versions: tuple[tuple[str, str], ...]
     options: tuple[tuple[str, str], ...]
     device: str
