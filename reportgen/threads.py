@@ -1,4 +1,4 @@
-"""How many threads PyTorch computes with: as many as was asked for, whatever the machine has.
+"""How many threads compute: as many as was asked for, whatever the machine has.
 
 A convolution of one pixel, a product of matrices or a sum over everything takes another order, or
 another algorithm, with another number of threads, and its last digit moves (measured: 1, 2, 3, 4, 8
@@ -27,11 +27,13 @@ def in_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def wait_briefly() -> None:
-    """Lets threads that have nothing to do sleep sooner; for a process that has no torch yet.
+def prepare() -> None:
+    """Says what libraries read when they are loaded; for a process that has none of them yet.
 
-    On a machine that is busy with other things, a thread that waits in a loop for one that has no
-    core takes that core from it: two threads took twenty times as long as one. What was set in the
-    environment stays.
+    NumPy's products of matrices depend on the number of threads too, and are too small to need
+    more than one. Threads of PyTorch that have nothing to do sleep sooner: on a machine that is
+    busy with other things, a thread that waits in a loop for one that has no core takes that core
+    from it, and two threads took twenty times as long as one.
     """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("GOMP_SPINCOUNT", _TURNS)

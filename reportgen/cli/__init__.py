@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from reportgen.cli.all import commands
 from reportgen.errors import OptionError, ReportgenError, first_line
+from reportgen.threads import prepare
 
 # torch takes seconds to import: every command imports what it needs when it runs, so that
 # `--help`, `--version` and usage errors answer at once.
@@ -20,6 +21,7 @@ from reportgen.errors import OptionError, ReportgenError, first_line
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    prepare()
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

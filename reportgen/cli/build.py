@@ -42,10 +42,8 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
     """Run MODEL over IMAGES (files or folders) and write the report."""
     from reportgen.allocator import keep_freed_memory
     from reportgen.profile import Profile
-    from reportgen.threads import wait_briefly
 
     keep_freed_memory()
-    wait_briefly()
     profiled = Profile("Starting") if profile else None
     from reportgen.pipeline import build
     from reportgen.progress import Progress

@@ -53,10 +53,8 @@ def command(quiet: bool, dry_run: bool, kinds: str, max_drop: float, **given: An
     Writes the smaller network's weights, a .json with its new widths and a .pt2; build reads them.
     """
     from reportgen.allocator import keep_freed_memory
-    from reportgen.threads import wait_briefly
 
     keep_freed_memory()
-    wait_briefly()
     from reportgen.progress import Progress
     from reportgen.prune import Pruning, prune
     from reportgen.threads import in_threads
