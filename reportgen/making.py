@@ -1,16 +1,13 @@
 """A network and images to the record of a report: load, watch, run every section."""
 
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
-import reportgen
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
@@ -36,13 +33,11 @@ from reportgen.options import Options
 from reportgen.probe.device import device_named
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
-from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
+from reportgen.provenance import provenance
+from reportgen.report.records import SCHEMA_VERSION, Panel, Report, Section
 from reportgen.threads import in_threads
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
-
-VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
-
 
 Order: TypeAlias = Callable[[Iterable[Print]], None]
 "Takes figures for print that are soon to be asked for, such as `Press.order`."
@@ -246,17 +241,8 @@ def _report(
         schema_version=SCHEMA_VERSION,
         title=options.title or study.loaded.architecture,
         verdict=verdict(study, findings),
-        provenance=Provenance(
-            reportgen=reportgen.__version__,
-            command=command,
-            versions=(
-                ("python", platform.python_version()),
-                *((name, version(name)) for name in VERSIONS_SHOWN),
-            ),
-            options=tuple((name, " ".join(words)) for name, words in options.changed()),
-            device=_device_name(study.probe.device),
-            batch_size=study.probe.batch_size,
-            seed=options.seed,
+        provenance=provenance(
+            options, command, _device_name(study.probe.device), study.probe.batch_size
         ),
         model=model_record(study.loaded, study.images, study.evidence, labels_source),
         accuracy=accuracy(study.image_records),

@@ -137,6 +137,7 @@ def test_the_printed_command_has_no_folder_of_this_machine(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("reportgen.pipeline.build", build)
+    (tmp_path / "photos").mkdir()
     run(
         capsys,
         "build",

@@ -1,4 +1,4 @@
-"""Texts that would run, or break out of where they stand, if a page took them for more than text."""
+"""Texts that would run, or break out of their place, if a page took them for more than text."""
 
 PAYLOADS = (
     "<script>alert(1)</script>",
@@ -38,6 +38,6 @@ PAYLOADS = (
     "=cmd|' C'!A0",
     "$\\input{|id}$ \\write18{id} % }{",
 )
-"No newline, which a class name in a file cannot have; a `/` parts folders where it is a file's name."
+"Without a newline, which a class name in a file cannot have; a `/` parts folders in a path."
 
 assert len(set(PAYLOADS)) == len(PAYLOADS) >= 30

@@ -50,8 +50,8 @@ class Net(nn.Module):
 SECTIONS = "answers,overview,architecture,activations,kernels,weights,dead_filters,redundancy"
 ARMED = (
     "[onerror],[onload],[onfocus],[onmouseover],[onbegin],[ontoggle],[srcdoc],img[src=x],iframe,"
-    "base,form[action],svg script,svg animate,math mtext,[href^='javascript:' i],[src^='data:text'],"
-    "meta[http-equiv=refresh]"
+    "base,form[action],svg script,svg animate,math mtext,[href^='javascript:' i],"
+    "[src^='data:text'],meta[http-equiv=refresh]"
 )
 "What payloads would make, and no page of ours has."
 
@@ -91,7 +91,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("reportgen.pipeline.Press", NoPress)
             assert left_with(*words) == 0
-    assert left_with("compare", root / "a", root / "b", "-o", root / "changes", "--title", PAYLOADS[3]) == 0
+    assert (
+        left_with("compare", root / "a", root / "b", "-o", root / "changes", "--title", PAYLOADS[3])
+        == 0
+    )
     only = ("--only", "*-weights-histograms", "--only", "overview-curves")
     assert left_with("figures", root / "a", "-o", root / "figures", "--formats", "svg", *only) == 0
     return root

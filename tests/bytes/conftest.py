@@ -44,11 +44,9 @@ def made_in(place: Place) -> Made:
     network = (path(sources.model), path(sources.photos))
     own = (("--arch", f"{path(sources.code)}:Net"), ("--labels", path(sources.labels)))
     report, again = path(out / "report"), path(out / "again")
-    single, summary = path(out / "single.html"), path(out / "summary.md")
-    place.run(
-        "build", *network,
-        flags=(*FLAGS, *own, ("-o", report), ("--single-file", single), ("--summary-file", summary)),
-    )  # fmt: skip
+    written = [("--single-file", path(out / "single.html")), ("-o", report)]
+    written += [("--summary-file", path(out / "summary.md"))]
+    place.run("build", *network, flags=(*FLAGS, *own, *written))
     place.run("render", report, "-o", again, flags=(("--budget-mb", "3"),))
     place.run("compare", report, again, "-o", path(out / "changes"))
     place.run(

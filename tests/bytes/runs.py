@@ -61,7 +61,7 @@ def here(root: Path) -> Place:
     folder = root / "Aardvark-Cwd-20"
     sources = made_sources(folder / "in")
     return Place(
-        folder, sources, _environment(folder, "one", "C.UTF-8", "UTF0", 1), folder, False, False,
+        folder, sources, _environment(folder, "one", "C.UTF-8", "UTC", 1), folder, False, False,
         cpus=(min(os.sched_getaffinity(0)),) if hasattr(os, "sched_getaffinity") else (),
     )  # fmt: skip
 
@@ -120,7 +120,9 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
     return found
 
 
-def differences(one: Mapping[str, tuple[int, bytes]], other: Mapping[str, tuple[int, bytes]]) -> list[str]:
+def differences(
+    one: Mapping[str, tuple[int, bytes]], other: Mapping[str, tuple[int, bytes]]
+) -> list[str]:
     """A line for each path that is not the same in both, with what is seen of it first."""
     lines = []
     for path in sorted({*one, *other}):

@@ -3,12 +3,13 @@
 import base64
 import binascii
 import gzip
+import hashlib
 import io
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from html import unescape
 from urllib.parse import unquote_to_bytes
@@ -22,31 +23,44 @@ _PDF_HEX = re.compile(rb"<([0-9A-Fa-f]{8,})>")
 _ESCAPED = re.compile(rb"\\u([0-9a-fA-F]{4})")
 
 
-def words_in(content: bytes, words: Iterable[str]) -> dict[str, str]:
-    """The words that stand somewhere in `content`, each with the way that led there."""
+def words_in(content: bytes, words: Iterable[str]) -> set[str]:
+    """The words that stand somewhere in `content`."""
+    return {word for _, word in found_in({"": content}, words)}
+
+
+def found_in(files: Mapping[str, bytes], words: Iterable[str]) -> set[tuple[str, str]]:
+    """The words that stand somewhere in some files, each behind the way that led there."""
     wanted = {form: word for word in words for form in _forms(word)}
-    found: dict[str, str] = {}
-    for way, layer in layers(content):
-        lowered = layer.lower()
-        for form, word in wanted.items():
-            if word not in found and form in lowered:
-                found[word] = way
-    return found
+    known: set[bytes] = set()
+    return {
+        (way, word)
+        for path, content in files.items()
+        for way, layer in layers(content, path, known)
+        for form, word in wanted.items()
+        if form in layer
+    }
 
 
 def _forms(word: str) -> Iterator[bytes]:
-    """A word as bytes, in lower case: as text of eight, sixteen and thirty-two bits."""
+    """A word as bytes, in lower case: as text, and as the arrays of text that NumPy keeps."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le"):
         yield word.lower().encode(encoding)
 
 
-def layers(content: bytes, way: str = "", depth: int = 0) -> Iterator[tuple[str, bytes]]:
-    """`content`, and all that can be unpacked from it, each with the way that led there."""
-    yield way, content
-    if depth == DEEPEST:
+def layers(
+    content: bytes, way: str, known: set[bytes], depth: int = 0
+) -> Iterator[tuple[str, bytes]]:
+    """`content`, and all that can be unpacked from it, in lower case, with the way that led there.
+
+    What is `known` already is passed over.
+    """
+    digest = hashlib.sha256(content).digest()
+    if digest in known or depth > DEEPEST:
         return
+    known.add(digest)
+    yield way, content.lower()
     for step, inner in _unpacked(content):
-        yield from layers(inner, f"{way}/{step}", depth + 1)
+        yield from layers(inner, f"{way}/{step}", known, depth + 1)
 
 
 def _unpacked(content: bytes) -> Iterator[tuple[str, bytes]]:

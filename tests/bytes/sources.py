@@ -1,7 +1,6 @@
 """A small network and images that carry what no report may repeat, for builds in real processes."""
 
-import argparse
-import struct
+import io
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,8 +100,6 @@ PHOTOS = ((2, "jpg"), (10, "png"), (1, "webp"))
 
 def photo(name: str) -> bytes:
     """A picture of its name, and words beside the pixels wherever its format has room for some."""
-    import io
-
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     rows, columns = np.mgrid[0:44, 0:56] / 8
     waves = np.stack([np.sin(rows * rng.random() * 3 + columns * k) for k in rng.random(3)], -1)
