@@ -41,3 +41,10 @@ PAYLOADS = (
 "Without a newline, which a class name in a file cannot have; a `/` parts folders in a path."
 
 assert len(set(PAYLOADS)) == len(PAYLOADS) >= 30
+
+ARMED = (
+    "[onerror],[onload],[onfocus],[onmouseover],[onbegin],[ontoggle],[srcdoc],img[src=x],iframe,"
+    "base,form[action],svg script,svg animate,math mtext,[href^='javascript:' i],"
+    "[src^='data:text'],meta[http-equiv=refresh]"
+)
+"What payloads would make, and no page of ours has."

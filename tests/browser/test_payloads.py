@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import reportgen
-from tests.browser.payloads import PAYLOADS
+from tests.browser.payloads import ARMED, PAYLOADS
 from tests.compare.conftest import NoPress
 from tests.conftest import left_with
 from tests.papers.latex_reader import table_in
@@ -48,12 +48,6 @@ class Net(nn.Module):
 
 """
 SECTIONS = "answers,overview,architecture,activations,kernels,weights,dead_filters,redundancy"
-ARMED = (
-    "[onerror],[onload],[onfocus],[onmouseover],[onbegin],[ontoggle],[srcdoc],img[src=x],iframe,"
-    "base,form[action],svg script,svg animate,math mtext,[href^='javascript:' i],"
-    "[src^='data:text'],meta[http-equiv=refresh]"
-)
-"What payloads would make, and no page of ours has."
 
 
 def file_name(payload: str) -> str:
