@@ -195,7 +195,7 @@ COMPUTE = (
         type=click.IntRange(1, 1024),
         default=Options.threads,
         metavar="N",
-        help="Of the processor; the same number gives the same bytes on any machine.",
+        help="Of the processor. Fixed, since the last digit of some sums depends on it.",
     ),
     _compute(
         "--seed",

@@ -117,16 +117,15 @@ def pages_of(folder: Path) -> list[str]:
     return [place.as_uri() for place in sorted(folder.rglob("*.html"))]
 
 
-@pytest.mark.parametrize("bypass", [False, True], ids=["policy", "no-policy"])
-@pytest.mark.parametrize("folder", ["a", "changes"])
+@pytest.mark.parametrize(("folder", "bypass"), [("a", True), ("changes", True), ("changes", False)])
 def test_no_payload_runs_or_becomes_an_element(browser, root, folder, bypass) -> None:
+    """Even where the policy of the pages, which would stop it, is switched off."""
     addresses = pages_of(root / folder)
     assert len(addresses) > len(PAYLOADS)
     assert shown(browser, addresses, unarmed, bypass=bypass) == []
 
 
-@pytest.mark.parametrize("bypass", [False, True], ids=["policy", "no-policy"])
-def test_the_single_file_shows_the_same(browser, root, bypass) -> None:
+def test_the_single_file_shows_the_same(browser, root) -> None:
     titles = {}
 
     def check(page, address):
@@ -136,7 +135,8 @@ def test_the_single_file_shows_the_same(browser, root, bypass) -> None:
 
     paths = [place.relative_to(root / "a").as_posix() for place in (root / "a").rglob("*.html")]
     addresses = [f"{(root / 'single.html').as_uri()}?{path}" for path in paths]
-    assert shown(browser, addresses, check, bypass=bypass) == []
+    assert shown(browser, addresses, check, bypass=True) == []
+    assert shown(browser, addresses[::9], check) == []
     assert {*PAYLOADS} <= {*titles.values()}, "layers"
     assert {f"{payload}.png" for payload in PAYLOADS} <= {*titles.values()}, "images"
 
@@ -146,6 +146,7 @@ def test_every_payload_is_text_where_it_is_a_name(browser, root) -> None:
     headings, titles, texts = set(), set(), {}
 
     def check(page, address):
+        unarmed(page, address)
         headings.add(page.locator("h1").first.text_content())
         titles.add(page.title())
         texts[address.rpartition("/a/")[2]] = page.evaluate("document.body.textContent")
@@ -157,7 +158,8 @@ def test_every_payload_is_text_where_it_is_a_name(browser, root) -> None:
     for payload in PAYLOADS:
         assert payload in texts["layers/index.html"] and payload in texts["images/index.html"]
         assert f"{payload}.png" in texts["index.html"]
-        assert f"{payload}.weight" in texts["weights.html"] or "ReLU" in everywhere
+    for payload in PAYLOADS[::4]:
+        assert f"{payload}.weight" in texts["weights.html"], "a key of the state_dict"
     assert " ".join(PAYLOADS) in texts["index.html"], "the title"
     for name in (file_name(PAYLOADS[1]), file_name(PAYLOADS[6]), file_name(PAYLOADS[7])):
         assert name in texts["about.html"]
@@ -194,5 +196,5 @@ def test_files_for_a_paper_hold_text(root) -> None:
 
 
 def plain(text: str) -> str:
-    """As LaTeX prints it: signs that its fonts lack by their number."""
-    return "".join(c if c.isascii() else f"U+{ord(c):04X}" for c in text)
+    """As LaTeX prints it, with curly quotes and plain spaces."""
+    return "".join("”" if c == '"' else " " if c.isspace() else c for c in text)
