@@ -12,9 +12,9 @@ from itertools import chain
 import numpy as np
 
 from reportgen.figures.files import Drawn, Print
-from reportgen.figures.mosaic import best_columns, mosaic, tiles_of
+from reportgen.figures.mosaic import best_columns, mosaic, stretched, tiles_of
 from reportgen.render.pages import pages
-from reportgen.report.arrays import ByteArray, Pixels
+from reportgen.report.arrays import Pixels
 from reportgen.report.blocks import Atlas, Block
 from reportgen.report.records import Layer, Report
 from reportgen.report.store import stored
@@ -169,7 +169,7 @@ def _atlases(layer: Layer) -> dict[str, Atlas]:
 
 
 def _smaller(block: Atlas, share: float) -> Atlas:
-    """The atlas with each map averaged to about this share of its pixels, in 64 levels."""
+    """The atlas with each map averaged to about this share of its pixels."""
     side = share**0.5
     height, width = (
         max(min(SMALLEST_SIDE, size), int(size * side))
@@ -185,7 +185,8 @@ def _smaller(block: Atlas, share: float) -> Atlas:
         _averaging(block.tile_width, width),
         optimize=True,
     )
-    coarse: ByteArray = np.rint(np.rint(tiles / 254 * 63) / 63 * 254).astype(np.uint8)
+    coarse, low, high = stretched(tiles, block.low, block.high)
+    full_low, full_high = block.ends
     columns = best_columns(block.count, height, width)
     stem = block.pixels.path.removeprefix("img/").rpartition("-")[0]
     return replace(
@@ -194,6 +195,10 @@ def _smaller(block: Atlas, share: float) -> Atlas:
         columns=columns,
         tile_height=height,
         tile_width=width,
+        low=low,
+        high=high,
+        full_low=full_low,
+        full_high=full_high,
         caption=f"{block.caption} Shown at {height} x {width}, for the size of the report.",
     )
 

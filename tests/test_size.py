@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.models import resnet50
 
 import reportgen
 from reportgen.analyses.units import MANY_LAYERS, ROWS_OF_WIDE
@@ -62,3 +63,21 @@ def test_a_deep_network_gives_each_layer_less_and_says_so(photos: Path) -> None:
     strips = [image.panels["answers"].blocks["depth"] for image in report.images]
     counts = [len(strip.maps) for strip in strips if isinstance(strip, MapStrip)]
     assert counts[0] > 100 and counts[1:] == [48] * 7
+
+
+@pytest.mark.slow
+def test_a_report_of_resnet_50_with_eight_images_stays_under_20_mb(tmp_path: Path) -> None:
+    """All sections but two that take minutes and 0.5 MB; a megabyte is left for them."""
+    for number, photo in enumerate(sorted(Path("sample_models/photos").iterdir())):
+        picture = Image.open(photo).convert("RGB")
+        picture.save(tmp_path / f"{number}.png")
+        if number < 2:
+            width, height = picture.size
+            picture.crop((width // 4, height // 4, width, height)).save(tmp_path / f"{number}b.png")
+    torch.manual_seed(0)
+    made = reportgen.build(resnet50(), tmp_path, exclude=("trust", "visualisation"))
+    made.save(tmp_path / "report")
+    files = [path for path in (tmp_path / "report").rglob("*") if path.is_file()]
+    assert len(list((tmp_path / "report" / "images").glob("*.html"))) == 9
+    assert sum(path.stat().st_size for path in files) < 19_000_000
+    assert max(path.stat().st_size for path in files if path.suffix == ".html") < 100_000

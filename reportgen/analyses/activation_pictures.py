@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from reportgen.analyses.findings import counted
-from reportgen.figures.mosaic import best_columns, levels, mosaic
+from reportgen.figures.mosaic import best_columns, levels, mosaic, stretched
 from reportgen.probe.evidence import Call, CallKey, LayerEvidence, MapPicture, VectorPicture
-from reportgen.report.arrays import ByteArray, Pixels
+from reportgen.report.arrays import ByteArray, FloatArray, Pixels
 from reportgen.report.blocks import Atlas, Strip
 from reportgen.report.records import Image, Layer
 
@@ -87,22 +87,19 @@ def shown_pixels(picture: MapPicture) -> int:
     return shown
 
 
-def averaged(tiles: ByteArray, pixels: int) -> ByteArray:
+def averaged(tiles: ByteArray, pixels: int) -> FloatArray | None:
     """Tiles (n h w) averaged over areas, so that all together have at most about `pixels`.
 
-    Those that are averaged are also rounded to 64 levels, evenly spaced from 0 to 254: on the
-    screen nobody sees it, and it takes a quarter off the file. Others stay as they are.
+    None where they have no more as they are.
     """
     n, height, width = tiles.shape
     scale = math.sqrt(pixels / (n * height * width))
     if scale >= 1:
-        return tiles
+        return None
     least = min(SMALLEST_SIDE, height), min(SMALLEST_SIDE, width)
     size = max(least[0], int(height * scale)), max(least[1], int(width * scale))
-    smaller = F.adaptive_avg_pool2d(torch.from_numpy(tiles).float(), size)
-    coarse = (smaller / 254 * 63).round() / 63 * 254
-    result: ByteArray = coarse.round().to(torch.uint8).numpy()
-    return result
+    means: FloatArray = F.adaptive_avg_pool2d(torch.from_numpy(tiles).double(), size).numpy()
+    return means
 
 
 def most_varied(seen: LayerEvidence) -> tuple[int, ...]:
@@ -129,12 +126,15 @@ def atlas(
         units: those that are shown.
         pixels: of the whole picture, about; larger maps are averaged.
     """
-    tiles = averaged(picture.tiles[list(units)], pixels)
-    low, high = (end[list(units)] for end in (picture.low, picture.high))
+    tiles = picture.tiles[list(units)]
+    low, high = full_low, full_high = picture.low[list(units)], picture.high[list(units)]
+    means = averaged(tiles, pixels)
+    if means is not None:
+        tiles, low, high = stretched(means, low, high)
     count, height, width = tiles.shape
     columns = best_columns(count, height, width)
     full = call.grid or (height, width)
-    strength = np.nan_to_num(high, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    strength = np.nan_to_num(full_high, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     order = np.argsort(-strength, kind="stable")
     caption = f"{counted(count, 'feature map')} of {layer.title} for {image.path}"
     if count < len(picture.tiles):
@@ -157,9 +157,11 @@ def atlas(
         signed=False,
         alt=(
             f"{counted(count, 'feature map')} of {layer.title} for {image.path}; the strongest is "
-            f"channel {units[best]} with a peak of {high[best]:.3g}."
+            f"channel {units[best]} with a peak of {full_high[best]:.3g}."
         ),
         caption=caption,
+        full_low=None if means is None else full_low,
+        full_high=None if means is None else full_high,
     )
 
 

@@ -21,7 +21,7 @@ from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.findings import counted
 from reportgen.analyses.layer_health import RULES, layer_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.units import MANY_LAYERS, rows_shown, unit_layers
+from reportgen.analyses.units import is_deep, rows_shown, unit_layers
 from reportgen.probe.evidence import (
     Call,
     CallKey,
@@ -60,7 +60,7 @@ def run(study: Study) -> Outcome:
     }
     units = {call.key for call in unit_layers(study)}
     rectified = {call.key for call in evidence.calls if call.rectifies}
-    room = DEEP_PIXELS if len(evidence.calls) > MANY_LAYERS else ALL_PIXELS
+    room = DEEP_PIXELS if is_deep(len(evidence.calls)) else ALL_PIXELS
     chosen = pictured_calls(costs, (units, rectified), room)
     pixels = pixels_each([shown_pixels(p) for key in chosen for p in _maps(evidence, key)], room)
     panels = {}
@@ -73,8 +73,7 @@ def run(study: Study) -> Outcome:
                 for index, shown in sorted(evidence.pictures.items())
                 if call.key in shown and not is_left_out
             }
-            rows = rows_shown(len(seen.mean), SHOWN, len(evidence.calls))
-            made = _panel(call, layer, seen, pictures, pixels, rows)
+            made = _panel(call, layer, seen, pictures, pixels, len(evidence.calls))
             if is_left_out:
                 text = f"Feature maps stand on the pages of {len(chosen)} of {len(costs)} layers, "
                 text += "to keep the report small: those after a nonlinearity come first. With "
@@ -96,7 +95,7 @@ def _panel(
     seen: LayerEvidence,
     pictures: Mapping[Image, MapPicture | VectorPicture],
     pixels: int,
-    rows: int,
+    layers: int,
 ) -> Panel:
     blocks: dict[str, Block] = {}
     arrays: dict[str, Array] = {}
@@ -113,7 +112,7 @@ def _panel(
         else:
             blocks[f"image:{image.slug}"] = strip(layer, image, picture)
     blocks["histogram"] = histogram(seen)
-    blocks["statistics"] = _statistics(call, seen, rows)
+    blocks["statistics"] = _statistics(call, seen, layers)
     facts: dict[str, Fact] = {
         "images": seen.images,
         "positions": seen.positions,
@@ -138,7 +137,7 @@ def histogram(seen: LayerEvidence) -> Histogram:
     return Histogram(counts, (first - 128) * width, (last - 128) * width, "", caption)
 
 
-def _statistics(call: Call, seen: LayerEvidence, rows: int) -> Table:
+def _statistics(call: Call, seen: LayerEvidence, layers: int) -> Table:
     values = max(seen.images * seen.positions, 1)
     columns = (
         range(len(seen.mean)),
@@ -153,7 +152,8 @@ def _statistics(call: Call, seen: LayerEvidence, rows: int) -> Table:
     )
     caption = f"Each unit over {counted(seen.images, 'image')}, "
     caption += f"{counted(seen.positions, 'value')} an image."
-    return Table(caption, COLUMNS, tuple(zip(*columns, strict=True)), rows)
+    rows = tuple(zip(*columns, strict=True))
+    return Table(caption, COLUMNS, rows, rows_shown(len(rows), SHOWN, layers), is_deep(layers))
 
 
 def _seven_digits(values: Array) -> list[float]:

@@ -9,7 +9,7 @@ import torch
 from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import is_right
-from reportgen.analyses.units import MANY_LAYERS
+from reportgen.analyses.units import is_deep
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
@@ -122,7 +122,7 @@ def _depth(study: Study, index: int) -> tuple[MapStrip, int]:
         if isinstance(picture := pictures.get(key), MapPicture)
     )
     of = len(maps)
-    if of > MANY_LAYERS and index != min(study.evidence.pictures):
+    if is_deep(of) and index != min(study.evidence.pictures):
         maps = tuple(maps[k * (of - 1) // (DEEP_MAPS - 1)] for k in range(DEEP_MAPS))
     path = study.image_records[index].path
     strip = MapStrip(

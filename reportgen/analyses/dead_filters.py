@@ -21,6 +21,10 @@ LISTED_UNITS = 48
 "Unit numbers written out in one cell."
 
 
+SHOWN = 64
+"Rows of a table in the page, which stays under 100 kB so; its CSV has all."
+
+
 def run(study: Study) -> Outcome:
     """Tables per layer, per unit and per image, and what they amount to."""
     zero = zero_filters(study.loaded.module, study.evidence)
@@ -64,6 +68,7 @@ def _layers(rows: tuple[Row, ...], n: int) -> Table:
             Column("Non-finite", hint="Units that gave NaN or infinite values: no claims."),
         ),
         rows=tuple(_layer_row(row) for row in rows),
+        shown=SHOWN,
     )
 
 
@@ -99,6 +104,7 @@ def _units(rows: tuple[Row, ...]) -> Table:
             Column("Max"),
         ),
         rows=tuple(cells for row in rows for cells in _unit_rows(row)),
+        shown=SHOWN,
     )
 
 
@@ -152,6 +158,7 @@ def _images(study: Study, rows: tuple[Row, ...]) -> Table:
             Column("Which", hint="Channels silent on every pictured image, counted from 0."),
         ),
         rows=tuple(lines),
+        shown=SHOWN,
     )
 
 

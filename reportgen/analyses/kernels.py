@@ -7,6 +7,7 @@ import numpy as np
 from reportgen.analyses.filters import kernels, weighted_module
 from reportgen.analyses.findings import counted, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.units import is_deep
 from reportgen.figures.mosaic import LARGEST_SIDE, best_columns, mosaic, signed_levels
 from reportgen.report.arrays import Array, FloatArray, Pixels
 from reportgen.report.blocks import Atlas
@@ -17,6 +18,8 @@ LARGEST_PICTURE = 450_000
 
 ALL_PICTURES = 3_000_000
 "Pixels that the pictures of all layers share, but for the least that each one has."
+DEEP_PICTURES = 1_500_000
+"The same where a network is deep."
 LEAST_PICTURE = 16_384
 MANY_PICTURES = 30
 "Where there are more, each gets less than its part: half of it at twice as many."
@@ -33,7 +36,8 @@ def run(study: Study) -> Outcome:
     panels = {}
     count = sum(call.kind == "conv" for call in study.evidence.calls)
     # Many layers with large pictures would be half of a report.
-    each = ALL_PICTURES * min(count, MANY_PICTURES) // max(count, 1) ** 2
+    every = DEEP_PICTURES if is_deep(len(study.layer_records)) else ALL_PICTURES
+    each = every * min(count, MANY_PICTURES) // max(count, 1) ** 2
     room = min(LARGEST_PICTURE, max(LEAST_PICTURE, each))
     first = next((c for c in study.evidence.calls if c.kind == "conv"), None)
     for call, layer in zip(study.evidence.calls, study.layer_records, strict=True):

@@ -7,9 +7,9 @@ import numpy as np
 from reportgen.analyses.answers import image_link
 from reportgen.analyses.patch_pictures import Shown, pictures
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.units import MANY_LAYERS, WIDEST, rows_shown, unit_layers, used_units
+from reportgen.analyses.units import WIDEST, is_deep, rows_shown, unit_layers, used_units
 from reportgen.probe.deconvnet import unprojected
-from reportgen.probe.evidence import Call, Strongest
+from reportgen.probe.evidence import Call, CallKey, Strongest
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Cell, Column, Link, Table
 from reportgen.report.records import Fact, Image, Layer, Panel
@@ -33,12 +33,30 @@ def run(study: Study) -> Outcome:
         if call.key in study.evidence.strongest and (units := used_units(study, call, _cards(call)))
     ]
     drawn = {made.call.key: made for made in pictures(study, shown)}
+    told = _told(calls)
     panels = {}
     for call, layer in zip(calls, study.layer_records, strict=True):
         nine = study.evidence.strongest.get(call.key)
-        if nine is not None:
+        if nine is None:
+            continue
+        if call.key in told or call.key in drawn:
             panels[layer.slug] = _panel(study, call, layer, nine, drawn.get(call.key))
+        else:
+            text = f"Where units are strongest stands on the pages of the {len(told)} layers "
+            text += f"after a nonlinearity, as this network has {len(calls)}."
+            panels[layer.slug] = Panel({"units": (), "left_out": text})
     return Outcome(panels)
+
+
+def _told(calls: Sequence[Call]) -> set[CallKey]:
+    """The calls whose strongest places are told: all, in a deep network those that rectify.
+
+    A rectifier keeps the order of what it gets, so that its strongest places are those of the
+    norm or the convolution in front of it.
+    """
+    rectified = {call.key for call in calls if call.rectifies}
+    every = {call.key for call in calls}
+    return rectified if rectified and is_deep(len(calls)) else every
 
 
 def _panel(study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown | None) -> Panel:
@@ -56,10 +74,8 @@ def _panel(study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown
         "problem": drawn.problem if drawn else "",
         "rectifies": call.rectifies,
     }
-    arrays = {}
-    if drawn or call.rectifies or len(study.layer_records) <= MANY_LAYERS:
-        places = {"image": nine.image, "row": nine.row, "column": nine.column}
-        arrays = {name: _narrow(found) for name, found in places.items()} | {"value": nine.value}
+    places = {"image": nine.image, "row": nine.row, "column": nine.column}
+    arrays = {name: _narrow(found) for name, found in places.items()} | {"value": nine.value}
     blocks: dict[str, Block] = dict(drawn.blocks(layer)) if drawn else {}
     blocks["strongest"] = _table(call, nine, study)
     return Panel(facts, arrays, blocks)
@@ -78,7 +94,7 @@ def _narrow(places: Array) -> Array:
 
 
 def _table(call: Call, nine: Strongest, study: Study) -> Table:
-    images = study.image_records
+    images, layers = study.image_records, len(study.layer_records)
     return Table(
         caption=(
             "Where each unit is strongest over all images: the first position with its largest "
@@ -92,7 +108,8 @@ def _table(call: Call, nine: Strongest, study: Study) -> Table:
             Column("Value"),
         ),
         rows=tuple(_row(call, nine, unit, images) for unit in range(len(nine.value))),
-        shown=rows_shown(len(nine.value), LISTED, len(study.layer_records)),
+        shown=rows_shown(len(nine.value), LISTED, layers),
+        gzipped=is_deep(layers),
     )
 
 

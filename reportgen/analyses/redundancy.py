@@ -11,7 +11,7 @@ from reportgen.analyses.likeness import Twins, nearest_pair, not_compared, pairs
 from reportgen.analyses.redundancy_findings import RULES, Compared, redundancy_findings
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.unit_classes import Speaks, largest, speaks
-from reportgen.analyses.units import rows_shown, unit_layers
+from reportgen.analyses.units import is_deep, rows_shown, unit_layers
 from reportgen.probe.correlation import MOST_UNITS, Alike, most_alike, passes
 from reportgen.probe.evidence import Call, CallKey
 from reportgen.report.arrays import Array, FloatArray
@@ -223,8 +223,10 @@ def _table(
     rows = list(zip(*cells, strict=True))
     first = "most alike" if found or alike else f"largest {classes.by}"
     caption = f"{counted(call.units, 'unit')}, the {first} first."
-    shown = rows_shown(call.units, SHOWN, len(study.layer_records))
-    return Table(caption, tuple(columns), tuple(rows[unit] for unit in order), shown)
+    layers = len(study.layer_records)
+    shown = rows_shown(call.units, SHOWN, layers)
+    rows = [rows[unit] for unit in order]
+    return Table(caption, tuple(columns), tuple(rows), shown, is_deep(layers))
 
 
 def _known(units: Array) -> list[int | None]:

@@ -127,6 +127,7 @@ def _layers(study: Study, plan: Plan) -> Table:
             Column("Bytes", "saved", "In a file of float32 weights."),
         ),
         rows=tuple(rows),
+        shown=48,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from reportgen.analyses.study import Study
 from reportgen.probe.evidence import Call, CallKey
+from reportgen.report.tables import MANY_LAYERS
 
 MOST_LAYERS = 6
 SHRINKS = 0.75
@@ -22,15 +23,17 @@ WIDEST = 1024
 "Units beyond which they are fewer still, so that a page stays under a thousand nodes."
 ROWS_OF_WIDEST = 6
 
-MANY_LAYERS = 100
-"Layers beyond which a network is deep: each of them then gets less, for a report has one size."
+
+def is_deep(layers: int) -> bool:
+    """Whether each layer of a network of so many gets less room in the report."""
+    return layers > MANY_LAYERS
 
 
 def rows_shown(units: int, most: int, layers: int = 1) -> int:
     """Rows of a table of units that stand in the page of one of so many layers; its CSV has all."""
     if units > WIDEST:
         return min(most, ROWS_OF_WIDEST)
-    is_short = units <= WIDE and layers <= MANY_LAYERS
+    is_short = units <= WIDE and not is_deep(layers)
     return most if is_short else min(most, ROWS_OF_WIDE)
 
 

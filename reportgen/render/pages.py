@@ -19,7 +19,7 @@ from reportgen.render.tables import csv_files
 from reportgen.render.values import image_values, layer_values, levels_each, values_path
 from reportgen.report.blocks import MapStrip
 from reportgen.report.records import Layer, Report, Section
-from reportgen.report.tables import table_path
+from reportgen.report.tables import MANY_LAYERS, table_path
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _values(site: Site) -> Iterator[tuple[str, bytes]]:
     for layer in site.report.layers:
         yield values_path(layer), layer_values(layer, most)
     for image in site.pictured:
-        yield values_path(image), image_values(image)
+        yield values_path(image), image_values(image, is_deep=len(site.report.layers) > MANY_LAYERS)
 
 
 def _rendered(made: Environment, site: Site, page: Page) -> bytes:

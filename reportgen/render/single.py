@@ -6,6 +6,7 @@ taken apart are the files of a site.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import posixpath
@@ -40,12 +41,15 @@ class SingleFile:
 
     def watching(self, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         """The same files, of which this keeps some."""
-        for path, content in files:
-            self._sizes[path] = len(content)
+        for name, content in files:
+            yield name, content
+            # What is packed on its own would be packed twice.
+            path = name.removesuffix(".gz")
+            inside = content if path == name else gzip.decompress(content)
+            self._sizes[path] = len(inside)
             if posixpath.splitext(path)[1] in {".html", ".css", ".js", *(f".{k}" for k in KINDS)}:
-                self._kept[path] = content
-                self._first.setdefault(content, path)
-            yield path, content
+                self._kept[path] = inside
+                self._first.setdefault(inside, path)
 
     def content(self) -> bytes:
         """The file, once all files of the site have passed: the same site gives the same bytes."""
@@ -123,7 +127,7 @@ class _Page:
         if _ELSEWHERE.match(address):
             return tag
         target, mark, place = address.partition("#")
-        path = self._place(target)
+        path = self._place(target).removesuffix(".gz")  # this file is packed as a whole
         old = f'{attribute}="{address}"'
         if name in {"img", "image"}:
             self.pictures[path] = None

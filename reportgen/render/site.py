@@ -197,7 +197,8 @@ class Site:
         for section, subject, panel in self._panels():
             for name, block in panel.blocks.items():
                 if isinstance(block, Table | Curves):
-                    yield table_path(section, subject, name), block
+                    table = block if isinstance(block, Table) else None
+                    yield table_path(section, subject, name, table), block
 
     def atlases(self, layer: Layer) -> dict[str, Atlas]:
         """The atlases of a layer's page, by `section.block`."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from reportgen.render.site import Site
 from reportgen.report.blocks import Curves, Table
 from reportgen.report.records import Report
-from reportgen.report.tables import csv_text, table_csv
+from reportgen.report.tables import csv_text, table_file
 
 IMAGE_COLUMNS = (
     "path",
@@ -22,7 +22,7 @@ IMAGE_COLUMNS = (
 def csv_files(report: Report) -> Iterator[tuple[str, bytes]]:
     """`data/*.csv`: every table and curve of every section, the findings and the images."""
     for path, block in Site(report).tables():
-        yield path, table_csv(block) if isinstance(block, Table) else curves_csv(block)
+        yield path, table_file(block) if isinstance(block, Table) else curves_csv(block)
     yield (
         "data/findings.csv",
         csv_text(

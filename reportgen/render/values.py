@@ -13,20 +13,20 @@ from typing import TypeAlias
 
 import numpy as np
 
-from reportgen.figures.mosaic import tiles_of
+from reportgen.figures.mosaic import STEPS, tiles_of
 from reportgen.figures.placing import between, covers
 from reportgen.render.drawings import Heat, heat
 from reportgen.render.layer_data import short
 from reportgen.report.arrays import Array, ByteArray
 from reportgen.report.blocks import Atlas, Heatmap, Photo, Strip
 from reportgen.report.records import Image, Layer, Panel, Report
+from reportgen.report.tables import MANY_LAYERS
 
 ALL_LEVELS = 600_000
 "Of the feature maps and kernels of a report, shared by its atlases: about 0.5 MB of scripts."
 
 DEEP_LEVELS = 200_000
 "The same for networks of more layers than `MANY_LAYERS`."
-MANY_LAYERS = 100
 
 Values: TypeAlias = dict[str, object]
 "Of one picture, as `templates/viewer.js` reads them."
@@ -35,13 +35,11 @@ ROUNDED = 0.5
 "Levels by which rounding to a level can be off."
 COARSE = np.rint(np.arange(64) / 63 * 254).astype(np.uint8)
 "All the levels of an averaged atlas."
-ROUNDED_TWICE = 254 / 63 / 2 + 2 * ROUNDED
-"The same for those: to a level, to one of 64, and to a level again."
+COARSELY = 254 / 63 / 2
+"The same by which rounding to one of these can be."
 BEYOND = "; the ends of the scale stand for all beyond"
 DIGITS = 4
 "Significant digits of the numbers of a grid: all that a page shows."
-STEPS = 64
-"Of the scale of a map of gradients, whose numbers would else be a third of all; zero is a step."
 
 
 def values_path(subject: Layer | Image) -> str:
@@ -86,14 +84,20 @@ class Pictures:
         return {"cells": rows, "axes": axes, "note": note}
 
 
-def image_values(image: Image) -> bytes:
-    """The numbers behind the maps of an image, but for its mean maps and maps in colour."""
+def image_values(image: Image, *, is_deep: bool = False) -> bytes:
+    """The numbers behind the maps of an image, but for its mean maps and maps in colour.
+
+    Args:
+        image: whose page it is.
+        is_deep: leave out the maps of gradients, which have a number for each pixel.
+    """
     made = Pictures()
     for section, panel in image.panels.items():
+        looks = {} if is_deep else _looks(panel)
         for name, block in panel.blocks.items():
             if isinstance(block, Heatmap) and np.isfinite(block.values).all():
                 _add_heatmap(made, heat(image.slug, section, name, block), block)
-            elif isinstance(block, Photo) and block.pixels.content and name in _looks(panel):
+            elif isinstance(block, Photo) and block.pixels.content and name in looks:
                 levels = block.pixels.values()
                 if levels.ndim == 2:
                     made.add(block.pixels.path, _gradient(panel, name, levels))
@@ -189,9 +193,8 @@ def _gradient(panel: Panel, name: str, levels: ByteArray) -> Values:
     assert isinstance(limits, tuple)
     limit = float(limits[list(looks).index(name)])
     low = 0.0 if looks[name] == "magnitude" else -limit
-    coarse = np.rint(np.rint(levels / 254 * STEPS) / STEPS * 254).astype(np.uint8)
     error = 254 / STEPS / 2 + 2 * ROUNDED
-    return _levels(coarse, (low, limit), error) | {"note": BEYOND}
+    return _levels(levels, (low, limit), error) | {"note": BEYOND}
 
 
 def _tiles(block: Atlas, most: int) -> Values | None:
@@ -204,12 +207,16 @@ def _tiles(block: Atlas, most: int) -> Values | None:
     room = most // (height * width)
     if not room or picture.ndim == 3:
         return None
-    kept = np.sort(np.argsort(-np.nan_to_num(block.high), kind="stable")[:room]).tolist()
+    full_low, full_high = block.ends
+    kept = np.sort(np.argsort(-np.nan_to_num(full_high), kind="stable")[:room]).tolist()
     tiles = tiles_of(picture, block.count, block.columns, height, width)[kept]
     is_small = (height, width) != (block.full_height, block.full_width)
     is_coarse = is_small and bool(np.isin(tiles, COARSE).all())
-    error = ROUNDED_TWICE if is_coarse else ROUNDED
     spread = np.abs(block.high - block.low)[kept]
+    # A level of the full range, by which means are off, is several of a narrower one.
+    wide = np.abs(full_high - full_low)[kept]
+    wider = float((wide[spread > 0] / spread[spread > 0]).max(initial=1.0))
+    error = COARSELY + ROUNDED * (1 + wider) if is_coarse else ROUNDED
     largest = np.maximum(np.abs(block.high), np.abs(block.low))[kept]
     # What the ends of the scales are rounded by, in levels.
     error += 254 * 5e-6 * float((largest[spread > 0] / spread[spread > 0]).max(initial=0.0))

@@ -39,6 +39,8 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     shown: int = 256
     "Rows put in the page; the CSV has all of them."
+    gzipped: bool = False
+    "Whether the CSV is compressed, as those of a deep network are."
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,15 @@ class Atlas:
     "True where zero is the middle of the scale, as for kernels."
     alt: str
     caption: str
+    full_low: FloatArray | None = None
+    "Lowest value of each map at its full size, where tiles were averaged; else None."
+    full_high: FloatArray | None = None
+
+    @property
+    def ends(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest value of each map at its full size."""
+        low = self.low if self.full_low is None else self.full_low
+        return low, self.high if self.full_high is None else self.full_high
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 from reportgen.report.arrays import Array, Pixels
 from reportgen.report.blocks import Block, Cell, Link, Table
 from reportgen.report.records import Image, Layer, Panel, ReceptiveField, Report, Section
-from reportgen.report.tables import columns_of, table_csv, table_path
+from reportgen.report.tables import columns_of, table_file, table_path
 
 
 def is_array(hint: Any) -> bool:
@@ -100,8 +100,8 @@ class Encoder:
     def _block(self, block: Block, section: str, subject: str, name: str) -> dict[str, Any]:
         columns = columns_of(block) if isinstance(block, Table) else None
         if isinstance(block, Table) and columns:
-            path = table_path(section, subject, name)
-            self.tables[path] = table_csv(block)
+            path = table_path(section, subject, name, block)
+            self.tables[path] = table_file(block)
             short: dict[str, Any] = self._converter.unstructure(replace(block, rows=()))
             return {"block": "table", **short, "rows": {"csv": path, **columns}}
         values: dict[str, Any] = self._converter.unstructure(block)

@@ -44,7 +44,7 @@ _DAMAGED = (
 )
 _PICTURE = re.compile(r"img/\w[\w.-]*\.(?:png|webp)", re.ASCII)
 
-_TABLE = re.compile(r"data/\w[\w.-]*\.csv", re.ASCII)
+_TABLE = re.compile(r"data/\w[\w.-]*\.csv(?:\.gz)?", re.ASCII)
 
 
 def stored(report: Report) -> Iterator[tuple[str, bytes]]:

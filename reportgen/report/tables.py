@@ -5,8 +5,10 @@ What would not come back exactly, value and type, stays in `report.json` as well
 """
 
 import csv
+import gzip
 import io
 import math
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -15,14 +17,29 @@ from reportgen.report.blocks import Cell, Link, Table
 LONG = 32
 "Rows; a table with more is kept in its CSV."
 
+MANY_LAYERS = 100
+"""Layers beyond which a network is deep: each of them then gets less, for a report has one size.
+The CSVs of its layers are gzipped, which takes 60 % off."""
+
 Row: TypeAlias = tuple[Cell, ...]
+
+_GZIPPED = b"\x1f\x8b"
+_LARGEST = 256 * 2**20
+"Bytes that a gzipped table may unpack to: no report of ours has a tenth of it."
 
 _FORMULA = ("=", "+", "-", "@")
 
 
-def table_path(section: str, subject: str, block: str) -> str:
-    """Where a table lies: `data/activations.features.3.statistics.csv`."""
-    return "data/" + ".".join(filter(None, (section, subject, block))) + ".csv"
+def table_path(section: str, subject: str, block: str, table: Table | None = None) -> str:
+    """Where a table lies: `data/activations.features.3.statistics.csv`, or `.csv.gz`."""
+    ending = "csv.gz" if table and table.gzipped else "csv"
+    return "data/" + ".".join(filter(None, (section, subject, block, ending)))
+
+
+def table_file(table: Table) -> bytes:
+    """The content of that file."""
+    content = table_csv(table)
+    return gzip.compress(content, mtime=0) if table.gzipped else content
 
 
 def table_csv(table: Table) -> bytes:
@@ -98,13 +115,15 @@ def rows_in(content: bytes, kinds: Sequence[str], hrefs: Mapping[str, str]) -> t
     """The rows of a table again, each value of the type that it had.
 
     Args:
-        content: what `table_csv` made.
+        content: what `table_file` made.
         kinds: of the columns, as `columns_of` tells.
         hrefs: where the text of a link leads.
 
     Raises:
         ValueError: if it is not a CSV of these columns.
     """
+    if content.startswith(_GZIPPED):
+        content = _unpacked(content)
     readers: dict[str, Callable[[str], Cell]] = {
         "integer": int,
         "number": float,
@@ -123,6 +142,17 @@ def rows_in(content: bytes, kinds: Sequence[str], hrefs: Mapping[str, str]) -> t
         )
     except csv.Error as error:
         raise ValueError(str(error)) from error
+
+
+def _unpacked(content: bytes) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            text = file.read(_LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(str(error)) from error
+    if len(text) > _LARGEST:
+        raise ValueError(f"it unpacks to more than {_LARGEST:,} bytes")
+    return text
 
 
 def _linked(text: str, hrefs: Mapping[str, str]) -> Cell:

@@ -130,18 +130,17 @@ def test_large_maps_are_averaged_over_areas_to_a_budget(pixels: int) -> None:
     assert (small[3] == 254).all()
     _, height, width = small.shape
     assert height / width == pytest.approx(40 / 60, rel=0.1)
-    # Each small pixel is the mean of what lies under it, to within one of 64 levels.
+    # Each small pixel is the mean of what lies under it.
     for row, column in [(0, 0), (height // 2, width // 3), (height - 1, width - 1)]:
         top, bottom = row * 40 // height, -(-(row + 1) * 40 // height)
         left, right = column * 60 // width, -(-(column + 1) * 60 // width)
         mean = tiles[0, top:bottom, left:right].astype(np.float64).mean()
-        assert abs(float(small[0, row, column]) - mean) <= 254 / 63
-    assert len(np.unique(small)) <= 64
+        assert float(small[0, row, column]) == pytest.approx(mean)
 
 
 def test_maps_within_the_budget_stay_as_they_are() -> None:
     tiles = RNG.integers(0, 255, (3, 20, 30)).astype(np.uint8)
-    assert averaged(tiles, 1800) is tiles
+    assert averaged(tiles, 1800) is None
 
 
 def test_every_picture_has_its_share_of_the_pixels() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reportgen.figures.mosaic import best_columns, levels, mosaic, signed_levels
+from reportgen.figures.mosaic import best_columns, levels, mosaic, signed_levels, stretched
 
 RANDOM = np.random.default_rng(3)
 
@@ -108,3 +108,19 @@ def test_too_many_tiles_are_refused():
         best_columns(5, 2048, 2047)
     with pytest.raises(ValueError, match="exceed"):
         best_columns(1, 5000, 2)
+
+
+def test_averaged_tiles_use_the_whole_scale_and_keep_their_values():
+    random = np.random.default_rng(5)
+    means = 40 + 60 * random.random((5, 4, 7))
+    means[1], means[2] = 12.0, 100 + 2 * random.random((4, 7))  # one value, and nearly one value
+    low, high = np.array([-1, 0, 2, 0, 5], np.float32), np.array([1, 3, 2.5, 0, 9], np.float32)
+    tiles, first, last = stretched(means, low, high)
+    ends = [end.astype(float)[:, None, None] for end in (low, high, first, last)]
+    true = ends[0] + means / 254 * (ends[1] - ends[0])
+    told = ends[2] + tiles / 254 * (ends[3] - ends[2])
+    assert np.abs(told - true).max() <= (0.5 / 63 + 0.5 / 254) * (last - first).max() + 1e-6
+    assert (tiles.max((1, 2))[[0, 3, 4]] == 254).all() and (tiles.min((1, 2)) == 0).all()
+    assert len(np.unique(tiles)) <= 64
+    # What lies within an eighth of the range is not blown up further.
+    np.testing.assert_allclose((last - first)[[1, 2]], (high - low)[[1, 2]] / 8, rtol=1e-6)

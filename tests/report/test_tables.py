@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import gzip
 import io
 import json
 import math
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from reportgen.errors import OptionError
+from reportgen.report import tables
 from reportgen.report.blocks import Column, Link, Table
 from reportgen.report.records import Panel
 from reportgen.report.store import load_report, report_in, stored
@@ -143,4 +145,40 @@ def test_a_table_may_not_lead_out_of_the_report(report):
     document["images"][1]["extra"]["blocks"]["long"]["rows"]["csv"] = "data/../secret.csv"
     files["report.json"] = json.dumps(document).encode()
     with pytest.raises(OptionError, match="is no path of a table"):
+        report_in(files.__getitem__)
+
+
+def gzipped(report):
+    panel = Panel({}, {}, {"long": dataclasses.replace(LONG_TABLE, gzipped=True)})
+    image = dataclasses.replace(report.images[1], panels={"extra": panel})
+    return dataclasses.replace(report, images=(report.images[0], image))
+
+
+def test_a_gzipped_table_is_the_same_csv_packed(report):
+    files = dict(stored(gzipped(report)))
+    (path,) = [name for name in files if name.startswith("data/extra.")]
+    assert path.endswith(".long.csv.gz")
+    assert gzip.decompress(files[path]) == table_csv(LONG_TABLE)
+    assert files == dict(stored(gzipped(report)))
+    again = report_in(files.__getitem__).images[1].panels["extra"].blocks["long"]
+    assert again.gzipped and told(again.rows) == told(LONG_TABLE.rows)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [lambda packed: packed[:-9], lambda packed: packed[:20] + b"\0\0\0" + packed[23:]],
+    ids=["cut short", "changed"],
+)
+def test_a_damaged_gzipped_table_is_told_in_one_sentence(report, edit):
+    files = dict(stored(gzipped(report)))
+    (path,) = [name for name in files if name.endswith(".gz")]
+    files[path] = edit(files[path])
+    with pytest.raises(OptionError, match=r"long\.csv\.gz is damaged"):
+        report_in(files.__getitem__)
+
+
+def test_a_gzipped_table_may_not_unpack_without_an_end(report, monkeypatch):
+    files = dict(stored(gzipped(report)))
+    monkeypatch.setattr(tables, "_LARGEST", 1000)
+    with pytest.raises(OptionError, match="unpacks to more than 1,000 bytes"):
         report_in(files.__getitem__)

@@ -18,7 +18,7 @@ def caption(layer: Layer, block: Atlas, peak: str = "") -> str:
         block: its maps for one image.
         peak: where in the image the strongest channel has its highest value; empty if not known.
     """
-    low, high = block.low.astype(float), block.high.astype(float)
+    low, high = (end.astype(float) for end in block.ends)
     known, n = np.isfinite(high), block.count
     if not known.any():
         return "Nothing to see: no channel holds a finite value."
@@ -67,9 +67,10 @@ def alt(layer: Layer, image: Image, block: Atlas, peak: str = "") -> str:
         peak: where the strongest channel has its highest value; empty if not known.
     """
     text = f"{plural(block.count, 'feature map')} of {layer.title} for {image.path}"
-    if not (block.high > block.low).any():
+    low, high = block.ends
+    if not (high > low).any():
         return f"{text}, none of which varies"
-    value = number(float(block.high[_tile(block)]), 3)
+    value = number(float(high[_tile(block)]), 3)
     return f"{text}; channel {strongest(block)} is strongest, {value}" + (peak and f", {peak}")
 
 
@@ -88,7 +89,7 @@ def strongest(block: Atlas) -> str:
 
 
 def _tile(block: Atlas) -> int:
-    return block.order[0] if block.order else int(block.high.argmax())
+    return block.order[0] if block.order else int(block.ends[1].argmax())
 
 
 def peak_place(layer: Layer, image: Image, images: tuple[Image, ...], block: Atlas) -> str:
