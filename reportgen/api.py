@@ -5,7 +5,7 @@ Nothing here imports torch before it is needed: `reportgen.load` does without.
 
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -154,8 +154,10 @@ def image_paths(images: Any) -> tuple[Path, ...]:
     return ()
 
 
-def _words(paths: Iterable[Path]) -> str:
-    names = [path.name or "." for path in paths]
+def _words(paths: Sequence[Path]) -> str:
+    from reportgen.load.listing import shown_names
+
+    names = shown_names(paths)
     return repr(names[0] if len(names) == 1 else names)
 
 

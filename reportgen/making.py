@@ -1,15 +1,12 @@
 """A network and images to the record of a report: load, watch, run every section."""
 
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
-import reportgen
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
@@ -36,12 +33,11 @@ from reportgen.probe.borrow import own_state
 from reportgen.probe.device import device_named
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
-from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
+from reportgen.provenance import provenance
+from reportgen.report.records import SCHEMA_VERSION, Panel, Report, Section
+from reportgen.threads import in_threads
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
-
-VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
-
 
 Order: TypeAlias = Callable[[Iterable[Print]], None]
 "Takes figures for print that are soon to be asked for, such as `Press.order`."
@@ -91,7 +87,7 @@ def made_report(
     """
     analyses = _chosen(options)
     conditions = _conditions(options, analyses)
-    with own_state(device_named(options.device), options.seed):
+    with own_state(device_named(options.device), options.seed), in_threads(options.threads):
         study, labels_source = _study(options, source, conditions, progress)
         outcomes = _outcomes(analyses, study, progress, order)
         report = _report(analyses, study, outcomes, labels_source, command)
@@ -227,17 +223,8 @@ def _report(
         schema_version=SCHEMA_VERSION,
         title=options.title or study.loaded.architecture,
         verdict=verdict(study, findings),
-        provenance=Provenance(
-            reportgen=reportgen.__version__,
-            command=command,
-            versions=(
-                ("python", platform.python_version()),
-                *((name, version(name)) for name in VERSIONS_SHOWN),
-            ),
-            options=tuple((name, " ".join(words)) for name, words in options.changed()),
-            device=_device_name(study.probe.device),
-            batch_size=study.probe.batch_size,
-            seed=options.seed,
+        provenance=provenance(
+            options, command, _device_name(study.probe.device), study.probe.batch_size
         ),
         model=model_record(study.loaded, study.images, study.evidence, labels_source),
         accuracy=accuracy(study.image_records),

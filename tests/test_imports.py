@@ -49,6 +49,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "deadline": frozenset({"reportgen.errors"}),
     "options": frozenset({"reportgen.errors"}),
     "profile": frozenset(),
+    "threads": frozenset({"torch"}),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "write": frozenset({"reportgen.errors", "reportgen.write", "reportgen.written"}),
     "written": frozenset(),
@@ -87,6 +88,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.report", "reportgen.write"}
     ),
     "papers": frozenset({"reportgen.papers", "reportgen.report", "reportgen.summary"}),
+    "provenance": frozenset({"reportgen.options", "reportgen.report", "reportgen.__version__"}),
     "prune": EVERYTHING,
     "prune_text": frozenset({"reportgen.analyses", "reportgen.probe"}),
     "pruned_files": frozenset({"torch", "reportgen.errors", "reportgen.report"}),

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from reportgen.cli.all import commands
 from reportgen.errors import OptionError, ReportgenError, first_line
+from reportgen.threads import prepare
 
 INTERRUPTED = (130, 143)
 "Exit codes by Ctrl-C and by SIGTERM, as shells tell them."
@@ -26,6 +27,7 @@ INTERRUPTED = (130, 143)
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    prepare()
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -69,8 +69,9 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
 
 def command_line(options: Options) -> str:
     """The command that makes the same report; file names stand for the folders of this machine."""
-    words = ["reportgen", "build", options.model.name]
-    words += [path.name or "." for path in options.images]
+    from reportgen.load.listing import shown_names
+
+    words = ["reportgen", "build", options.model.name, *shown_names(options.images)]
     repeated = {parameter.name for parameter in command.params if parameter.multiple}
     for name, value in options.changed():
         flag = f"--{name.replace('_', '-')}"

@@ -202,6 +202,13 @@ COMPUTE = (
         help="Halved by itself when memory runs out.",
     ),
     _compute(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=Options.threads,
+        metavar="N",
+        help="Of the processor. Fixed, since the last digit of some sums depends on it.",
+    ),
+    _compute(
         "--seed",
         type=click.IntRange(0, 2**63 - 1),
         default=Options.seed,

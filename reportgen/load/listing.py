@@ -81,6 +81,15 @@ def listing(paths: Sequence[Path], *, follow_links: bool = False) -> Listing:
     )
 
 
+def shown_names(paths: Sequence[Path]) -> list[str]:
+    """What the paths are called in a report, the same however they are spelled.
+
+    One folder is `images`: its own name stands nowhere else in the report, and may be that of its
+    owner.
+    """
+    return sorted((name or "images" for name in _names(paths)), key=natural)
+
+
 def _walk(root: Path, left_out: Counter[str], follow_links: bool) -> Iterator[tuple[Path, str]]:
     """Every entry below `root` with what is wrong with it, if anything; counts the `left_out`."""
     inside = _real(root)
