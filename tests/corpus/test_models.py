@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from reportgen.load.limits import Limits
 from reportgen.load.model import load_model
 from tests.conftest import SAMPLES, left_with
-from tests.corpus.guards import watched
+from tests.corpus.guards import state_of, watched
 from tests.corpus.models_damaged import DAMAGED, STRANGE
 from tests.corpus.models_greedy import GREEDY
 from tests.corpus.models_hostile import HOSTILE
@@ -130,6 +131,28 @@ def test_an_odd_but_good_file_is_the_network_that_was_saved(
     for name, value in expected.state_dict().items():
         if "num_batches" not in name:
             assert torch.equal(found.state_dict()[name], value.float()), name
+
+
+REAL = {"posix.system zip", "pickle.loads legacy", "bytearray of 1024 GiB", "cut in the middle"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", [c for c in (*HOSTILE, *GREEDY, *DAMAGED) if c.name in REAL], ids=named
+)
+def test_a_process_of_its_own_says_the_same(case: Case, tmp_path: Path) -> None:
+    """Also where the environment asks torch to run the code in all files."""
+    case.make(tmp_path)
+    before = state_of(tmp_path)
+    run = subprocess.run(
+        [sys.executable, "-m", "reportgen", "inspect", tmp_path / "model.pth"],
+        env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stdout) == (case.code, "")
+    assert len(run.stderr.splitlines()) == 1 and re.search(case.says, run.stderr)
+    assert state_of(tmp_path) == before
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:
