@@ -22,7 +22,7 @@ def rows() -> dict[str, list[str]]:
 
 
 @cache
-def tests_in(file: str) -> frozenset[str]:
+def functions_of(file: str) -> frozenset[str]:
     tree = ast.parse((ROOT / "tests" / file).read_text("utf-8"))
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
@@ -47,4 +47,4 @@ def test_every_point_of_the_issue_has_a_row():
 
 @pytest.mark.parametrize(("file", "name"), NAMED, ids=[f"{f}-{n}" for f, n in NAMED])
 def test_a_test_that_is_named_exists(file, name):
-    assert name in tests_in(file)
+    assert name in functions_of(file)

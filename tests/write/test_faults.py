@@ -14,6 +14,7 @@ import pytest
 
 from reportgen import cli
 from reportgen.write import exchange, write_file, write_site, write_together
+from reportgen.write.interrupts import Held
 from tests.corpus.faults import (
     FAULTS,
     Counted,
@@ -198,6 +199,8 @@ def at_the_nth(
         code = left_with(run)
         told = capsys.readouterr().err
         gc.collect()  # what was interrupted as it was entered ends with its traceback
+        with Held():
+            pass  # gives back the handlers, where it was interrupted as it did
         handlers = [signal.getsignal(one) for one in SIGNALS]
         assert handlers == [signal.default_int_handler, cli._terminated], at
         assert descriptors() == opened, at

@@ -92,13 +92,16 @@ def test_files_that_cannot_be_or_would_do_harm_are_refused(tmp_path):
 def test_a_pipe_that_nobody_reads_any_more_is_told(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    filling = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-    closing = threading.Timer(0.1, os.close, [reader])
-    closing.start()
+
+    def read_a_little():
+        with pipe.open("rb", buffering=0) as reader:
+            reader.read(1)
+
+    reading = threading.Thread(target=read_a_little)
+    reading.start()
     with pytest.raises(OutputError, match=r"pipe \(broken pipe\).*; give another file$"):
         write_file(pipe, bytes(10_000_000), append=True)
-    os.close(filling)
+    reading.join()
     assert names(tmp_path) == ["pipe"]
 
 
