@@ -135,7 +135,7 @@ function layerPage() {
     const ramp = element("div", { class: "ramp" },
       element("svg", { class: "tinted", viewBox: "0 0 254 8", preserveAspectRatio: "none", "aria-hidden": "true" }, element("rect", { width: 254, height: 8, fill: "url(#ramp)" })),
       ...scale(low, high).map((end) => element("span", {}, number(end))));
-    return [atlas.crop(tile), ramp, closer, element("h4", {}, "On this image"), table([["Lowest", number(low)], ["Highest", number(high)]])];
+    return [atlas.crop(tile), ramp, closer, element("h4", {}, "In this map"), table([["Lowest", number(low)], ["Highest", number(high)]])];
   }
 
   function show() {
