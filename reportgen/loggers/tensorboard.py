@@ -36,7 +36,7 @@ def log(report: Report, name: str, step: int | None) -> None:
         records.write(event.SerializeToString())
     # TensorBoard knows its files by this beginning and reads them in the order of their names.
     file = folder / f"events.out.tfevents.{seconds:010d}.{rest:09d}.reportgen"
-    write_file(file, stream.getvalue(), hint="run it where you may write")
+    write_file(file, stream.getvalue(), parents=True, hint="run it where you may write")
 
 
 def _value(entry: Entry) -> Summary.Value:

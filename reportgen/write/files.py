@@ -17,13 +17,21 @@ from reportgen.written import Written
 _HINT = "give another file"
 
 
-def write_file(path: Path, content: bytes, *, append: bool = False, hint: str = _HINT) -> None:
+def write_file(
+    path: Path,
+    content: bytes,
+    *,
+    append: bool = False,
+    parents: bool = False,
+    hint: str = _HINT,
+) -> None:
     """Write a file that is no part of a report: in one step, or after what stands in it.
 
     Args:
-        path: of the file, in a folder that is made where there is none.
+        path: of the file.
         content: of the file.
         append: add to it.
+        parents: make the folders that lead to it.
         hint: what the user can do where it cannot be written.
 
     Raises:
@@ -31,6 +39,8 @@ def write_file(path: Path, content: bytes, *, append: bool = False, hint: str = 
     """
     with told(path, hint):
         target = path.resolve()  # what a link leads to
+        if not parents and not target.parent.is_dir():
+            raise OutputError(f"{path} lies in a folder that does not exist; {hint}")
         if target.exists() and (append or not target.is_file()):  # such as a pipe
             _append(target, content)
         else:

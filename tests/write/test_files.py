@@ -123,10 +123,13 @@ def test_files_that_belong_together_are_new_together(tmp_path):
     }
 
 
-def test_a_file_in_a_folder_that_is_not_there_makes_it(tmp_path):
-    write_file(tmp_path / "runs/a/events", b"1", hint="run it elsewhere")
+def test_a_folder_that_is_not_there_is_made_where_that_is_asked_for(tmp_path):
+    with pytest.raises(OutputError, match=r"lies in a folder that does not exist; give another"):
+        write_file(tmp_path / "runs/a/events", b"1")
+    assert names(tmp_path) == []
+    write_file(tmp_path / "runs/a/events", b"1", parents=True, hint="run it elsewhere")
     assert (tmp_path / "runs/a/events").read_bytes() == b"1"
     (tmp_path / "runs/file").write_bytes(b"")
     with pytest.raises(OutputError, match=r"; run it elsewhere$"):
-        write_file(tmp_path / "runs/file/x/events", b"1", hint="run it elsewhere")
+        write_file(tmp_path / "runs/file/x/events", b"1", parents=True, hint="run it elsewhere")
     assert names(tmp_path / "runs") == ["a", "file"]
