@@ -59,7 +59,7 @@ class Place:
 def here(root: Path) -> Place:
     """A tidy machine: one thread, absolute paths."""
     folder = root / "Aardvark-Cwd-20"
-    sources = made_sources(folder / "in")
+    sources = made_sources(folder / "in", "Jackal-Photos-32")
     return Place(
         folder, sources, _environment(folder, "one", "C.UTF-8", "UTC", 1), folder, False, False,
         cpus=(min(os.sched_getaffinity(0)),) if hasattr(os, "sched_getaffinity") else (),
@@ -69,7 +69,7 @@ def here(root: Path) -> Place:
 def elsewhere(root: Path) -> Place:
     """One where everything is otherwise."""
     folder = root / "other" / "Ocelot-Cwd-21"
-    sources = made_sources(folder / "sources" / "deep", backwards=True)
+    sources = made_sources(folder / "sources" / "deep", "Kakapo-Photos-31", backwards=True)
     cwd = folder / "work"
     (cwd / "nothing").mkdir(parents=True)
     # Settings of others, which are none of our business.

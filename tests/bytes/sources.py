@@ -64,8 +64,8 @@ class Sources:
     photos: Path
 
 
-def made_sources(folder: Path, *, backwards: bool = False) -> Sources:
-    """The same bytes each time under `folder`; `backwards` makes the photos the other way round."""
+def made_sources(folder: Path, photos: str, *, backwards: bool = False) -> Sources:
+    """The same bytes each time under `folder`; `backwards` makes them the other way round."""
     folder.mkdir(parents=True)
     (folder / "net.py").write_text(NETWORK, encoding="utf-8")
     (folder / "labels.txt").write_text("owl\nbär\n猫\n", encoding="utf-8")
@@ -87,12 +87,10 @@ def made_sources(folder: Path, *, backwards: bool = False) -> Sources:
     names = [f"{kind}/{kind} {n}.{end}" for kind in ("owl", "bär") for n, end in PHOTOS]
     names.append("owl/broken.png")
     for name in reversed(names) if backwards else names:
-        place = folder / "photos" / name
+        place = folder / photos / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(photo(name))
-    return Sources(
-        folder / "model.ckpt", folder / "net.py", folder / "labels.txt", folder / "photos"
-    )
+    return Sources(folder / "model.ckpt", folder / "net.py", folder / "labels.txt", folder / photos)
 
 
 PHOTOS = ((2, "jpg"), (10, "png"), (1, "webp"))

@@ -38,6 +38,7 @@ def words_of(place: Place) -> dict[str, str]:
         "zone": environment["TZ"],
         "search path": environment["PATH"],
         "sources": str(place.sources.model.parent),
+        "name of the photos' folder": place.sources.photos.name,
     }
 
 
