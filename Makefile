@@ -32,7 +32,7 @@ unit: $(VENV)/.test browser-ready ## The tests, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 # The places where a mistake costs most have every branch tested.
-EVERY_BRANCH := reportgen/load/*,reportgen/write.py,reportgen/destination.py
+EVERY_BRANCH := reportgen/load/*,reportgen/write/*
 coverage: $(VENV)/.test browser-ready ## Which branches the tests reach: all of load/ and of writing, nine in ten elsewhere
 	$(BIN)/coverage erase
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=
