@@ -6,8 +6,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from benchmarks.table import Ratio, Row, run
@@ -17,6 +19,15 @@ MODEL = ROOT / "sample_models" / "squeezenet1_1.pth"
 PHOTOS = ROOT / "sample_models" / "photos"
 PICTURED = ("overview", "activations", "answers", "gradcam", "dead_filters")
 COUNTED = ("overview", "dead_filters")
+NET = """
+from torch import nn
+
+def net():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+    )
+"""
 
 
 def rows(quick: bool) -> Iterator[Row | str]:
@@ -25,10 +36,16 @@ def rows(quick: bool) -> Iterator[Row | str]:
     yield row("images with a page", some, many, PICTURED, most=many, at_most=None)
     few, all_ = (20, 100) if quick else (100, 2000)
     yield row("images in the statistics, 4 with a page", few, all_, COUNTED, most=4, at_most=1.1)
+    few, all_ = (200, 2_000) if quick else (1_000, 10_000)
+    small, large = (peak_of_small(count) for count in (few, all_))
+    yield compared(
+        f"{few:,} to {all_:,} small images, 4 with a page", few, all_, small, large, at_most=1.2
+    )
     yield (
         "SqueezeNet 1.1 at 224 x 224, batches of 16, "
-        f"sections {', '.join(PICTURED)} and {', '.join(COUNTED)}; "
-        "most resident memory of the process, as `--profile` tells it."
+        f"sections {', '.join(PICTURED)} and {', '.join(COUNTED)}. Small images are of 8 x 12 "
+        "pixels, through two convolutions and all sections: what is kept of an image, and nothing "
+        "else, makes the difference. Most resident memory of the process, as `--profile` tells it."
     )
 
 
@@ -37,14 +54,39 @@ def row(
 ) -> Row:
     """Peak memory with many images, in units of that with few."""
     small, large = (peak(count, most=min(most, count), sections=sections) for count in (few, many))
+    return compared(f"{few} to {many:,} {what}", few, many, small, large, at_most)
+
+
+def compared(what: str, few: int, many: int, small: int, large: int, at_most: float | None) -> Row:
+    """Peak memory with many images, in units of that with few; both in MB."""
     ratio = Ratio(large / small, large / small, large / small, 1, large, small)
     return Row(
-        f"{few} to {many:,} {what}",
+        what,
         f"{large:,} MB",
-        f"{small:,} MB, so {(large - small) / (many - few):.2f} MB an image",
+        f"{small:,} MB, so {(large - small) / (many - few):.3f} MB an image",
         ratio,
         at_most=at_most,
     )
+
+
+def peak_of_small(count: int) -> int:
+    """MB that a build of a tiny network on so many tiny images holds at most."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "images").mkdir()
+        noise = np.random.default_rng(0)
+        for number in range(count):
+            values = noise.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+            Image.fromarray(values).save(folder / "images" / f"{number:05}.png")
+        (folder / "net.py").write_text(NET)
+        scope: dict[str, Any] = {}
+        exec(NET, scope)
+        torch.manual_seed(0)
+        torch.save(scope["net"]().state_dict(), folder / "net.pth")
+        words = [str(folder / "net.pth"), str(folder / "images"), "--max-images", "4"]
+        words += ["--arch", f"{folder / 'net.py'}:net", "--input-size", "8", "12"]
+        words += ["--mean", *["0.5"] * 3, "--std", *["0.25"] * 3, "--device", "cpu"]
+        return peak_of([*words, "-o", str(folder / "report")])
 
 
 def peak(count: int, *, most: int, sections: tuple[str, ...]) -> int:
@@ -58,15 +100,14 @@ def peak(count: int, *, most: int, sections: tuple[str, ...]) -> int:
             photo = photos[number % len(photos)]
             left, top = (int(places.integers(0, side - 255)) for side in photo.size)
             photo.crop((left, top, left + 256, top + 256)).save(images / f"{number:04}.jpg")
-        command = [sys.executable, "-m", "reportgen", "build", str(MODEL), str(images), "-q"]
-        command += ["--profile", "--sections", ",".join(sections), "--max-images", str(most)]
-        told = subprocess.run(
-            [*command, "-o", f"{folder}/report"],
-            check=True,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-        ).stderr
+        words = [str(MODEL), str(images), "--sections", ",".join(sections)]
+        return peak_of([*words, "--max-images", str(most), "-o", f"{folder}/report"])
+
+
+def peak_of(words: list[str]) -> int:
+    """MB that `reportgen build` with these words holds at most."""
+    command = [sys.executable, "-m", "reportgen", "build", *words, "-q", "--profile"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stderr
     found = re.search(r"Peak memory ([\d,]+) MB", told)
     assert found, told
     return int(found[1].replace(",", ""))

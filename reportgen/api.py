@@ -5,7 +5,7 @@ Nothing here imports torch before it is needed: `reportgen.load` does without.
 
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -66,6 +66,7 @@ def build(
         ReportgenError: of the kind that says what is wrong with the network, images or options.
     """
     from reportgen import pipeline
+    from reportgen.deadline import deadline
     from reportgen.keywords import call_of, options_from
     from reportgen.making import Source
     from reportgen.progress import Progress
@@ -90,7 +91,7 @@ def build(
     )
     if folder is None and (asked.single_file or asked.budget_mb):
         raise OptionError("single_file and budget_mb are of a site: give output, or use .save().")
-    with Progress(quiet=not progress) as shown:
+    with Progress(quiet=not progress) as shown, deadline(asked.timeout, lambda: shown.at):
         built = pipeline.build(
             asked, shown, command=command, source=source, is_saved=folder is not None
         )
@@ -153,8 +154,10 @@ def image_paths(images: Any) -> tuple[Path, ...]:
     return ()
 
 
-def _words(paths: Iterable[Path]) -> str:
-    names = [path.name or "." for path in paths]
+def _words(paths: Sequence[Path]) -> str:
+    from reportgen.load.listing import shown_names
+
+    names = shown_names(paths)
     return repr(names[0] if len(names) == 1 else names)
 
 

@@ -1,5 +1,10 @@
 """What can go wrong for a user: one class per exit code, each carrying one human sentence."""
 
+import re
+
+_FOLDERS = re.compile(r"(?<![\w.:/])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\"<>|:,;()]+[/\\])+")
+"""Of an absolute path, all but its last name."""
+
 
 class ReportgenError(Exception):
     """A failure told to the user as one sentence: what, which file, what to do next."""
@@ -62,5 +67,10 @@ class SkippedError(ReportgenError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first, without its full stop; the name of its class if it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What an error says first, without its full stop; the name of its class if it says nothing.
+
+    Libraries name files with their folders, which are nobody's business once the sentence stands in
+    a report: names stay, folders go.
+    """
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".,:; ")
+    return _FOLDERS.sub("", first)

@@ -15,7 +15,14 @@ from reportgen.options import Options
 OF_THE_CALL = ("labels", "normalised", "output", "progress")
 "Keywords of `reportgen.build` that it takes itself."
 
-_LOWEST = {"max_images": 1, "batch_size": 1, "visualise": 0, "seed": 0}
+_LOWEST = {
+    "max_images": 1,
+    "batch_size": 1,
+    "visualise": 0,
+    "seed": 0,
+    "max_pixels": 1,
+    "threads": 1,
+}
 _WITH_COMMAS = {"sections", "exclude"}
 
 

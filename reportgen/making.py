@@ -1,16 +1,12 @@
 """A network and images to the record of a report: load, watch, run every section."""
 
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
-import reportgen
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
@@ -28,20 +24,20 @@ from reportgen.figures.files import Print, prints
 from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
 from reportgen.gates.language import Condition
 from reportgen.load.given_images import GivenImages
-from reportgen.load.images import image_set
+from reportgen.load.images import images_of
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
+from reportgen.probe.borrow import own_state
 from reportgen.probe.device import device_named
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
-from reportgen.report.records import SCHEMA_VERSION, Panel, Provenance, Report, Section
+from reportgen.provenance import provenance
+from reportgen.report.records import SCHEMA_VERSION, Panel, Report, Section
+from reportgen.threads import in_threads
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
-
-VERSIONS_SHOWN = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "seaborn")
-
 
 Order: TypeAlias = Callable[[Iterable[Print]], None]
 "Takes figures for print that are soon to be asked for, such as `Press.order`."
@@ -91,28 +87,11 @@ def made_report(
     """
     analyses = _chosen(options)
     conditions = _conditions(options, analyses)
-    with _own_state(options):
+    with own_state(device_named(options.device), options.seed), in_threads(options.threads):
         study, labels_source = _study(options, source, conditions, progress)
         outcomes = _outcomes(analyses, study, progress, order)
         report = _report(analyses, study, outcomes, labels_source, command)
     return replace(report, gates=judged(conditions, report))
-
-
-@contextmanager
-def _own_state(options: Options) -> Iterator[None]:
-    """Starts the random generators at the seed, and gives all back as it was found.
-
-    Some networks draw random numbers in evaluation mode too; the probe gives the state back after
-    each use, so that all start from here. A program may call from within autocast.
-    """
-    device = device_named(options.device)
-    forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
-    with forked, torch.autocast(device.type, enabled=False), torch.inference_mode(False):
-        # Not `torch.manual_seed`, which also seeds the devices that are not forked here.
-        torch.default_generator.manual_seed(options.seed)
-        if device.type == "cuda":
-            torch.cuda.default_generators[device.index].manual_seed(options.seed)
-        yield
 
 
 def _conditions(options: Options, analyses: Sequence[Analysis]) -> tuple[Condition, ...]:
@@ -160,7 +139,7 @@ def _study(
     if source.images:
         images = source.images.prepared(preprocessing)
     else:
-        images = image_set(options.images, preprocessing)
+        images = images_of(options, preprocessing)
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
@@ -244,17 +223,8 @@ def _report(
         schema_version=SCHEMA_VERSION,
         title=options.title or study.loaded.architecture,
         verdict=verdict(study, findings),
-        provenance=Provenance(
-            reportgen=reportgen.__version__,
-            command=command,
-            versions=(
-                ("python", platform.python_version()),
-                *((name, version(name)) for name in VERSIONS_SHOWN),
-            ),
-            options=tuple((name, " ".join(words)) for name, words in options.changed()),
-            device=_device_name(study.probe.device),
-            batch_size=study.probe.batch_size,
-            seed=options.seed,
+        provenance=provenance(
+            options, command, _device_name(study.probe.device), study.probe.batch_size
         ),
         model=model_record(study.loaded, study.images, study.evidence, labels_source),
         accuracy=accuracy(study.image_records),

@@ -1,7 +1,9 @@
 """Everything a build can be told, in one frozen place."""
 
+import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -37,6 +39,10 @@ class Options:
     crop_pct: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    max_pixels: int = 64_000_000
+    "Pixels that a file may have; larger ones are skipped before they are unpacked."
+    follow_links: bool = False
+    "Whether links that lead out of a folder, or to a folder, are followed."
     max_images: int = 10
     "Images that get a page; statistics use all of them."
     # the analysis
@@ -65,6 +71,10 @@ class Options:
     # the run
     device: str = "auto"
     batch_size: int = 16
+    timeout: float | None = None
+    "Seconds after which a build that is not done is ended. None for as long as it takes."
+    threads: int = 2
+    "Of PyTorch on the processor: some sums take another order with another number of them."
     # the outcome
     force: bool = False
     strict: bool = False
@@ -85,22 +95,37 @@ class Options:
         """The options that differ from their defaults, as (name, words)."""
         for option in fields(self):
             value = getattr(self, option.name)
-            if option.default is MISSING or value == option.default or option.name in _NOT_SHOWN:
-                continue
-            if option.name == "arch" and ".py:" in value:
-                value = value.replace("\\", "/").rsplit("/", 1)[-1]
-            if option.name == "labels":
-                value = Path(value).name
-            if isinstance(value, bool):
-                yield option.name, ()
-            elif isinstance(value, tuple):
-                yield option.name, tuple(str(part) for part in value)
-            else:
-                yield option.name, (str(value),)
+            if value != option.default and option.name in _SHAPING:
+                yield option.name, self._words(option.name)
+
+    def digest(self) -> str:
+        """SHA-256 of all options that shape a report, without the folders of this machine."""
+        words = {name: self._words(name) for name in sorted(_SHAPING)}
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+    def read_beside(self) -> tuple[Path, ...]:
+        """The files beside the model and the images that say what is in a report."""
+        code, _, _ = self.arch.rpartition(":")
+        found = [Path(code).expanduser()] if code.endswith(".py") else []
+        if self.labels and self.labels.lower() != "imagenet":
+            found.append(Path(self.labels))
+        return tuple(found)
+
+    def _words(self, name: str) -> tuple[str, ...]:
+        """The value of an option as words, files by their names alone."""
+        value = getattr(self, name)
+        if name == "arch" and ".py:" in value:
+            value = value.replace("\\", "/").rsplit("/", 1)[-1]
+        if name == "labels":
+            value = Path(value).name
+        if isinstance(value, bool):
+            return () if value else ("no",)
+        return tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)
 
 
-# Where a report is written, and how hard we try, does not change what is in it.
-_NOT_SHOWN = frozenset(
+# Where a report is written, and how hard we try, does not change what is in it. The model and the
+# images are told of by their own records.
+_SHAPING = {option.name for option in fields(Options)} - (
     {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
-    | {"single_file", "log"}
+    | {"single_file", "log", "timeout"}
 )

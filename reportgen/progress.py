@@ -28,6 +28,8 @@ class Progress:
         self._quiet = quiet
         self._profile = profile
         self._bars: Bars | None = None
+        self.at = ""
+        "The stage that is being done; empty before the first."
         if sys.stderr.isatty() and not quiet:
             self._bars = Bars(
                 SpinnerColumn(),
@@ -55,6 +57,7 @@ class Progress:
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Begin a stage of `total` steps, or of unknown length."""
+        self.at = name
         self.part(name)
         if self._bars is not None:
             for task in self._bars.task_ids:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from reportgen.errors import ChangedError, ModelError, OptionError, first_line
-from reportgen.load.images import ImageSet, image_set
+from reportgen.load.images import ImageSet, images_of
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.narrowing import narrowed
@@ -134,7 +134,7 @@ def _watched(options: Options, progress: Progress) -> tuple[LoadedModel, ImageSe
         weights_key=options.weights_key,
     )
     progress.stage("Reading the images")
-    images = image_set(options.images, preprocessing_for(loaded, options))
+    images = images_of(options, preprocessing_for(loaded, options))
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
     torch.manual_seed(options.seed)
     progress.stage("Running the network", len(images.files))

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Builds take two threads whatever is said above. Where several test processes share the cores,
+# threads that wait must not keep them busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 LENET_WORDS = (

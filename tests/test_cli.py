@@ -140,6 +140,7 @@ def test_the_printed_command_has_no_folder_of_this_machine(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("reportgen.pipeline.build", build)
+    (tmp_path / "photos").mkdir()
     run(
         capsys,
         "build",
@@ -156,7 +157,7 @@ def test_the_printed_command_has_no_folder_of_this_machine(
         tmp_path / "out",
     )
     assert commands == [
-        "reportgen build 'my net.pth' photos --arch net.py:Net --labels names.txt "
+        "reportgen build 'my net.pth' images --arch net.py:Net --labels names.txt "
         "--input-size 28 30"
     ]
 
@@ -171,7 +172,7 @@ def test_the_printed_command_can_be_pasted_into_a_shell(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("reportgen.pipeline.build", build)
-    words = ["build", "m.pth", "a b", "--arch-args", '{"num_classes": 5}']
+    words = ["build", "m.pth", "images", "--arch-args", '{"num_classes": 5}']
     words += ["--layers", "conv*", "--layers", "relu#2", "--mean", "0.1", "0.2", "--save-arrays"]
     words += ["--occlusion-window", "4", "6", "--target", "it's", "--crop-pct", "0.9"]
     words += ["--occlusion-engine", "fast"]

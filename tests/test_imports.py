@@ -25,7 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "api": frozenset(
         {"torch", "reportgen.load", "reportgen.probe", "reportgen.report", "reportgen.errors"}
         | {"reportgen.facade", "reportgen.keywords", "reportgen.making", "reportgen.pipeline"}
-        | {"reportgen.progress"}
+        | {"reportgen.progress", "reportgen.deadline"}
     ),
     "facade": frozenset(
         {"reportgen.errors", "reportgen.report", "reportgen.compare", "reportgen.gates"}
@@ -46,8 +46,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "__main__": frozenset({"reportgen.cli"}),
     "errors": frozenset(),
     "allocator": frozenset(),
+    "deadline": frozenset({"reportgen.errors"}),
     "options": frozenset({"reportgen.errors"}),
     "profile": frozenset(),
+    "threads": frozenset({"torch"}),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "write": frozenset({"reportgen.errors", "reportgen.write", "reportgen.written"}),
     "written": frozenset(),
@@ -86,6 +88,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         | {"reportgen.report", "reportgen.write"}
     ),
     "papers": frozenset({"reportgen.papers", "reportgen.report", "reportgen.summary"}),
+    "provenance": frozenset({"reportgen.options", "reportgen.report", "reportgen.__version__"}),
     "prune": EVERYTHING,
     "prune_text": frozenset({"reportgen.analyses", "reportgen.probe"}),
     "pruned_files": frozenset({"torch", "reportgen.errors", "reportgen.report"}),

@@ -67,7 +67,7 @@ def test_a_deep_network_gives_each_layer_less_and_says_so(photos: Path) -> None:
 
 @pytest.mark.slow
 def test_a_report_of_resnet_50_with_eight_images_stays_under_20_mb(tmp_path: Path) -> None:
-    """All sections but two that take minutes and 0.5 MB; a megabyte is left for them."""
+    """All sections but two that take minutes and 0.3 MB; half a megabyte is left for them."""
     for number, photo in enumerate(sorted(Path("sample_models/photos").iterdir())):
         picture = Image.open(photo).convert("RGB")
         picture.save(tmp_path / f"{number}.png")
@@ -79,5 +79,5 @@ def test_a_report_of_resnet_50_with_eight_images_stays_under_20_mb(tmp_path: Pat
     made.save(tmp_path / "report")
     files = [path for path in (tmp_path / "report").rglob("*") if path.is_file()]
     assert len(list((tmp_path / "report" / "images").glob("*.html"))) == 9
-    assert sum(path.stat().st_size for path in files) < 19_000_000
+    assert sum(path.stat().st_size for path in files) < 19_500_000
     assert max(path.stat().st_size for path in files if path.suffix == ".html") < 100_000

@@ -24,7 +24,7 @@ STRONGEST = 12
 ALL_PIXELS = 7_500_000
 "Shared by all pictures of maps in a report: about 4 MB, for maps hardly compress."
 
-DEEP_PIXELS = 3_000_000
+DEEP_PIXELS = 1_000_000
 "The same where a network is deep, for there the numbers alone take most of a report."
 
 PIXELS = (16_384, 262_144)

@@ -162,7 +162,7 @@ def _findings(study: Study) -> Iterator[Finding]:
 def _no_answer(records: Sequence[Image]) -> Iterator[Finding]:
     for image in records:
         if not image.predictions:
-            text = f"{image.path} gets no answer: the network's output is not finite."
+            text = f"{image.path} gets no answer: the network comes to NaN or infinite values."
             yield Finding("error", "non-finite-output", text, image_link(image))
 
 
@@ -231,7 +231,11 @@ ANALYSIS = Analysis(
     place="image",
     run=run,
     rules=(
-        Rule("non-finite-output", "Error: the output for an image holds NaN or infinite values."),
+        Rule(
+            "non-finite-output",
+            "Error: a layer's or the network's output for an image holds NaN or infinite values, "
+            "so no answer is taken from it.",
+        ),
         Rule(
             "chance-accuracy",
             "Warning: with 10 or more labelled images, guessing would do as well with a "

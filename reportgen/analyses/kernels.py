@@ -18,7 +18,7 @@ LARGEST_PICTURE = 450_000
 
 ALL_PICTURES = 3_000_000
 "Pixels that the pictures of all layers share, but for the least that each one has."
-DEEP_PICTURES = 1_500_000
+DEEP_PICTURES = 900_000
 "The same where a network is deep."
 LEAST_PICTURE = 16_384
 MANY_PICTURES = 30

@@ -10,6 +10,7 @@ from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.units import WIDEST, is_deep, rows_shown, unit_layers, used_units
 from reportgen.probe.deconvnet import unprojected
 from reportgen.probe.evidence import Call, CallKey, Strongest
+from reportgen.probe.strongest import KEPT
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Cell, Column, Link, Table
 from reportgen.report.records import Fact, Image, Layer, Panel
@@ -19,6 +20,9 @@ SHOWN = 9
 
 SHOWN_OF_WIDEST = 3
 "The same of a layer whose page must not grow too long."
+
+FEW = 3
+"Places kept of each unit of other layers where a network is deep."
 
 LISTED = 32
 "Units in the table on the page; the CSV has all."
@@ -74,8 +78,11 @@ def _panel(study: Study, call: Call, layer: Layer, nine: Strongest, drawn: Shown
         "problem": drawn.problem if drawn else "",
         "rectifies": call.rectifies,
     }
+    # The cards show all nine; where there are none, a deep network keeps the first few.
+    kept = FEW if is_deep(len(study.layer_records)) and not drawn else KEPT
     places = {"image": nine.image, "row": nine.row, "column": nine.column}
-    arrays = {name: _narrow(found) for name, found in places.items()} | {"value": nine.value}
+    arrays = {name: _narrow(found[:, :kept]) for name, found in places.items()}
+    arrays["value"] = nine.value[:, :kept]
     blocks: dict[str, Block] = dict(drawn.blocks(layer)) if drawn else {}
     blocks["strongest"] = _table(call, nine, study)
     return Panel(facts, arrays, blocks)

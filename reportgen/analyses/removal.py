@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from reportgen.analyses.findings import counted, layer_link, percent, these
 from reportgen.analyses.study import Study
+from reportgen.load.listing import shown_names
 from reportgen.options import Options
 from reportgen.probe.evidence import CallKey
 from reportgen.probe.occlusion.graph import Untraceable
@@ -81,7 +82,7 @@ def command(options: Options) -> str:
     if not options.model.name:
         return ""
     words = ["reportgen", "prune", options.model.name]
-    words += [path.name or "." for path in options.images]
+    words += shown_names(options.images)
     for name, values in options.changed():
         if name in LOADING:
             words += [f"--{name.replace('_', '-')}", *values]

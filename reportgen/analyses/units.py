@@ -18,7 +18,7 @@ FEWEST_IMAGES = 20
 
 WIDE = 512
 "Units beyond which a layer's tables show fewer rows: nobody reads thousands, and each costs time."
-ROWS_OF_WIDE = 16
+ROWS_OF_WIDE = 8
 WIDEST = 1024
 "Units beyond which they are fewer still, so that a page stays under a thousand nodes."
 ROWS_OF_WIDEST = 6

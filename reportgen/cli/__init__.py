@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
@@ -14,6 +15,7 @@ from click.core import ParameterSource
 
 from reportgen.cli.all import commands
 from reportgen.errors import OptionError, ReportgenError, first_line
+from reportgen.threads import prepare
 
 INTERRUPTED = (130, 143)
 "Exit codes by Ctrl-C and by SIGTERM, as shells tell them."
@@ -25,9 +27,13 @@ INTERRUPTED = (130, 143)
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    prepare()
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if not is_debug and not sys.warnoptions:
+        # Libraries warn programmers, with the places of files on this machine.
+        warnings.simplefilter("ignore")
 
     def run() -> None:
         commands(words, prog_name="reportgen", standalone_mode=False)

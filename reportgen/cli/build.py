@@ -23,7 +23,7 @@ from reportgen.cli.flags import (
     options_of,
 )
 from reportgen.cli.groups import flags
-from reportgen.cli.outcome import tell
+from reportgen.cli.outcome import remarks, tell
 from reportgen.options import Options
 
 EXAMPLES = (
@@ -45,6 +45,7 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
 
     keep_freed_memory()
     profiled = Profile("Starting") if profile else None
+    from reportgen.deadline import deadline
     from reportgen.pipeline import build
     from reportgen.progress import Progress
 
@@ -52,19 +53,25 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
         given[name] = tuple(word for words in given[name] for word in words.split(",") if word)
     options = options_of(given)
     try:
-        with Progress(quiet=quiet, profile=profiled) as progress:
+        with (
+            Progress(quiet=quiet, profile=profiled) as progress,
+            deadline(options.timeout, lambda: progress.at, ends_process=True),
+        ):
             built = build(options, progress, command=command_line(options))
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)
+    for line in remarks(built.report, built.problem):
+        click.echo(f"reportgen: {line}", err=True)
     assert built.written is not None  # it is always saved here
     tell(built.written, built.problem)
 
 
 def command_line(options: Options) -> str:
     """The command that makes the same report; file names stand for the folders of this machine."""
-    words = ["reportgen", "build", options.model.name]
-    words += [path.name or "." for path in options.images]
+    from reportgen.load.listing import shown_names
+
+    words = ["reportgen", "build", options.model.name, *shown_names(options.images)]
     repeated = {parameter.name for parameter in command.params if parameter.multiple}
     for name, value in options.changed():
         flag = f"--{name.replace('_', '-')}"

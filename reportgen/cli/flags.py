@@ -18,6 +18,9 @@ MODEL_AND_IMAGES: tuple[Decorator, ...] = (
     click.argument("images", type=PATH, nargs=-1, required=True),
 )
 
+PILLOWS_LIMIT = 178_956_970
+"Pixels from which on Pillow refuses a file itself."
+
 _model = group("Model")
 MODEL = (
     _model(
@@ -77,6 +80,14 @@ IMAGES = (
         help="Normalisation standard deviation, as --mean.",
         is_essential=True,
     ),
+    _images(
+        "--max-pixels",
+        type=click.IntRange(1, PILLOWS_LIMIT),
+        default=Options.max_pixels,
+        metavar="N",
+        help="Larger files are skipped, before they are unpacked.",
+    ),
+    _images("--follow-links", is_flag=True, help="Read links out of the folder and to folders."),
 )
 "What the images go through."
 
@@ -191,11 +202,25 @@ COMPUTE = (
         help="Halved by itself when memory runs out.",
     ),
     _compute(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=Options.threads,
+        metavar="N",
+        help="Of the processor. Fixed, since the last digit of some sums depends on it.",
+    ),
+    _compute(
         "--seed",
         type=click.IntRange(0, 2**63 - 1),
         default=Options.seed,
         metavar="N",
         help="For networks that draw random numbers.",
+    ),
+    _compute(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="End with 7 what is not done by then, and say where it was.",
+        show_default="none",
     ),
 )
 "Where and how the network is run."

@@ -55,9 +55,16 @@ def command(quiet: bool, dry_run: bool, kinds: str, max_drop: float, **given: An
     from reportgen.allocator import keep_freed_memory
 
     keep_freed_memory()
+    from reportgen.deadline import deadline
     from reportgen.progress import Progress
     from reportgen.prune import Pruning, prune
+    from reportgen.threads import in_threads
 
     chosen = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
-    with Progress(quiet=quiet) as progress:
-        prune(Pruning(options_of(given), chosen, max_drop, dry_run), progress, click.echo)
+    asked = Pruning(options_of(given), chosen, max_drop, dry_run)
+    with (
+        Progress(quiet=quiet) as progress,
+        in_threads(asked.options.threads),
+        deadline(asked.options.timeout, lambda: progress.at, ends_process=True),
+    ):
+        prune(asked, progress, click.echo)

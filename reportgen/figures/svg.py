@@ -127,9 +127,11 @@ def _targets(
     links: Callable[[str], str] | None,
 ) -> str:
     """Columns to point at, each telling the layer with the highest value in it."""
+    columns = ""
+    if not slugs:  # of a network without a layer
+        return columns
     span = -(-len(slugs) // MOST_TARGETS)
     step = WIDTH / len(slugs)
-    columns = ""
     for start in range(0, len(slugs), span):
         inside = [i for i in range(start, min(start + span, len(slugs))) if i in known]
         if not inside:

@@ -1,15 +1,15 @@
 """A model file to the tensors in it, whatever wraps them: the weights of one network by name."""
 
+import io
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from reportgen.errors import ModelError, OptionError
@@ -17,6 +17,7 @@ from reportgen.load.exported import Exported, pt2_contents, without_code
 from reportgen.load.formats import kind_of
 from reportgen.load.legacy import check_protocol, names_in_legacy, without_class_sources
 from reportgen.load.pickle_names import names_in_pickle, refuse_dangerous
+from reportgen.load.plain_tensors import plain_tensors
 from reportgen.load.salvage import (
     SavedModule,
     Stub,
@@ -40,22 +41,6 @@ _RAW_KEYS = (
 )
 _EMA_KEYS = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params_ema")
 _SUFFIXES = {"safetensors": {".safetensors"}, "pt2": {".pt2"}}
-_PLAIN_DTYPES = frozenset(
-    {
-        torch.float16,
-        torch.bfloat16,
-        torch.float32,
-        torch.float64,
-        torch.bool,
-        torch.uint8,
-        torch.int8,
-        torch.int16,
-        torch.int32,
-        torch.int64,
-    }
-)
-_MOST_REPEATED = 1 << 24
-"Numbers that a tensor may have when it repeats fewer: more would only fill the memory."
 _QUANTISED = "holds quantised weights ({}), which are not supported; give the float checkpoint."
 
 
@@ -109,8 +94,9 @@ def read_checkpoint(path: Path, stream: IO[bytes], weights_key: str = "") -> Che
     elif kind == "pt2":
         found, exported = pt2_contents(stream, file)
     elif kind == "legacy":
-        names = names_in_legacy(stream, file)
+        names, protocol = names_in_legacy(stream, file)
         refuse_dangerous(names, file)
+        check_protocol(protocol, file)
         found = load_inert(without_class_sources(stream), names, file)
         notes = ("The file is in the format of torch before 1.6, which has no checksums.",)
     else:
@@ -124,7 +110,9 @@ def read_checkpoint(path: Path, stream: IO[bytes], weights_key: str = "") -> Che
     content = "whole module" if isinstance(weights, Stub) else "state_dict"
     content = content if kind in ("zip", "legacy") else kind
     checkpoint = Checkpoint({}, content, notes + more, exported=exported)
-    return _checked(_filled(checkpoint, weights, file), file)
+    filled = _filled(checkpoint, weights, file)
+    size = stream.seek(0, io.SEEK_END)
+    return replace(filled, tensors=plain_tensors(filled.tensors, size, file))
 
 
 def _names_in_zip(stream: IO[bytes], file: str) -> frozenset[str]:
@@ -259,29 +247,3 @@ def _filled(checkpoint: Checkpoint, weights: Stub | Mapping[str, Any], file: str
     if others:
         notes.append(f"Entries that are no tensors were left out: {', '.join(others[:5])}.")
     return replace(checkpoint, tensors=tensors, notes=tuple(notes))
-
-
-def _checked(checkpoint: Checkpoint, file: str) -> Checkpoint:
-    """Refuse weights that are absent or not plain numbers; the rest as plain tensors."""
-    if not checkpoint.tensors:
-        raise ModelError(f"{file} holds no weights.")
-    plain: dict[str, Tensor] = {}
-    for name, tensor in checkpoint.tensors.items():
-        for fault in _faults(tensor):
-            raise ModelError(f"{file} {fault.format(name)}")
-        plain[name] = Tensor.detach(tensor).as_subclass(Tensor)
-    return replace(checkpoint, tensors=plain)
-
-
-def _faults(tensor: Tensor) -> Iterator[str]:
-    if type(tensor) not in (Tensor, torch.nn.Parameter):
-        yield f"holds {{}} as a {type(tensor).__name__}, which is not supported."
-    elif tensor.is_meta:
-        yield "holds no weights: {} has a shape but no values (it was saved from the meta device)."
-    elif tensor.layout != torch.strided:
-        yield "holds {} as a sparse tensor, which is not supported; save it dense."
-    elif tensor.numel() > max(_MOST_REPEATED, held := tensor.untyped_storage().nbytes()):
-        yield f"holds {{}} as {tensor.numel():,} numbers, and only {held:,} bytes of them."
-    elif tensor.is_quantized or tensor.dtype not in _PLAIN_DTYPES:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        yield f"holds {{}} as {kind}, which is not supported; give the float checkpoint."

@@ -17,13 +17,10 @@ from reportgen.report.arrays import Array, ByteArray
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 "What is read. Pillow knows more, some of which start other programs or unpack without a limit."
 MAX_PIXELS = 64_000_000
+"Unless another limit is asked for (`--max-pixels`)."
 MAX_SIDE = 32_768
 MAX_BYTES = 512 * 2**20
 
-_TOO_LARGE = (
-    f"The picture is larger than {MAX_PIXELS // 1_000_000} megapixels "
-    f"or {MAX_SIDE:,} pixels a side."
-)
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _ORIENTATION = 0x0112
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
@@ -68,8 +65,12 @@ class Decoded:
     "What was done on the way that changes what is seen, one sentence each."
 
 
-def decode(data: bytes) -> Decoded:
+def decode(data: bytes, most: int = MAX_PIXELS) -> Decoded:
     """The picture in `data`, whatever its file is called.
+
+    Args:
+        data: the content of the file.
+        most: pixels that a picture may have; one that claims more is refused before it is unpacked.
 
     Raises:
         UnreadableImage: for everything that is not a whole picture with a defined range.
@@ -78,14 +79,16 @@ def decode(data: bytes) -> Decoded:
         raise UnreadableImage("The file is empty.")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        # The limit is ours, and was asked for.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            picture, notes = _decode(data)
+            picture, notes = _decode(data, most)
         except UnreadableImage:
             raise
         except UnidentifiedImageError:
             raise UnreadableImage(_unidentified(data)) from None
         except Image.DecompressionBombError:
-            raise UnreadableImage(_TOO_LARGE) from None
+            raise UnreadableImage(_too_large(most)) from None
         # Damaged files reach every kind of exception inside the decoders (SyntaxError,
         # RuntimeError, ValueError, struct.error): none may end the report.
         except Exception as error:
@@ -93,14 +96,12 @@ def decode(data: bytes) -> Decoded:
     return Decoded(picture, (*notes, *_warned(str(warning.message) for warning in caught)))
 
 
-def _decode(data: bytes) -> tuple[Image.Image, list[str]]:
+def _decode(data: bytes, most: int) -> tuple[Image.Image, list[str]]:
     """The picture in mode `L` or `RGB`, upright, with notes."""
     opened = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = opened.size
-    if width < 1 or height < 1:
-        raise UnreadableImage("The picture has no pixels.")
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise UnreadableImage(_TOO_LARGE)
+    if width * height > most or max(width, height) > MAX_SIDE:
+        raise UnreadableImage(_too_large(most))
     notes = []
     if getattr(opened, "is_animated", False):
         notes.append("The file holds several pictures; the first is used.")
@@ -117,6 +118,13 @@ def _decode(data: bytes) -> tuple[Image.Image, list[str]]:
         picture = ImageOps.exif_transpose(opened)
     picture, colour_notes = _eight_bit(picture)
     return picture, [*notes, *turn_notes, *colour_notes]
+
+
+def _too_large(most: int) -> str:
+    return (
+        f"The picture is larger than {most / 1e6:.4g} megapixels (--max-pixels) "
+        f"or {MAX_SIDE:,} pixels a side."
+    )
 
 
 def _is_wide(picture: ImageFile) -> bool:

@@ -4,8 +4,9 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import IO, Any
 
 import torch
@@ -73,17 +74,20 @@ def _table(
     folder = record.rsplit("/", 1)[0]
     try:
         table = json.loads(archive.read(record))["config"]
+        # Tensors that were one in memory name one record.
+        raw = cache(lambda name: bytearray(archive.read(f"{folder}/{name}")))
         return {
-            name: _pt2_tensor(archive, folder, entry)
+            name: _pt2_tensor(raw, entry)
             for name, entry in table.items()
             # A constant may be an object, which is never read, and which no network here needs.
             if not (is_optional and entry["use_pickle"])
         }
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
-        raise ModelError(f"{file} has a table of weights that cannot be read: {error}") from error
+        words = str(error.args[0] if error.args else error)[:200].rstrip(".")
+        raise ModelError(f"{file} has a table of weights that cannot be read: {words}.") from error
 
 
-def _pt2_tensor(archive: zipfile.ZipFile, folder: str, entry: dict[str, Any]) -> Tensor:
+def _pt2_tensor(content: Callable[[str], bytearray], entry: dict[str, Any]) -> Tensor:
     """One tensor, read within the bounds of its own record."""
     if entry["use_pickle"]:
         raise ValueError("it asks for a pickle")
@@ -96,7 +100,7 @@ def _pt2_tensor(archive: zipfile.ZipFile, folder: str, entry: dict[str, Any]) ->
     sizes = [int(size["as_int"]) for size in layout["sizes"]]
     strides = [int(stride["as_int"]) for stride in layout["strides"]]
     offset = int(layout["storage_offset"]["as_int"])
-    raw = bytearray(archive.read(f"{folder}/{entry['path_name']}"))
+    raw = content(entry["path_name"])
     if not raw and min(sizes, default=1) == 0:
         return torch.empty(sizes, dtype=dtype)
     flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)

@@ -148,6 +148,8 @@ def _kind_of_zip(stream: IO[bytes], file: str, size: int) -> Kind:
 
 
 def _torch_kind(names: list[str], file: str) -> Kind:
+    if any(re.search(r"(^|/)\.\.(/|$)|^/|\\|^\w:", name) for name in names):
+        raise ModelError(f"{file} holds a record whose name leaves the archive.")
     tops = {name.split("/", 1)[0] for name in names}
     inside = {name.split("/", 1)[1] for name in names if "/" in name}
     if len(tops) == 1 and "archive_format" in inside:
@@ -174,14 +176,14 @@ def _check_records(archive: zipfile.ZipFile, file: str, size: int, kind: Kind) -
         raise ModelError(
             f"{file} has a comment behind its zip directory, which torch never writes."
         )
-    if any(re.search(r"(^|/)\.\.(/|$)|^/|\\", info.filename) for info in archive.infolist()):
-        raise ModelError(f"{file} holds a record whose name leaves the archive.")
+    if min(info.header_offset for info in archive.infolist()):
+        raise ModelError(f"{file} holds something before its zip archive, so readers disagree.")
     stored = 0
     for info in archive.infolist():
         if info.flag_bits & 1:
             raise ModelError(f"{file} holds an encrypted record ({info.filename}).")
         # The code of a TorchScript file is packed; it is never read.
-        if kind == "TorchScript" and "/code/" in info.filename:
+        if kind == "TorchScript" and info.filename.partition("/")[2].startswith("code/"):
             continue
         if info.compress_type != zipfile.ZIP_STORED:
             raise ModelError(

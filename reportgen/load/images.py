@@ -1,7 +1,9 @@
 """Image files to the pixels that a network takes."""
 
 import hashlib
+import os
 import re
+import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +14,10 @@ import torch
 from PIL import Image
 
 from reportgen.errors import ImageError
-from reportgen.load.decode import MAX_BYTES, Decoded, UnreadableImage, decode
+from reportgen.load.decode import MAX_BYTES, MAX_PIXELS, UnreadableImage, decode
 from reportgen.load.listing import Candidate, listing, natural
 from reportgen.load.preprocessing import crop_box, input_pixels, normalise
+from reportgen.options import Options
 from reportgen.report.arrays import ByteArray
 from reportgen.report.records import Preprocessing, SkippedImage
 
@@ -60,6 +63,8 @@ class ImageSet:
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
     "What was left out unlisted, and how the folders were understood, one sentence each."
+    max_pixels: int = MAX_PIXELS
+    "Pixels that a file may have."
 
     def pixels(self, index: int) -> torch.Tensor:
         """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
@@ -67,7 +72,14 @@ class ImageSet:
 
     def picture(self, index: int) -> Image.Image:
         """The whole upright file of image `index`, in mode `L` or `RGB`."""
-        return _decoded_again(self.files[index]).picture
+        file = self.files[index]
+        try:
+            return decode(_bytes(file.location), self.max_pixels).picture
+        except UnreadableImage as reason:
+            raise ImageError(
+                f"{file.path} changed while the report was made, and can no longer be read: "
+                f"{reason}"
+            ) from reason
 
     def thumbnail(self, index: int, longest: int) -> ByteArray:
         """The whole of image `index`, (h w 3) uint8, no side of it over `longest` pixels."""
@@ -86,23 +98,45 @@ class ImageSet:
         return normalise(pixels, self.preprocessing)
 
 
-def image_set(paths: Sequence[Path], preprocessing: Preprocessing) -> ImageSet:
+def images_of(options: Options, preprocessing: Preprocessing) -> ImageSet:
+    """The images of a build, as `image_set` reads them."""
+    return image_set(
+        options.images,
+        preprocessing,
+        max_pixels=options.max_pixels,
+        follow_links=options.follow_links,
+    )
+
+
+def image_set(
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
+) -> ImageSet:
     """The images in `paths` (files and folders), sorted; unreadable ones are listed with a reason.
 
     Every file is decoded once here, so that what is skipped is known before the network runs.
+
+    Args:
+        paths: files and folders.
+        preprocessing: what they go through.
+        max_pixels: of a file; larger ones are skipped.
+        follow_links: whether links may lead out of a folder, and to folders.
 
     Raises:
         ImageError: if no image can be read.
         OptionError: if a path does not exist.
     """
-    listed = listing(paths)
+    listed = listing(paths, follow_links=follow_links)
     skipped = list(listed.skipped)
     read: list[tuple[Candidate, ImageFile]] = []
     slugs: set[str] = set()
     for candidate in listed.candidates:
         try:
             data = _bytes(candidate.location)
-            decoded = decode(data)
+            decoded = decode(data, max_pixels)
         except UnreadableImage as reason:
             skipped.append(SkippedImage(candidate.path, str(reason)))
             continue
@@ -122,27 +156,29 @@ def image_set(paths: Sequence[Path], preprocessing: Preprocessing) -> ImageSet:
         raise ImageError(_nothing(paths, skipped))
     files, notes = _labelled(read)
     skipped.sort(key=lambda entry: natural(entry.path))
-    return ImageSet(files, tuple(skipped), preprocessing, (*listed.notes, *notes))
+    return ImageSet(files, tuple(skipped), preprocessing, (*listed.notes, *notes), max_pixels)
 
 
 def _bytes(location: Path) -> bytes:
-    """The content of an image file."""
+    """The content of an image file.
+
+    What was a file when the folder was listed may be a pipe by now: to open one must not wait for
+    whoever writes to it.
+    """
     try:
-        if location.stat().st_size > MAX_BYTES:
-            raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
-        return location.read_bytes()
+        with open(location, "rb", opener=_without_waiting) as file:
+            known = os.fstat(file.fileno())
+            if not stat.S_ISREG(known.st_mode):
+                raise UnreadableImage("This is not a regular file.")
+            if known.st_size > MAX_BYTES:
+                raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
+            return file.read(MAX_BYTES)
     except OSError as error:
         raise UnreadableImage(f"The file cannot be opened ({error.strerror}).") from error
 
 
-def _decoded_again(file: ImageFile) -> Decoded:
-    """The pixels of a file that could be decoded before."""
-    try:
-        return decode(_bytes(file.location))
-    except UnreadableImage as reason:
-        raise ImageError(
-            f"{file.path} changed while the report was made, and can no longer be read: {reason}"
-        ) from reason
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _labelled(

@@ -45,6 +45,12 @@ def with_weights(
             arguments["transform_input"] = publication.is_torchvisions_own
         if flag is None and "transform_input" not in request.arguments:
             said.append(_colour_note(name, publication.is_torchvisions_own))
+    is_known = request.arch or modules or publication.is_torchvisions_own
+    if name in torchvision_nets.DOUBLES and not is_known:
+        said.append(
+            f"timm's {torchvision_nets.DOUBLES[name]} would have the same weights as {name}, and "
+            f"give other numbers; {OWN_CODE[0].lower()}{OWN_CODE[1:]}"
+        )
     arguments |= request.arguments
     module = torchvision_module(name, arguments)
     if sizes["channels"] != 3:

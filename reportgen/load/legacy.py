@@ -14,19 +14,15 @@ _CONTENT = 3
 "Place of the pickle with the content; before it: the magic number, the version, the machine."
 
 
-def names_in_legacy(stream: IO[bytes], file: str) -> frozenset[str]:
-    """The full names that any of the five pickles asks for.
+def names_in_legacy(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
+    """The full names that any of the five pickles asks for, and the highest protocol of them.
 
     Raises:
-        ModelError: if one is damaged or in a protocol that torch's safe reader does not take.
+        ModelError: if one is damaged.
     """
     stream.seek(0)
-    names: frozenset[str] = frozenset()
-    for _ in range(_PICKLES):
-        more, protocol = names_in_pickle(stream, file)
-        check_protocol(protocol, file)
-        names |= more
-    return names
+    names, protocols = zip(*(names_in_pickle(stream, file) for _ in range(_PICKLES)), strict=True)
+    return frozenset().union(*names), max(protocols)
 
 
 def check_protocol(protocol: int, file: str) -> None:

@@ -1,5 +1,6 @@
 """Which files a build is given: the walk through folders, in an order that people expect."""
 
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,8 @@ PLAINLY_OTHER = frozenset(
     | {".safetensors", ".zip", ".tar", ".gz"}
 )
 "Endings that nobody takes for images: in a folder such files are counted, not listed."
+
+_UNFOLLOWED = "which is followed with --follow-links only."
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,16 @@ class Listing:
     notes: tuple[str, ...]
 
 
-def listing(paths: Sequence[Path]) -> Listing:
+def listing(paths: Sequence[Path], *, follow_links: bool = False) -> Listing:
     """The files in `paths`: files as given, folders with all below them.
 
     Links are followed to files inside the folder only, and never to folders, so that no walk is
     endless and nothing from elsewhere gets into a report unasked.
+
+    Args:
+        paths: files and folders.
+        follow_links: whether to follow them all the same; each folder is read once, by whichever
+            way it is reached first, so that no walk is endless then either.
 
     Raises:
         OptionError: if a path does not exist.
@@ -55,7 +63,8 @@ def listing(paths: Sequence[Path]) -> Listing:
         mode = _mode(root)
         if mode is None:
             raise OptionError(f"There is no file or folder {root}: check the path of the images.")
-        for location, problem in _walk(root, left_out) if stat.S_ISDIR(mode) else [(root, "")]:
+        walk = _walk(root, left_out, follow_links) if stat.S_ISDIR(mode) else [(root, "")]
+        for location, problem in walk:
             relative = location.relative_to(root)
             path = "/".join(_text(part) for part in (name, *relative.parts) if part) or root.name
             key = _absolute(location)
@@ -72,23 +81,45 @@ def listing(paths: Sequence[Path]) -> Listing:
     )
 
 
-def _walk(root: Path, left_out: Counter[str]) -> Iterator[tuple[Path, str]]:
+def shown_names(paths: Sequence[Path]) -> list[str]:
+    """What the paths are called in a report, the same however they are spelled.
+
+    One folder is `images`: its own name stands nowhere else in the report, and may be that of its
+    owner.
+    """
+    return sorted((name or "images" for name in _names(paths)), key=natural)
+
+
+def _walk(root: Path, left_out: Counter[str], follow_links: bool) -> Iterator[tuple[Path, str]]:
     """Every entry below `root` with what is wrong with it, if anything; counts the `left_out`."""
     inside = _real(root)
+    read: set[Path] = set()
     unopened: list[str] = []
-    for folder, subfolders, names in os.walk(root, onerror=lambda e: unopened.append(e.filename)):
+    for folder, subfolders, names in os.walk(
+        root, onerror=lambda e: unopened.append(e.filename), followlinks=follow_links
+    ):
+        if follow_links:
+            read.add(_real(Path(folder)))
         left_out["hidden"] += sum(name.startswith(".") for name in (*subfolders, *names))
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for location in (Path(folder, name) for name in subfolders):
-            if location.is_symlink():
-                yield location, "This is a link to a folder, which is not followed."
+        # Links last, so that a folder is read where it lies.
+        subfolders.sort(key=lambda name: (Path(folder, name).is_symlink(), name))
+        for location in (Path(folder, name) for name in tuple(subfolders)):
+            if follow_links and _real(location) in read:
+                subfolders.remove(location.name)
+                yield location, "This folder is read already, by another way."
+            elif follow_links:
+                read.add(_real(location))
+            elif location.is_symlink():
+                yield location, f"This is a link to a folder, {_UNFOLLOWED}"
         for location in (Path(folder, name) for name in names if not name.startswith(".")):
+            is_link = location.is_symlink()
             if location.suffix.lower() in PLAINLY_OTHER:
                 left_out[location.suffix.lower()] += 1
-            elif location.is_symlink() and _mode(location) is None:
+            elif is_link and _mode(location) is None:
                 yield location, "This is a link that leads nowhere."
-            elif location.is_symlink() and not _real(location).is_relative_to(inside):
-                yield location, "This is a link out of the folder, which is not followed."
+            elif is_link and not follow_links and not _real(location).is_relative_to(inside):
+                yield location, f"This is a link out of the folder, {_UNFOLLOWED}"
             else:
                 yield location, ""
     for name in unopened:
@@ -118,11 +149,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
     if len(paths) == 1 and stat.S_ISDIR(_mode(paths[0]) or 0):
         return [""]
     ends = [_absolute(path).parts[1:] for path in paths]
-    for depth in range(1, max(map(len, ends), default=1) + 1):
+    for depth in itertools.count(1):
         names = ["/".join(end[-depth:]) for end in ends]
         if len(set(names)) == len(set(ends)):
-            break
-    return names
+            return names
+    raise AssertionError("whole paths tell all places apart")
 
 
 def _text(name: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from reportgen.errors import ModelError, OptionError, ReportgenError
-from reportgen.load.checkpoint import read_checkpoint
+from reportgen.load.limited import read_limited
 from reportgen.load.network import network_for
 from reportgen.load.pruned_files import description
 from reportgen.load.request import Request
@@ -74,12 +75,13 @@ def load_model(
     Raises:
         ModelError: if the file is unreadable, or its network unknown or another than `arch`.
         OptionError: if `arch`, `arch_args` or `weights_key` makes no sense.
+        ResourceError: if reading it takes more memory or time than a model file needs.
         UnsafeModelError: if the file asks for code that no model file needs.
     """
     try:
         return _loaded(path, arch, arch_args, weights_key)
     except ReportgenError as error:
-        # Names in a file may hold line breaks and colour codes for the terminal.
+        # Names in a file may hold line breaks and colour codes for the terminal, or be endless.
         raise type(error)(_printable(str(error))) from error
 
 
@@ -90,7 +92,7 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
     with _opened(path) as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         size_in_bytes = stream.tell()
-        checkpoint = read_checkpoint(path, stream, weights_key)
+        checkpoint = read_limited(path, stream, weights_key)
     said = description(path, sha256, checkpoint.exported)
     network = network_for(Request(path.name, sha256, checkpoint, arch, arguments, said))
     channels, size, notes = (*network.input, ()) if network.input else input_of(network.module)
@@ -116,6 +118,7 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
 
 
 def _printable(text: str) -> str:
+    text = re.sub(r"\S{200,}", lambda long: f"{long[0][:100]}...{long[0][-20:]}", text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -4,6 +4,7 @@ import _compat_pickle  # the table by which every unpickler renames Python 2's m
 import pickletools
 import re
 import tomllib
+from collections import deque
 from importlib.resources import files
 from typing import IO, Any
 
@@ -21,7 +22,11 @@ _PLAIN = frozenset(_LISTS["plain"])
 _PLAIN_CALLS = _PLAIN | frozenset(_LISTS["plain_calls"])
 # `torch.save` never writes these: they build objects in ways that hide the name they call.
 _ODD_OPCODES = frozenset({"INST", "OBJ", "EXT1", "EXT2", "EXT4"})
-_STRING = re.compile("(SHORT_)?(BIN)?(STRING|UNICODE)8?")
+_STRINGS = frozenset(
+    opcode.name
+    for opcode in pickletools.opcodes
+    if re.fullmatch("(SHORT_)?(BIN)?(STRING|UNICODE)8?", opcode.name)
+)
 
 
 def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
@@ -34,11 +39,15 @@ def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
     """
     names: set[str] = set()
     protocol = 0
-    recent: list[str | None] = []
+    # What lies on top of the stack, as far as it is a text.
+    recent: deque[str | None] = deque(maxlen=2)
     memo: dict[Any, str | None] = {}
     try:
         for opcode, argument, _ in pickletools.genops(stream):
             kind = opcode.name
+            if kind in _STRINGS:
+                recent.append(argument if isinstance(argument, str) else None)
+                continue
             if kind in _ODD_OPCODES:
                 names.add(f"(pickle instruction {kind})")
             if kind == "PROTO":
@@ -47,11 +56,9 @@ def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
                 names.add(_python3_name(*str(argument).split(" ", 1)))
                 recent.append(None)
             elif kind == "STACK_GLOBAL":
-                module, name = [*recent[-2:], None, None][:2]
+                module, name = [*recent, None, None][:2]
                 names.add(_python3_name(module or "(hidden", name or "name)"))
                 recent.append(None)
-            elif _STRING.fullmatch(kind):
-                recent.append(argument if isinstance(argument, str) else None)
             elif kind == "MEMOIZE":
                 memo[len(memo)] = recent[-1] if recent else None
             elif kind in ("PUT", "BINPUT", "LONG_BINPUT"):

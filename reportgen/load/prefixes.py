@@ -11,6 +11,8 @@ Weights: TypeAlias = Mapping[str, Tensor]
 Step: TypeAlias = Callable[[list[str]], tuple[dict[str, str], str]]
 "Names in a file to (new name of each name that is kept, what was done in one sentence)."
 
+_MOST_STEPS = 8
+"No tool wraps so often; names such as `a.a.a. ...` would have a reading for each dot."
 _NETWORK_PREFIXES = ("model.", "net.", "network.", "module.", "backbone.")
 
 
@@ -25,7 +27,7 @@ def readings(weights: Weights) -> Iterator[tuple[Weights, tuple[str, ...]]]:
     while queue:
         entries, notes = queue.popleft()
         yield entries, notes
-        for step in _STEPS:
+        for step in _STEPS if len(notes) < _MOST_STEPS else ():
             renamed, note = step(list(entries))
             changed = {new: entries[old] for old, new in renamed.items()}
             # Two names that become one would lose a tensor.

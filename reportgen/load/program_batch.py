@@ -25,8 +25,11 @@ _LARGEST = 2**28
 "Numbers for one image in one tensor: 1 GiB, far more than a network makes that runs anywhere."
 _LONGEST = 100_000
 "Positions of an axis that is cut into pieces."
-_MOST_ATTEMPTS = 1000
 _MOST_UNTRIED = 64
+_STEPS_EACH, _SPARE_STEPS = 3, 10_000
+"Steps for each operation, of which two lead through the program, and some more for all."
+_ITEMS_A_STEP = 16
+"Of a list: taking or giving a longer one counts as several steps."
 _BATCH = Name("batch of any size")
 _RESHAPES = {"view.default": "size", "reshape.default": "shape", "_unsafe_view.default": "size"}
 _COPIES = {"expand.default": "size", "repeat.default": "repeats"}
@@ -56,12 +59,10 @@ def sized(program: Program, weights: Mapping[str, Tensor], file: str) -> Sized:
         ModelError: if it calls what is not listed, its sizes do not fit each other, a tensor
             would be too large, or it cannot be freed from the batch that it was exported with.
     """
-    for operation in program.operations:
-        if operation.target not in FUNCTIONS and operation.target not in CHECKS:
-            name = operation.target[:80]
-            raise ModelError(
-                f"{file} calls {name}, which reportgen does not take from a program; {_OWN_CODE}"
-            )
+    for name in (operation.target for operation in program.operations):
+        if name not in FUNCTIONS and name not in CHECKS:
+            what = f"{file} calls {name[:80]}, which reportgen does not take from a program"
+            raise ModelError(f"{what}; {_OWN_CODE}")
     if len(program.example_shape) != 4 or not 1 <= math.prod(program.example_shape) <= _LARGEST:
         sizes = " x ".join(map(str, program.example_shape)) or "a single number"
         raise ModelError(f"{file} takes {sizes}, which is no batch of images (b c h w).")
@@ -85,6 +86,10 @@ def _check_writing(program: Program, file: str) -> None:
             )
         if any(name in from_image for name in _names(tuple(operation.arguments.values()))):
             from_image.update(map(Name, operation.results))
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, (list, tuple)) else 0
 
 
 def _is_number(value: Any) -> bool:
@@ -116,10 +121,11 @@ class _Follower:
             for path, tensor in weights.items()
         }
         self.is_guess = False
+        self._steps_left = _STEPS_EACH * len(program.operations) + _SPARE_STEPS
         self._values: tuple[Values, Values] = ({}, {})
         for values, size in zip(self._values, self._batches, strict=True):
-            values[Name(program.image)] = torch.empty((size, *shape), device="meta")
             values[_BATCH] = size
+            values[Name(program.image)] = torch.empty((size, *shape), device="meta")
 
     def operations(self) -> tuple[Operation, ...]:
         """The operations, each in the first way in which all sizes fit."""
@@ -127,8 +133,8 @@ class _Follower:
         image = Name(self._program.image)
         batch = Operation("sym_size.int", {"self": image, "dim": 0}, (_BATCH.name,), True, ())
         done = [batch] if self._is_fixed else []
-        untried: deque[tuple[int, int, tuple[Values, Values], Way]] = deque(maxlen=_MOST_UNTRIED)
-        place, attempts = 0, 0
+        untried: deque[tuple[int, int, int, Way]] = deque(maxlen=_MOST_UNTRIED)
+        place = 0
         way: Way = ()
         furthest = -1
         misfit: ModelError
@@ -136,10 +142,9 @@ class _Follower:
             if not way:
                 way, *others = self._ways(given[place])
                 self.is_guess |= bool(others)
+                known = len(self._values[0])
                 # The next to be tried is the last of the list.
-                for other in reversed(others):
-                    first, second = self._values
-                    untried.append((place, len(done), (dict(first), dict(second)), other))
+                untried.extend((place, len(done), known, other) for other in reversed(others))
             try:
                 for operation in way:
                     self._run(operation)
@@ -147,18 +152,20 @@ class _Follower:
                     self._check_outputs()
             # PyTorch says in many kinds of errors that sizes do not fit.
             except Exception as error:
-                attempts += 1
                 if place > furthest:
                     furthest, misfit = place, self._misfit(given[place], error)
-                if isinstance(error, ModelError) or not untried or attempts > _MOST_ATTEMPTS:
+                if isinstance(error, ModelError) or not untried:
                     raise misfit from error
-                place, length, self._values, way = untried.pop()
+                place, length, known, way = untried.pop()
                 del done[length:]
+                for values in self._values:
+                    while len(values) > known:
+                        values.popitem()
                 continue
             done += way
             place, way = place + 1, ()
         is_used = any(_BATCH in _names(tuple(o.arguments.values())) for o in done)
-        return tuple(done) if is_used or not self._is_fixed else tuple(done[1:])
+        return tuple(done[self._is_fixed and not is_used :])
 
     def _run(self, operation: Operation) -> None:
         """Find the sizes of the results for both batches."""
@@ -171,16 +178,22 @@ class _Follower:
             if operation.target.startswith(_PIECES) and max(args[0].shape) > _LONGEST:
                 raise self._too_large(operation)
             keywords = {name: self._value(value, values) for name, value in named.items()}
+            self._spend(1 + max(map(_length, args), default=0) // _ITEMS_A_STEP)
             result = FUNCTIONS[operation.target](*args, **keywords)
+            self._spend(_length(result) // _ITEMS_A_STEP)
             for name, item in zip(
                 operation.results, [result] if operation.is_single else result, strict=True
             ):
-                is_tensor = isinstance(item, Tensor)
-                if is_tensor and item.numel() > batch * _LARGEST:
+                if isinstance(item, Tensor) and item.numel() > batch * _LARGEST:
                     raise self._too_large(operation)
                 if isinstance(item, int) and abs(item) >= 2**63:
                     raise self._too_large(operation)
                 values[Name(name)] = item
+
+    def _spend(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise ModelError(f"{self._file} holds a program that takes too long to follow.")
 
     def _value(self, argument: Argument, values: Values) -> Any:
         if isinstance(argument, Weight):
@@ -193,12 +206,12 @@ class _Follower:
 
     def _ways(self, operation: Operation) -> list[Way]:
         """The ways to read an operation, the likeliest first."""
-        key = (_RESHAPES | _COPIES).get(operation.target)
-        sizes = operation.arguments.get(key) if key and self._is_fixed else None
+        key = (_RESHAPES | _COPIES).get(operation.target, "")
+        sizes = operation.arguments.get(key) if self._is_fixed else None
         tensor = operation.arguments.get("self")
         if not isinstance(sizes, tuple) or not all(isinstance(size, int) for size in sizes):
             return [(operation,)]
-        if not isinstance(tensor, (Name, Weight)) or not key:
+        if not isinstance(tensor, (Name, Weight)):
             return [(operation,)]
         first, second = (self._value(tensor, values).shape for values in self._values)
         changed = [axis for axis in range(len(first)) if first[axis] != second[axis]]
@@ -259,16 +272,14 @@ class _Follower:
         """One sentence that says what does not fit."""
         if isinstance(error, ModelError):
             return error
-        where = f"at {operation.results[0][:80] if operation.results else operation.target}"
-        reason = first_line(error)[:200]
+        name = operation.results[0][:80] if operation.results else operation.target
+        where = f"at {name}: {first_line(error)[:200]}"
         if self._is_fixed and all(Name(name) in self._values[0] for name in operation.results):
             return ModelError(
                 f"{self._file} was exported for batches of {self._batches[0]} and cannot be freed "
-                f"from that ({where}: {reason}); {FREE}"
+                f"from that ({where}); {FREE}"
             )
-        return ModelError(
-            f"{self._file} holds a program whose sizes do not fit ({where}: {reason})."
-        )
+        return ModelError(f"{self._file} holds a program whose sizes do not fit ({where}).")
 
 
 def _axes_for(before: int, size: int, sizes: list[int]) -> list[int]:

@@ -16,7 +16,7 @@ from reportgen.errors import ModelError
 from reportgen.load.program import Argument, Frame, Name, Operation, Program, Weight
 
 _MAX_BYTES = 64 * 2**20
-_MAX_OPERATIONS = 20_000
+_MAX_OPERATIONS = 10_000
 _MAX_DEPTH = 50
 "Of modules in modules."
 _PATH = re.compile(r"[\w +:@=-]{1,200}(\.[\w +:@=-]{1,200})*")

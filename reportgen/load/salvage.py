@@ -1,7 +1,6 @@
 """Takes the tensors out of a pickle with an inert stub for every class and function it names."""
 
 import re
-import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -10,15 +9,11 @@ from typing import IO, Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
+from torch.serialization import add_safe_globals, clear_safe_globals
 
 from reportgen.errors import ModelError
 from reportgen.load.legacy import MODULE_CLASS
 from reportgen.load.pickle_names import is_suspicious_call, refusal
-
-# The set of names that torch accepts belongs to the whole process.
-_SAFE_GLOBALS = threading.Lock()
-
 
 # Shared modules are listed once per path, which a hostile file could multiply without end.
 _MOST_MODULES = 20_000
@@ -55,7 +50,9 @@ def load_inert(stream: IO[bytes], names: frozenset[str], file: str) -> Any:
     """What `torch.load` makes of a file when each of `names` that torch does not know is a stub.
 
     Raises:
+        MemoryError: if it asks for more memory than there is.
         ModelError: if torch cannot read it.
+        OSError: if it asks for what cannot be opened.
         UnsafeModelError: if it calls a function other than those that build data.
     """
     # Subclasses of dict and list are filled item by item, which torch allows for the plain types
@@ -69,6 +66,10 @@ def load_inert(stream: IO[bytes], names: frozenset[str], file: str) -> Any:
             stream.seek(0)
             found = _load(stream, {**stubs, MODULE_CLASS: _module_class})
         except Exception as error:
+            if is_out_of_memory(error):
+                raise MemoryError from error
+            if isinstance(error, OSError):  # what the file asks for may not be opened
+                raise
             fault = error
         suspicious = sorted(filter(is_suspicious_call, called))
         if suspicious:
@@ -101,20 +102,21 @@ def _module_class(tag: str, module_class: type, source_file: str, source: str) -
 
 
 def _load(stream: IO[bytes], stubs: Mapping[str, Callable[..., object]]) -> Any:
-    """`torch.load` with these stubs and nothing else added to what it knows; leaves no trace."""
-    with _SAFE_GLOBALS, warnings.catch_warnings():
+    """`torch.load` with these stubs, and nothing else added to what it knows.
+
+    Which names it knows belongs to the whole process. This one reads a single file, and ends.
+    """
+    ours: list[Any] = [(stub, name) for name, stub in stubs.items()]
+    clear_safe_globals()
+    add_safe_globals(ours)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        before = get_safe_globals()
-        clear_safe_globals()
-        ours: list[Any] = [(stub, name) for name, stub in stubs.items()]
-        try:
-            add_safe_globals(ours)
-            return torch.load(stream, map_location="cpu", weights_only=True)
-        finally:
-            # Whatever torch itself registered meanwhile, by importing a part of it, stays.
-            meanwhile = [entry for entry in get_safe_globals() if entry not in ours]
-            clear_safe_globals()
-            add_safe_globals(before + meanwhile)
+        return torch.load(stream, map_location="cpu", weights_only=True)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, which PyTorch says in two ways."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def _fault(error: Exception) -> str:
@@ -128,7 +130,7 @@ def _fault(error: Exception) -> str:
             "weights again with torch.save(model.state_dict(), FILE) or as safetensors."
         )
     short = text.rsplit("WeightsUnpickler error: ", 1)[-1].split(" Check the documentation")[0]
-    return f"cannot be read as a torch file: {short[:200]}"
+    return f"cannot be read as a torch file: {short.split('. ')[0][:200].rstrip('. ')}."
 
 
 @dataclass(frozen=True)

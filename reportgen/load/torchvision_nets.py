@@ -19,6 +19,8 @@ _KNOWN_FILES = {
         "SqueezeNet 1.1 trained on ImageNet-1k by DeepScale (a known file)"
     ),
 }
+DOUBLES = {"resnet18": "resnetblur18", "resnet50": "resnetaa50 and resnetblur50"}
+"Networks of timm whose weights have the same names and shapes, and that compute something else."
 REORDERS_COLOURS = frozenset({"googlenet", "inception_v3"})
 "Have a switch, `transform_input`, that weights do not show, and auxiliary heads."
 

@@ -1,15 +1,16 @@
 """From whatever a network returns to one score per class, probabilities and the best classes."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from reportgen.errors import ModelError
-from reportgen.probe.evidence import Answer
+from reportgen.probe.evidence import Answer, Call
 
 TOP = 5
 
@@ -70,7 +71,8 @@ def _leaves(output: Any) -> list[torch.Tensor]:
 def _described(output: Any) -> str:
     """The structure of an output in words: `a dict of out: (2, 21, 64, 64)`."""
     if isinstance(output, torch.Tensor):
-        return f"a tensor of shape {tuple(output.shape)}"
+        kind = "" if output.is_floating_point() else f" of {output.dtype}"
+        return f"a tensor{kind} of shape {tuple(output.shape)}"
     name = type(output).__name__
     name = f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
     if isinstance(output, Mapping):
@@ -133,24 +135,80 @@ def answer(logits: torch.Tensor, gives_probabilities: bool) -> Answer:
 
 
 class Answers:
-    """Answers as they come; whether the outputs are probabilities is known only after the last."""
+    """Answers as they come; whether the outputs are probabilities is known only after the last.
 
-    def __init__(self, ends_in_sigmoid: bool) -> None:
+    They lie in tables that are made once: small arrays, one image at a time between activations of
+    many megabytes, would leave holes in the memory that no later activation fits into.
+    """
+
+    def __init__(self, n_images: int, classes: int, ends_in_sigmoid: bool, is_sound: bool) -> None:
+        """Gets ready.
+
+        Args:
+            n_images: to come, at most.
+            classes: of the network.
+            ends_in_sigmoid: whether that is the last that the network does.
+            is_sound: whether any answer can be taken from it.
+        """
         self.are_probabilities = True
+        self._is_sound = is_sound
         self._ends_in_sigmoid = ends_in_sigmoid
-        self._by_softmax: list[Answer] = []
-        self._as_they_are: list[Answer] = []
+        self._count = 0
+        shape = (n_images, min(classes, TOP))
+        self._by_softmax, self._as_they_are = _Table(shape), _Table(shape)
 
-    def add(self, logits: torch.Tensor) -> None:
-        """Takes the scores (b classes) of a batch."""
+    def add(self, logits: torch.Tensor, is_sound: torch.Tensor) -> None:
+        """Takes the scores (b classes) of a batch, and on which no layer gave NaN or Inf (b)."""
         self.are_probabilities = self.are_probabilities and are_probabilities(
             logits, self._ends_in_sigmoid
         )
-        for row in logits:
-            self._by_softmax.append(answer(row, False))
-            if self.are_probabilities:
-                self._as_they_are.append(answer(row, True))
+        for row, is_whole in zip(logits, is_sound.tolist(), strict=True):
+            if is_whole and self._is_sound:
+                self._by_softmax.put(self._count, answer(row, False))
+                if self.are_probabilities:
+                    self._as_they_are.put(self._count, answer(row, True))
+            self._count += 1
 
     def final(self) -> tuple[Answer, ...]:
         """One answer per image, in order."""
-        return tuple(self._as_they_are if self.are_probabilities else self._by_softmax)
+        table = self._as_they_are if self.are_probabilities else self._by_softmax
+        return tuple(table.row(image) for image in range(self._count))
+
+
+class _Table:
+    """Answers, one a row."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._classes = np.zeros(shape, np.int64)
+        self._probabilities, self._logits = np.zeros(shape), np.zeros(shape)
+        self._known = np.zeros(shape[0], np.int64)
+        "How many classes an answer names: none where an output is not finite."
+
+    def put(self, row: int, given: Answer) -> None:
+        known = len(given.classes)
+        self._known[row] = known
+        self._classes[row, :known] = given.classes
+        self._probabilities[row, :known] = given.probabilities
+        self._logits[row, :known] = given.logits
+
+    def row(self, row: int) -> Answer:
+        known = self._known[row]
+        return Answer(
+            self._classes[row, :known],
+            self._probabilities[row, :known],
+            self._logits[row, :known],
+        )
+
+
+def weights_are_finite(module: nn.Module, calls: Iterable[Call]) -> bool:
+    """Whether no layer that is called holds NaN or Inf.
+
+    What comes of it may look well: an infinite variance divides everything to zero.
+    """
+    parts = dict(module.named_modules())
+    called = (parts[call.key.path] for call in calls if call.key.path in parts)
+    return all(
+        bool(torch.isfinite(tensor).all())
+        for part in called
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False))
+    )

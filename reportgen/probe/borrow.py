@@ -1,8 +1,10 @@
 """Borrows a network: evaluation mode, no gradients, and everything as it was found afterwards."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,6 +28,7 @@ def borrowed(module: nn.Module) -> Iterator[None]:
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with (
         torch.random.fork_rng(devices=sorted(devices, key=str)),
+        _other_generators_kept(),
         torch.compiler.set_stance("force_eager"),
         torch.no_grad(),
     ):
@@ -43,3 +46,38 @@ def borrowed(module: nn.Module) -> Iterator[None]:
                 # A network may write into a buffer, or put another tensor in its place. What is as
                 # it was is not written: an expanded buffer cannot be.
                 setattr(part, name, buffer if buffer.equal(value) else buffer.copy_(value))
+
+
+@contextmanager
+def own_state(device: torch.device, seed: int) -> Iterator[None]:
+    """Starts the random generators at the seed, and gives all back as it was found.
+
+    Some networks draw random numbers in evaluation mode too; the state is given back after each
+    use of them (see `borrowed`), so that all start from here. A program may call from within
+    autocast.
+    """
+    forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with (
+        forked,
+        _other_generators_kept(),
+        torch.autocast(device.type, enabled=False),
+        torch.inference_mode(False),
+    ):
+        # Not `torch.manual_seed`, which also seeds the devices that are not forked here.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index].manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        yield
+
+
+@contextmanager
+def _other_generators_kept() -> Iterator[None]:
+    """Gives the generators of Python and numpy back as they were found."""
+    plain, array = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(array)

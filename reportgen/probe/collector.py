@@ -48,6 +48,8 @@ class Collector(Observer):
         self.statistics: dict[CallKey, LayerStatistics] = {}
         self._pictures: Pictures = {index: {} for index in pictured.values()}
         self.logits = torch.empty(0)
+        self.is_sound = torch.ones(images, dtype=torch.bool)
+        "(images,) whether all that was observed is finite."
         self.means: dict[CallKey, torch.Tensor] = {}
         "(images units) of the averaged calls."
         self._observed = observed
@@ -78,6 +80,10 @@ class Collector(Observer):
             placed = on_grid(values, arranged)
         self.statistics[key] = LayerStatistics(values.shape[1])
         highest = self.statistics[key].update(values)
+        # On another device, to ask whether there are any would be to wait for it.
+        if not is_here(values) or self.statistics[key].is_broken:
+            is_finite = torch.isfinite(values).flatten(1).all(1)
+            self.is_sound = self.is_sound.to(is_finite.device) & is_finite
         if placed.shape != values.shape and key in self.strongest:
             highest = Highest(highest_of(placed))
         if key in self.strongest:

@@ -164,7 +164,7 @@ class Answer:
     """What the network said of one image."""
 
     classes: NDArray[np.int64]
-    "(k,) most probable first; empty where an output is not finite."
+    "(k,) most probable first; empty where a layer or the output is not finite."
     probabilities: FloatArray
     logits: FloatArray
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from reportgen.errors import ImageError, OptionError, ResourceError
-from reportgen.probe.answers import Answers, logits_in, probabilities
+from reportgen.probe.answers import Answers, logits_in, probabilities, weights_are_finite
+from reportgen.probe.blame import blamed
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
 from reportgen.probe.channels_last import ChannelsLast
 from reportgen.probe.class_correlation import correlations_of
 from reportgen.probe.collector import Collector, Pictures
-from reportgen.probe.device import device_named, too_large
+from reportgen.probe.device import device_named
 from reportgen.probe.evidence import Call, CallKey, Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
-from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.selection import matching
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages, map_columns
@@ -154,21 +154,20 @@ class Probe:
             return capture(module, moved, names, targets, gradients=gradients)
 
     @contextmanager
-    def lent(self, images: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor]]:
+    def lent(
+        self, images: torch.Tensor, first: int | None = None
+    ) -> Iterator[tuple[nn.Module, torch.Tensor]]:
         """Lends the borrowed network, and images ([b] c h w) copied to its device, to write to.
 
-        For what only `probe/` may do: run the network in another way than this class does.
+        For what only `probe/` may do: run the network in another way than this class does. Where
+        it fails, `first` says which image is the first of these.
 
         Raises:
+            ModelError: if the network's own code fails inside.
             ResourceError: if the memory is too small for what is done inside.
         """
-        with self.borrow():
-            try:
-                yield self._module, images.to(self.device, self._dtype, copy=True)
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise too_large(images, self.device) from error
-                raise
+        with self.borrow(), blamed(images, first, self.device):
+            yield self._module, images.to(self.device, self._dtype, copy=True)
 
     def collect(
         self,
@@ -221,7 +220,8 @@ class Probe:
             chosen_calls = correlated(traced.calls, traced.classes, observed) if correlated else ()
             correlations = correlations_of(chosen_calls, traced.classes)
             pictures: Pictures = {index: {} for index in sorted(pictured)}
-            answers = Answers(traced.ends_in_sigmoid)
+            is_sound = weights_are_finite(self._module, calls)
+            answers = Answers(n_images, traced.classes, traced.ends_in_sigmoid, is_sound)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
@@ -229,7 +229,7 @@ class Probe:
                 collector = Collector(
                     observed, len(part), chosen, keep_arrays, further, offset, correlations
                 )
-                with self.lent(part) as (module, moved), Watch(module, collector):
+                with self.lent(part, offset) as (module, moved), Watch(module, collector):
                     arranged_images = self._channels_last.arranged(module, moved)
                     collector.logits = logits_in(module(arranged_images), len(part))
                 return collector
@@ -246,7 +246,7 @@ class Probe:
                         pictures[index].update(found)
                     for key, means in collector.means.items():
                         correlations[key].update(means.cpu().numpy(), collector.logits.numpy())
-                    answers.add(collector.logits)
+                    answers.add(collector.logits, collector.is_sound.cpu())
                     done += len(collector.logits)
                     if progress:
                         progress(done, n_images)

@@ -32,6 +32,11 @@ class LayerStatistics:
         self._exponent = LOWEST_EXPONENT
         self._waiting: list[Part] = []
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a value that was seen here is NaN or infinite."""
+        return bool(self._nonfinite.any())
+
     def update(self, values: torch.Tensor) -> Highest:
         """Adds some images: (images units positions); gives what is highest in each."""
         images, units, positions = values.shape

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from reportgen.errors import ModelError, first_line
 from reportgen.probe.answers import logits_in
+from reportgen.probe.blame import kind_and_words
 from reportgen.probe.evidence import Call, CallKey, Kind
 from reportgen.probe.flow import UNSEEN, Flow, Operation
 from reportgen.probe.layout import Arrangement, arrangement, maps
@@ -84,10 +85,11 @@ def _first_forward(module: nn.Module, batch: torch.Tensor) -> Any:
     shape = " x ".join(str(size) for size in batch.shape[1:])
     try:
         return module(batch)
-    except Exception as error:
+    # A network may end the program, too, as a script does.
+    except (Exception, SystemExit) as error:
         if is_out_of_memory(error):
             raise
-        said = first_line(error)
+        said = kind_and_words(error) if isinstance(error, SystemExit) else first_line(error)
         if isinstance(error, TypeError) and "positional argument" in said:
             raise ModelError(
                 f"The network does not take one batch of images alone: {said}. "

@@ -141,7 +141,7 @@ class Image:
     true_class: str | None
     true_index: int | None
     predictions: tuple[Prediction, ...]
-    "Most probable first; empty where the output is not finite."
+    "Most probable first; empty where a layer or the output is not finite."
     is_pictured: bool
     "Whether it has a page."
     notes: tuple[str, ...] = ()
@@ -264,12 +264,15 @@ class Provenance:
 
     reportgen: str
     command: str
-    "The command line with bare file names: no folder of the machine."
+    "The command line with bare file names; one folder of images is called `images`."
     versions: tuple[tuple[str, str], ...]
     options: tuple[tuple[str, str], ...]
     device: str
     batch_size: int
     seed: int
+    files: tuple[tuple[str, str], ...] = ()
+    "Name and SHA-256 of what else was read, such as class names; `config` is that of all options."
+    config: str = ""
 
 
 @dataclass(frozen=True, eq=False)

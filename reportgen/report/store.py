@@ -28,8 +28,9 @@ from reportgen.report.archive import read_member, written_archive
 from reportgen.report.arrays import Array
 from reportgen.report.decode import ReadArray, ReadFile, decoded
 from reportgen.report.encode import Encoder
-from reportgen.report.layout import json_text
+from reportgen.report.layout import EVERY_LEVEL, json_text
 from reportgen.report.records import SCHEMA_VERSION, Report
+from reportgen.report.tables import MANY_LAYERS
 
 FILE = "report.json"
 _REFERENCE = re.compile(r"arrays/\w[\w.-]*\.npz#[\w.-]+", re.ASCII)
@@ -55,7 +56,10 @@ def stored(report: Report) -> Iterator[tuple[str, bytes]]:
     """
     encoder = Encoder(report)
     # A file name that is not UTF-8 reaches us as lone surrogates; this writes them as JSON escapes.
-    yield FILE, f"{json_text(encoder.document)}\n".encode("utf-8", "backslashreplace")
+    # A deep network has one line a layer: spaces would be half a megabyte.
+    levels = 2 if len(report.layers) > MANY_LAYERS else EVERY_LEVEL
+    text = json_text(encoder.document, levels=levels)
+    yield FILE, f"{text}\n".encode("utf-8", "backslashreplace")
     for path, arrays in encoder.archives.items():
         yield path, written_archive(arrays)
     yield from encoder.tables.items()

@@ -132,6 +132,6 @@ def test_the_command_repeats_what_the_network_and_its_images_need() -> None:
         batch_size=3,
     )
     assert command(options) == (
-        "reportgen prune net.pth 'some photos' more --arch net.py:Net --input-size 28 30 "
+        "reportgen prune net.pth more 'some photos' --arch net.py:Net --input-size 28 30 "
         "--mean 0.5 -o net-pruned.pth"
     )

@@ -116,7 +116,7 @@ def test_help_imports_nothing_heavy() -> None:
     ("words", "sentence"),
     [
         (["bild"], "No such command 'bild'. Did you mean 'build'? (reportgen -h shows how)"),
-        (["build", "--max-image", "3"], "No such option '--max-image'. Did you mean"),
+        (["build", "--exclud", "3"], "No such option '--exclud'. Did you mean"),
         (["compare", "--ouput", "x"], "(reportgen compare -h shows how)"),
         (["build", "m", "a", "--sections", "gradcam,gradcm"], "Did you mean gradcam?"),
         (["build", "m", "a", "--exclude", "zzz"], "no such section as zzz. There are overview, "),

@@ -43,7 +43,13 @@ def test_the_index_names_every_classifier() -> None:
 
 @pytest.mark.parametrize("known", VARIANTS)
 def test_each_is_told_from_all_others_at_any_size(known: Architecture) -> None:
-    for classes, channels, positions in [(1, 3, 50), (2, 1, 197), (1000, 3, 577), (21843, 4, 10)]:
+    for classes, channels, positions in [
+        (1, 3, 50),
+        (2, 1, 197),
+        (37, 3, 50),
+        (1000, 3, 577),
+        (21843, 4, 10),
+    ]:
         sizes = {"classes": classes, "channels": channels, "positions": positions}
         found = recognise(filled(known, sizes))
         assert [match for match, _ in found] == [known]
@@ -150,3 +156,13 @@ def test_a_whole_module_of_each_is_recognised(known: Architecture, tmp_path: Pat
     assert (loaded.architecture, loaded.format) == (known.name, "whole module")
     weights = net.state_dict()
     assert all(torch.equal(value, weights[n]) for n, value in loaded.module.state_dict().items())
+
+
+def test_a_network_with_a_double_elsewhere_is_no_silent_pick(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    net = small_net("resnet18", 3)
+    torch.save(net.state_dict(), file)
+    assert any("timm's resnetblur18" in note for note in load_model(file).notes)
+    assert load_model(file, arch="torchvision:resnet18").notes == ()
+    torch.save(net, file)
+    assert load_model(file).notes == ()

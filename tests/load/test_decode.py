@@ -1,4 +1,3 @@
-import itertools
 import struct
 
 import numpy as np
@@ -6,7 +5,7 @@ import pytest
 from PIL import Image
 
 from reportgen.load.decode import UnreadableImage, decode
-from tests.load.picture_files import noise, png, saved
+from tests.load.picture_files import SIDES, noise, png, saved, stored_as
 
 
 def pixels(data):
@@ -27,33 +26,6 @@ def test_grey_stays_grey():
     decoded = decode(saved(Image.fromarray(values), "PNG"))
     assert decoded.picture.mode == "L"
     np.testing.assert_array_equal(np.asarray(decoded.picture), values)
-
-
-# EXIF 2.3, tag 0x0112: which visual side the first stored row and the first stored column are.
-SIDES = {
-    1: ("top", "left"),
-    2: ("top", "right"),
-    3: ("bottom", "right"),
-    4: ("bottom", "left"),
-    5: ("left", "top"),
-    6: ("right", "top"),
-    7: ("right", "bottom"),
-    8: ("left", "bottom"),
-}
-
-
-def stored_as(upright, orientation):
-    """The array that a camera stores for `upright`, literally by the EXIF definition."""
-    first_row, first_column = SIDES[orientation]
-    height, width = upright.shape[:2]
-    is_turned = first_row in {"left", "right"}
-    stored = np.zeros_like(upright.swapaxes(0, 1) if is_turned else upright)
-    for row, column in itertools.product(*map(range, stored.shape[:2])):
-        along = {first_row: row, first_column: column}
-        y = along["top"] if "top" in along else height - 1 - along["bottom"]
-        x = along["left"] if "left" in along else width - 1 - along["right"]
-        stored[row, column] = upright[y, x]
-    return stored
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])

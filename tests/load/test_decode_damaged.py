@@ -17,7 +17,9 @@ def test_every_format_is_known_to_pillow():
     ("width", "height"), [(20_000, 20_000), (80_000, 1), (2**31 - 1, 2**31 - 1)]
 )
 def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_unpacked(width, height):
-    with pytest.raises(UnreadableImage, match="larger than 64 megapixels or 32,768 pixels a side"):
+    with pytest.raises(
+        UnreadableImage, match=r"larger than 64 megapixels .* or 32,768 pixels a side"
+    ):
         decode(png(width, height, 8, 2, [b"\0" * 100]))
 
 

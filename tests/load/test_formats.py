@@ -3,7 +3,6 @@
 import io
 import json
 import random
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from reportgen.errors import ModelError, ReportgenError
+from reportgen.load.checkpoint import read_checkpoint
 from reportgen.load.model import load_model
 from tests.load.model_files import small_net, with_records
 
@@ -27,13 +27,6 @@ def zipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("zip") / "weights.pth"
     torch.save(small_net().state_dict(), file)
     return file
-
-
-def tar_bytes() -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo("weights.pth"))
-    return stream.getvalue()
 
 
 def zip_bytes(**records: bytes) -> bytes:
@@ -57,16 +50,9 @@ def png_bytes() -> bytes:
 
 
 STRANGERS = {
-    "empty": (b"", r"is empty \(0 bytes\)"),
     "text": (b"import torch\nprint('hello')\n", "is a text file"),
     "unicode": ("größe = 3\n".encode() * 200, "is a text file"),
     "json": (b'{"lr": 0.1, "x": {"y": 1}}', "is a text file"),
-    "html": (b"\n<!DOCTYPE html><html><body>404</body></html>", "is a web page"),
-    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-    "gzip": (b"\x1f\x8b\x08\x00rest", "gzip archive"),
-    "tar": (tar_bytes(), "tar archive"),
-    "zip": (zip_bytes(weights__pth=b"1"), "ordinary zip archive"),
-    "npz": (numpy_bytes(np.savez), r"NumPy arrays \(\.npz\)"),
     "npy": (numpy_bytes(np.save), "NumPy array"),
     "keras": (zip_bytes(model__weights__h5=b"1", config__json=b"{}"), "Keras"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "HDF5"),
@@ -145,40 +131,45 @@ def test_torch_files_without_usable_weights_say_what_they_hold(name: str, tmp_pa
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.99999])
-@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+@pytest.mark.parametrize("form", ["legacy", "safetensors"])
 def test_a_file_cut_short_is_called_that(form: str, share: float, tmp_path: Path) -> None:
     file = tmp_path / "model.pth"
     weights = small_net().state_dict()
     if form == "safetensors":
         save_file(weights, file)
     else:
-        torch.save(weights, file, _use_new_zipfile_serialization=form == "zip")
+        torch.save(weights, file, _use_new_zipfile_serialization=False)
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ModelError, match="cut short"):
         load_model(file)
 
 
-def test_a_flipped_byte_never_changes_weights_in_silence(zipped: Path, tmp_path: Path) -> None:
+def test_a_flipped_bit_never_changes_weights_in_silence(zipped: Path, tmp_path: Path) -> None:
+    def weights(file: Path) -> dict[str, torch.Tensor]:
+        with file.open("rb") as stream:
+            return dict(read_checkpoint(file, stream).tensors)
+
     whole = zipped.read_bytes()
-    expected = load_model(zipped).module.state_dict()
+    expected = weights(zipped)
     file = tmp_path / "flipped.pth"
     generator = random.Random(0)
-    places = [generator.randrange(len(whole)) for _ in range(25)]
-    places += [len(whole) - generator.randrange(1, 9000) for _ in range(25)]
+    places = [generator.randrange(len(whole)) for _ in range(100)]
+    # Most of a file is numbers, so some more where its directory is.
+    places += [len(whole) - generator.randrange(1, 9000) for _ in range(50)]
     refused = 0
     for place in places:
         changed = bytearray(whole)
         changed[place] ^= 1 << generator.randrange(8)
         file.write_bytes(changed)
         try:
-            found = load_model(file).module.state_dict()
+            found = weights(file)
         except ModelError:
             refused += 1
         else:
-            # The byte was padding, or a date in the directory.
+            # The bit was in padding, or in a date of the directory.
             assert all(torch.equal(value, expected[name]) for name, value in found.items())
-    assert refused >= 30
+    assert refused >= 120
 
 
 def test_a_wrong_checksum_names_its_record(zipped: Path, tmp_path: Path) -> None:
@@ -196,11 +187,6 @@ def test_a_wrong_checksum_names_its_record(zipped: Path, tmp_path: Path) -> None
 
 def test_odd_zip_archives_are_refused(zipped: Path, tmp_path: Path) -> None:
     file = tmp_path / "odd.pth"
-    with zipfile.ZipFile(zipped) as archive, zipfile.ZipFile(file, "w") as copy:
-        for name in archive.namelist():
-            copy.writestr(name, archive.read(name), compress_type=zipfile.ZIP_DEFLATED)
-    with pytest.raises(ModelError, match=r"compressed record \(weights/data\.pkl\)"):
-        load_model(file)
     with_records(zipped, file, lambda name, content: content)
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr("weights/DATA.pkl", b"\x80\x02N.")
@@ -213,14 +199,16 @@ def test_odd_zip_archives_are_refused(zipped: Path, tmp_path: Path) -> None:
         load_model(file)
     with_records(zipped, file, lambda name, content: content)
     with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("/weights/x", b"")
+    with pytest.raises(ModelError, match="leaves the archive"):
+        load_model(file)
+    with_records(zipped, file, lambda name, content: content)
+    with zipfile.ZipFile(file, "a") as archive:
         archive.comment = b"PK"
     with pytest.raises(ModelError, match="comment"):
         load_model(file)
-    changed = bytearray(zipped.read_bytes())
-    for place in (6, changed.index(b"PK\x01\x02") + 8):
-        changed[place] |= 1
-    file.write_bytes(changed)
-    with pytest.raises(ModelError, match="encrypted"):
+    file.write_bytes(zipped.read_bytes() * 2)
+    with pytest.raises(ModelError, match="something before its zip archive"):
         load_model(file)
     without = with_records(
         zipped, file, lambda name, content: None if name.endswith("data/0") else content
@@ -286,7 +274,9 @@ def damaged(content: bytes, generator: random.Random) -> bytes:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("form", ["zip", "whole", "legacy", "whole legacy", "safetensors"])
-def test_no_damage_gives_anything_but_a_plain_error(form: str, tmp_path: Path) -> None:
+def test_no_damage_gives_anything_but_a_plain_error(
+    form: str, tmp_path: Path, read_here: None
+) -> None:
     whole, file = tmp_path / "whole", tmp_path / "damaged"
     net = Tiny()
     if form == "safetensors":

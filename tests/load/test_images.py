@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image
 
 from reportgen.errors import ImageError
 from reportgen.load.images import image_set
+from reportgen.load.listing import listing
 from reportgen.report.records import Preprocessing
 
 SMALL = Preprocessing(
@@ -172,14 +172,14 @@ def test_a_name_that_is_not_utf8_is_valid_text_in_the_report(tmp_path):
 def test_a_file_that_cannot_be_opened_is_listed(tmp_path, monkeypatch):
     picture(tmp_path / "good.png")
     picture(tmp_path / "locked.png")
-    read = Path.read_bytes
+    open_file = os.open
 
-    def refuse(path):
-        if path.name == "locked.png":
+    def refuse(path, *flags, **more):
+        if str(path).endswith("locked.png"):
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return open_file(path, *flags, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     images = image_set([tmp_path], SMALL)
     assert reasons(images) == {"locked.png": "The file cannot be opened (Permission denied)."}
 
@@ -190,6 +190,28 @@ def test_a_very_large_file_is_not_read(tmp_path):
         file.truncate(600 * 2**20)
     images = image_set([tmp_path], SMALL)
     assert reasons(images) == {"large.png": "The file is larger than 512 MB."}
+
+
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
+    picture(tmp_path / "good.png")
+    picture(tmp_path / "swapped.png")
+    listed = listing([tmp_path])
+    (tmp_path / "swapped.png").unlink()
+    os.mkfifo(tmp_path / "swapped.png")
+    monkeypatch.setattr("reportgen.load.images.listing", lambda paths, **_: listed)
+    images = image_set([tmp_path], SMALL)
+    assert reasons(images) == {"swapped.png": "This is not a regular file."}
+
+
+def test_the_limit_of_pixels_is_another_where_that_is_asked_for(tmp_path):
+    picture(tmp_path / "good.png", height=10, width=16)
+    picture(tmp_path / "large.png", height=10, width=17)
+    images = image_set([tmp_path], SMALL, max_pixels=160)
+    assert paths(images) == ["good.png"]
+    assert images.picture(0).size == (16, 10)
+    said = "larger than 0.00016 megapixels (--max-pixels) or 32,768 pixels a side"
+    assert said in reasons(images)["large.png"]
+    assert len(image_set([tmp_path], SMALL, max_pixels=170).files) == 2
 
 
 def test_strong_enlargement_and_narrow_crops_are_noted(tmp_path):

@@ -87,11 +87,27 @@ def test_links_and_pipes_end_the_walk_and_are_listed(tmp_path):
     assert paths(listed) == ["again.png", "good.png"]
     assert reasons(listed) == {
         "gone.png": "This is a link that leads nowhere.",
-        "loop": "This is a link to a folder, which is not followed.",
-        "out.png": "This is a link out of the folder, which is not followed.",
+        "loop": "This is a link to a folder, which is followed with --follow-links only.",
+        "out.png": "This is a link out of the folder, which is followed with --follow-links only.",
         "pipe.png": "This is not a regular file.",
         "self.png": "This is a link that leads nowhere.",
     }
+
+
+def test_links_are_followed_where_that_is_asked_for_and_each_folder_is_read_once(tmp_path):
+    inside = tmp_path / "images"
+    touch(inside / "a" / "x.png", tmp_path / "elsewhere" / "deep" / "y.png")
+    (inside / "back").symlink_to("..")
+    (inside / "loop").symlink_to(inside)
+    (inside / "a" / "twin").symlink_to(tmp_path / "elsewhere")
+    (inside / "b").symlink_to(tmp_path / "elsewhere")
+    (inside / "out.png").symlink_to(tmp_path / "elsewhere" / "deep" / "y.png")
+    listed = listing([inside], follow_links=True)
+    assert paths(listed) == ["a/x.png", "b/deep/y.png", "out.png"]
+    once = "This folder is read already, by another way."
+    assert reasons(listed) == dict.fromkeys(
+        ("a/twin", "back/elsewhere", "back/images", "loop"), once
+    )
 
 
 def test_links_given_by_name_are_followed(tmp_path):

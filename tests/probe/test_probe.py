@@ -262,7 +262,7 @@ def test_one_image_that_does_not_fit_is_told() -> None:
 
 def test_other_errors_do_not_halve() -> None:
     net = seeded(lambda: Limited(3, "something else"))
-    with pytest.raises(RuntimeError, match="something else"):
+    with pytest.raises(ModelError, match="RuntimeError: something else"):
         Probe(net, "cpu", 4).logits(IMAGES)
     assert net.tried == [2, 2, 4], "both orders of memory are tried first, on two copies"
 

@@ -224,11 +224,11 @@ def test_a_file_gives_what_the_command_gives(tmp_path: Path) -> None:
         for name in ("by-command", "by-call")
     )
     assert other["provenance"].pop("command") == (
-        "reportgen.build('lenet.pth', 'fashion_mnist', arch='lenet.py:LeNet', "
+        "reportgen.build('lenet.pth', 'images', arch='lenet.py:LeNet', "
         "input_size=(28, 28), mean=(0.286,), std=(0.353,), max_images=1, "
         "sections=('answers', 'kernels'))"
     )
-    assert one["provenance"].pop("command").startswith("reportgen build lenet.pth fashion_mnist")
+    assert one["provenance"].pop("command").startswith("reportgen build lenet.pth images")
     assert one == other
     assert report.to_dict()["images"] == other["images"]
     loaded = load_model(model, arch=f"{SAMPLES / 'lenet.py'}:LeNet")

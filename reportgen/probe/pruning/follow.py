@@ -28,7 +28,7 @@ def followed(module: nn.Module, image: torch.Tensor) -> Followed:
         Untraceable: if its path depends on the values it sees, or it cannot be followed otherwise.
     """
     root, graph = traced(module)
-    interpreter = fx.Interpreter(fx.GraphModule(root, graph))
+    interpreter = fx.Interpreter(root, graph=graph)
     modules = {
         path.removeprefix(ROOT).removeprefix("."): part
         for path, part in interpreter.module.named_modules()

@@ -1,0 +1,80 @@
+"""What a process that reads a model file may use: memory, time, and no process or file more."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_GIB = 2**30
+_LEAST_MEMORY = 4 * _GIB
+_TIMES_THE_FILE = 4
+"Memory for each byte of the file: some formats are held twice while they are read."
+_LEAST_PARCEL = _GIB // 4
+_CPU_SECONDS = 30.0
+_SECONDS = 120.0
+_CPU_SECONDS_PER_GIB = 30.0
+_SECONDS_PER_GIB = 60.0
+"A file on another machine comes at some 20 MB/s or more."
+_GRACE = 5
+"Seconds after which a process that was told that its time is over is ended."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file is worth."""
+
+    memory: int
+    "Bytes beyond those that the process starts with."
+    parcel: int
+    "Bytes that it may hand over."
+    cpu_seconds: float
+    seconds: float
+
+    @classmethod
+    def for_file(cls, size: int) -> "Limits":
+        """Those for a file of so many bytes."""
+        return cls(
+            memory=max(_LEAST_MEMORY, _TIMES_THE_FILE * size),
+            parcel=_LEAST_PARCEL + _TIMES_THE_FILE * size,
+            cpu_seconds=_CPU_SECONDS + _CPU_SECONDS_PER_GIB * size / _GIB,
+            seconds=_SECONDS + _SECONDS_PER_GIB * size / _GIB,
+        )
+
+    def impose(self) -> None:
+        """Limit this process for the rest of its life, as far as the system can.
+
+        Windows has none of these limits, macOS none of memory; there the clock is left.
+        """
+        if sys.platform == "win32":
+            return
+        import resource
+        import signal
+
+        def lower(what: int, value: int, hard_value: int | None = None) -> None:
+            _, hard = resource.getrlimit(what)
+            at_most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+            soft = min(value, at_most)
+            resource.setrlimit(what, (soft, min(hard_value or value, at_most)))
+
+        # Ends it also where whoever started it is gone.
+        signal.setitimer(signal.ITIMER_REAL, self.seconds + _GRACE)
+        seconds = int(time.process_time() + self.cpu_seconds) + 1
+        lower(resource.RLIMIT_CPU, seconds, seconds + _GRACE)
+        lower(resource.RLIMIT_CORE, 0)
+        lower(resource.RLIMIT_FSIZE, 2 * self.parcel)
+        if used := _address_space():
+            lower(resource.RLIMIT_AS, used + self.memory)
+        if hasattr(resource, "RLIMIT_NPROC"):
+            lower(resource.RLIMIT_NPROC, 0)
+        lower(resource.RLIMIT_NOFILE, 0)
+
+
+def _address_space() -> int:
+    """Bytes of addresses that this process has; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return 0
+    import resource
+
+    return pages * resource.getpagesize()

@@ -1,0 +1,158 @@
+"""Operations that nearly were a layer of torch.nn stay functions; those that were become it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from reportgen.load.aten import FUNCTIONS, filled
+from reportgen.load.aten_layers import layer
+from reportgen.load.program import Frame, Name, Operation, Weight
+
+X = Name("x")
+SHAPES = {"m.weight": (4, 2, 3, 3), "m.bias": (4,), "m.slope": (4,), "o.bias": (4,)}
+SHAPES |= {
+    "n.weight": (4,),
+    "p.weight": (4,),
+    "l.weight": (5, 4),
+    "l.bias": (5,),
+    "m.running_mean": (4,),
+}
+
+
+def operation(
+    target: str, kind: str, path: str = "m", result: str = "y", **given: Any
+) -> Operation:
+    names = {"x": "input", "self": "self"}
+    arguments = {names.get(name, name): value for name, value in given.items()}
+    frame = Frame(path, f"torch.nn.modules.any.{kind}", "1")
+    return Operation(target, arguments, (result,), True, (frame,))
+
+
+def convolution(**changed: Any) -> Operation:
+    given = {"x": X, "weight": Weight("m.weight"), "bias": Weight("m.bias"), "stride": (1, 1)}
+    given |= {"padding": (0, 0), "dilation": (1, 1), "transposed": False}
+    given |= {"output_padding": (0, 0), "groups": 1}
+    return operation("convolution.default", "Conv2d", **(given | changed))
+
+
+def test_a_convolution_is_one_with_its_settings() -> None:
+    made = layer([convolution(stride=(2, 1), padding=(1, 0))], SHAPES)
+    assert isinstance(made, nn.Conv2d)
+    assert (made.stride, made.padding, made.in_channels) == ((2, 1), (1, 0), 2)
+
+
+def test_an_activation_with_weights_is_one() -> None:
+    found = operation("prelu.default", "PReLU", "p", self=X, weight=Weight("p.weight"))
+    made = layer([found], SHAPES)
+    assert isinstance(made, nn.PReLU) and made.num_parameters == 4
+
+
+def test_an_empty_stride_is_that_of_the_window() -> None:
+    found = operation("max_pool2d.default", "MaxPool2d", self=X, kernel_size=(2, 3), stride=())
+    made = layer([found], SHAPES)
+    assert isinstance(made, nn.MaxPool2d) and made.stride == (2, 3)
+
+
+def linear(**changed: Any) -> list[Operation]:
+    turned = operation("t.default", "Linear", "l", "t", self=Weight("l.weight"))
+    given = {"self": Weight("l.bias"), "mat1": X, "mat2": Name("t"), "beta": 1, "alpha": 1}
+    return [turned, operation("addmm.default", "Linear", "l", **(given | changed))]
+
+
+def test_a_linear_layer_that_was_taken_apart_is_one() -> None:
+    made = layer(linear(), SHAPES)
+    assert isinstance(made, nn.Linear) and (made.in_features, made.out_features) == (4, 5)
+
+
+def padded(mode: str = "reflect", pad: tuple[int, ...] = (1, 1, 2, 2)) -> list[Operation]:
+    front = operation("pad.default", "Conv2d", "m", "q", self=X, pad=pad, mode=mode)
+    given = {"weight": Weight("m.weight"), "bias": Weight("m.bias"), "stride": (1, 1)}
+    given |= {"padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    return [front, operation("conv2d.default", "Conv2d", "m", x=Name("q"), **given)]
+
+
+def test_a_convolution_that_pads_by_itself_is_one() -> None:
+    made = layer(padded(), SHAPES)
+    assert isinstance(made, nn.Conv2d)
+    assert (made.padding_mode, made.padding) == ("reflect", (2, 1))
+
+
+def permuted(dims: tuple[int, ...] = (0, 2, 3, 1)) -> list[Operation]:
+    before = operation("permute.default", "LayerNorm2d", "m", "a", self=X, dims=dims)
+    given = {"weight": Weight("m.slope"), "bias": Weight("m.bias"), "eps": 1e-5}
+    norm = operation(
+        "layer_norm.default", "LayerNorm2d", "m", "b", x=Name("a"), normalized_shape=(4,), **given
+    )
+    after = operation("permute.default", "LayerNorm2d", "m", self=Name("b"), dims=(0, 3, 1, 2))
+    return [before, norm, after]
+
+
+NEARLY: dict[str, list[Operation]] = {
+    "a dropout that drops": [operation("dropout.default", "Dropout", x=X, p=5.0, train=False)],
+    "no image comes in": [operation("relu.default", "ReLU", self=3)],
+    "a softmax in another format": [
+        operation("softmax.int", "Softmax", self=X, dim=1, dtype=torch.float64)
+    ],
+    "a size that is computed": [
+        operation("adaptive_avg_pool2d.default", "AdaptiveAvgPool2d", self=X, output_size=(X, X))
+    ],
+    "a kernel that is computed": [convolution(bias=Name("z"))],
+    "a bias of another layer": [convolution(bias=Weight("o.bias"))],
+    "groups that are computed": [convolution(groups="2")],
+    "a norm with a weight and no bias": [
+        operation(
+            *("batch_norm.default", "BatchNorm2d", "n"),
+            **{"x": X, "weight": Weight("n.weight"), "bias": None, "running_mean": None},
+            **{"running_var": None, "training": False, "momentum": 0.1, "eps": 1e-5},
+            cudnn_enabled=False,
+        )
+    ],
+    "another function with weights": [
+        operation("mul.Tensor", "Scale", "p", self=X, other=Weight("p.weight"))
+    ],
+    "a norm that is no layer here": [
+        operation(
+            *("rms_norm.default", "RMSNorm", "p"),
+            **{"x": X, "normalized_shape": (4,), "weight": Weight("p.weight")},
+        )
+    ],
+    "padding before a bias of another layer": [
+        padded()[0],
+        replace(padded()[1], arguments={**padded()[1].arguments, "bias": Weight("o.bias")}),
+    ],
+    "zeros around the picture": padded("constant"),
+    "uneven padding": padded(pad=(1, 0, 2, 2)),
+    "a product that is scaled": linear(alpha=2),
+    "a product with another weight": linear(self=Weight("o.bias")),
+    "another permutation": permuted((0, 1, 2, 3)),
+    "two that do not follow": [permuted()[0], permuted()[2], padded()[1]],
+}
+
+
+@pytest.mark.parametrize("name", NEARLY)
+def test_what_does_not_fit_exactly_stays_a_function(name: str) -> None:
+    assert layer(NEARLY[name], SHAPES) is None
+
+
+def test_what_only_passes_on_passes_on() -> None:
+    values = torch.rand(2, 3)
+    assert FUNCTIONS["alias.default"](values) is values
+    assert FUNCTIONS["to.dtype"](values) is values
+    assert FUNCTIONS["to.dtype"](values, torch.float64).dtype == torch.float64
+
+
+@pytest.mark.parametrize(("is_transposed", "shape"), [(False, (1, 4, 5, 7)), (True, (1, 2, 7, 9))])
+def test_a_convolution_is_either_way_round(is_transposed: bool, shape: tuple[int, ...]) -> None:
+    weight = torch.rand(4, 2, 3, 3) if is_transposed else torch.rand(4, 3, 1, 1)
+    image = torch.rand(1, 4 if is_transposed else 3, 5, 7)
+    settings = ([1, 1], [0, 0], [1, 1], is_transposed, [0, 0], 1)
+    found = FUNCTIONS["convolution.default"](image, weight, None, *settings)
+    assert found.shape == shape
+
+
+def test_a_function_without_an_argument_that_it_needs_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"relu\.default lacks its argument 'self'"):
+        filled("relu.default", {})
