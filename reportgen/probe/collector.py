@@ -48,8 +48,8 @@ class Collector(Observer):
         self.statistics: dict[CallKey, LayerStatistics] = {}
         self._pictures: Pictures = {index: {} for index in pictured.values()}
         self.logits = torch.empty(0)
-        self.is_sound = torch.ones(images, dtype=torch.bool)
-        "(images,) whether all that was observed is finite."
+        self._sound = [torch.ones(images, dtype=torch.bool)]
+        "(images,) of what was looked at: whether it is finite. They stay where the values lie."
         self.means: dict[CallKey, torch.Tensor] = {}
         "(images units) of the averaged calls."
         self._observed = observed
@@ -83,7 +83,7 @@ class Collector(Observer):
         # On another device, to ask whether there are any would be to wait for it.
         if not is_here(values) or self.statistics[key].is_broken:
             is_finite = torch.isfinite(values).flatten(1).all(1)
-            self.is_sound = self.is_sound.to(is_finite.device) & is_finite
+            self._sound.append(is_finite)
         if placed.shape != values.shape and key in self.strongest:
             highest = Highest(highest_of(placed))
         if key in self.strongest:
@@ -96,6 +96,11 @@ class Collector(Observer):
                 self._take_picture(index, key, activation)
             else:
                 self._unpictured.append((index, key, activation.clone()))
+
+    @property
+    def is_sound(self) -> torch.Tensor:
+        """(images,) bool: whether all that was observed of an image is finite."""
+        return torch.stack([found.cpu() for found in self._sound]).all(0)
 
     @property
     def pictures(self) -> Pictures:

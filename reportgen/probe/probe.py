@@ -246,7 +246,7 @@ class Probe:
                         pictures[index].update(found)
                     for key, means in collector.means.items():
                         correlations[key].update(means.cpu().numpy(), collector.logits.numpy())
-                    answers.add(collector.logits, collector.is_sound.cpu())
+                    answers.add(collector.logits, collector.is_sound)
                     done += len(collector.logits)
                     if progress:
                         progress(done, n_images)

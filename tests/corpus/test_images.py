@@ -60,10 +60,12 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def build(case: Case, images: Path, command: tuple[str, ...], capture: Any) -> dict[str, Any]:
+def build(
+    case: Case, images: Path, command: tuple[str, ...], capture: Any, beside: Path | None = None
+) -> dict[str, Any]:
     """The report on a folder, which is left as it was."""
     model, *flags = command
-    out = images.parent / "report"
+    out = (beside or images).parent / "report"
     checked(case, ("build", model, images, *flags, "-o", out), capture, kept=(images,))
     report: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
     return report
@@ -202,12 +204,18 @@ def test_odd_names_are_shown_as_they_are_and_name_no_file_of_ours(
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_links_and_pipes_end_nowhere(
-    entry: Entry, images: Path, command: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+    entry: Entry,
+    images: Path,
+    command: tuple[str, ...],
+    capfd: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     entry.put(images)
     case = Case(entry.name, lambda folder: None, 8, "reportgen: The report was written without",
                 ("--strict", *entry.flags))  # fmt: skip
-    report = build(case, images, command, capfd)
+    # Not beside the images: a link that leads up would come by what is being written.
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "x"
+    report = build(case, images, command, capfd, elsewhere)
     assert sorted(paths(report)) == sorted(["good.png", *entry.read])
     found = {one["path"]: one["reason"] for one in report["skipped"]}
     assert found.keys() == entry.skipped.keys()

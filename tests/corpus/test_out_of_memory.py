@@ -1,6 +1,7 @@
 """Memory that runs out at the n-th batch, for n = 1, 2, 3 ... until none is left (bar R-01)."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,17 @@ def numbers(folder: Path) -> list[Any]:
     return [[report[key] for key in ("images", "layers", "findings")], arrays]
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two of these are equal; sums over other batches may differ in their last digit."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-14)
+    return bool(one == other)
+
+
 def batch_size(folder: Path) -> int:
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return int(report["provenance"]["batch_size"])
@@ -98,7 +110,7 @@ def test_a_batch_halves_wherever_memory_runs_out(
         if LARGEST not in batches[number - 1 :]:  # it did not run out any more
             break
         assert batch_size(out) == 2
-        assert numbers(out) == numbers(tmp_path / "2")
+        assert is_same(numbers(out), numbers(tmp_path / "2"))
     assert number > 2, "memory ran out once at least"
     assert numbers(out) == numbers(tmp_path / str(LARGEST)) and batch_size(out) == LARGEST
 

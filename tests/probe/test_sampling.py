@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from reportgen.errors import ModelError
 from reportgen.probe.evidence import CallKey
 from reportgen.probe.probe import Probe
 from reportgen.probe.sampling import Windowed, windowed
@@ -186,7 +187,7 @@ def test_the_network_is_given_back_as_found(build: Callable[[], nn.Module]) -> N
     before = state_of(net)
     probe = Probe(net, "cpu")
     if build is Failing:
-        with pytest.raises(ValueError, match="as a network may"):
+        with pytest.raises(ModelError, match="as a network may"):
             windowed(probe, photos(1), [CallKey("conv")])
     else:
         windowed(probe, photos(1), [CallKey("conv")])
