@@ -26,6 +26,7 @@ from reportgen.write import (
 from tests.corpus.faults import left_with, tree
 
 FILES = {"report.json": b"{}", "index.html": b"<p>" * 1000}
+LOCKS = Path(__file__).parents[2] / "reportgen/write/locks.py"
 NEW = {"report.json": b"{}", "index.html": b"<b>" * 1000}
 
 
@@ -350,7 +351,7 @@ def test_staging_is_private_to_its_target(output: Path) -> None:
 
 def test_a_system_without_such_locks_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fcntl", None)
-    spec = importlib.util.spec_from_file_location("locks_of_windows", locks.__file__)
+    spec = importlib.util.spec_from_file_location("locks_of_windows", LOCKS)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
