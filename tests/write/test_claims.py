@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -92,6 +93,24 @@ def test_a_run_that_never_ends_its_turn_is_not_waited_for_long(
         write_site(FILES.items(), output)
     write_site(FILES.items(), output)
     assert alone(output)
+
+
+def test_a_run_waits_for_its_turn(output: Path) -> None:
+    begun, steps = threading.Event(), []
+
+    def other() -> None:
+        with locks.turn(output.parent):
+            begun.set()
+            time.sleep(0.2)
+            steps.append("other")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    begun.wait()
+    with locks.turn(output.parent):
+        steps.append("this")
+    thread.join()
+    assert steps == ["other", "this"]
 
 
 def test_what_a_dead_run_left_is_cleared_and_nothing_else(output: Path) -> None:
