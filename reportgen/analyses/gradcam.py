@@ -157,7 +157,7 @@ def _panel(study: Study, explained: Explained, photo: Photo) -> Panel:
         "cam_gap": _cam_gap(explained),
     }
     pair = [made for made in maps if made.name in ("gradcam", "rival")]
-    largest = max(float(np.abs(made.values).max()) for made in pair)
+    largest = max(float(made.values.max(initial=0.0)) for made in pair)
     shared = largest if first.has_evidence else max(largest, PALE)
     blocks = {
         made.name: _block(

@@ -32,7 +32,9 @@ _BAR = 0.09
 def colour_limit(heatmap: Heatmap) -> float:
     """End of the colour scale, which runs from -limit (0 where the map is not signed) to limit."""
     floor = SMALLEST_LIMIT.get(heatmap.unit, 0.0)
-    return max(_largest(heatmap.values), heatmap.maximum or 0.0, floor)
+    # What lies below zero is not drawn where the map is not signed, and takes no part of the scale.
+    drawn = heatmap.values if heatmap.signed else np.maximum(heatmap.values, 0)
+    return max(_largest(drawn), heatmap.maximum or 0.0, floor)
 
 
 def spread(heatmap: Heatmap, height: int, width: int) -> FloatArray:

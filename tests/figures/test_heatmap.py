@@ -105,6 +105,12 @@ def test_the_scale_reaches_to_the_largest_value_or_the_stated_maximum():
     assert colour_limit(heatmap(values, maximum=0.2)) == 0.4
 
 
+def test_what_is_not_drawn_takes_no_part_of_the_scale():
+    values = np.array([[0.1, -0.9], [0.25, 0]])
+    assert colour_limit(heatmap(values, unit="logit", signed=False)) == 0.25
+    assert colour_limit(heatmap(values, unit="logit", signed=True)) == 0.9
+
+
 @pytest.mark.parametrize(("unit", "value"), [("probability", 9e-4), ("logit", 9e-3)])
 def test_a_map_without_effect_is_not_stretched_to_look_like_one(unit, value):
     block = heatmap(np.array([[0.0, value], [-value, 0.0]]), unit=unit)
