@@ -4,6 +4,10 @@ _ANY = ("tests/load/test_any_wrapping.py", "tests/fuzz/test_target.py")
 _FILES = ("tests/load/test_rare_files.py", "tests/load/test_formats.py")
 _KINDS = "tests/load/test_strangers.py"
 _HOSTILE = ("tests/load/test_model_hostile.py",)
+_WRITTEN = tuple(
+    f"tests/write/test_{name}.py" for name in ("site", "files", "interrupts", "claims")
+)
+_WRITING = ("destination", "exchange", "files", "interrupts", "links", "locks", "site", "staging")
 
 TESTS: dict[str, tuple[str, ...]] = {
     "reportgen.load.prefixes": _ANY,
@@ -20,10 +24,12 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/load/test_decode_damaged.py",
         _KINDS,
     ),
+    **{f"reportgen.write.{name}": _WRITTEN for name in _WRITING},
+    "reportgen.write.links": ("tests/write/test_links.py",),
 }
 THEN: dict[str, tuple[str, ...]] = {
-    name: ("tests/load/test_model.py",)
+    name: ("tests/write/test_faults.py",) if ".write." in name else ("tests/load/test_model.py",)
     for name in TESTS
-    if name.rpartition(".")[2] not in ("listing", "decode")
+    if name.rpartition(".")[2] not in ("listing", "decode", "links")
 }
 "Slower tests, for the mistakes that those let pass."

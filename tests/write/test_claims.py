@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from reportgen.write import (
 from tests.corpus.faults import left_with, tree
 
 FILES = {"report.json": b"{}", "index.html": b"<p>" * 1000}
+LOCKS = Path(__file__).parents[2] / "reportgen/write/locks.py"
 NEW = {"report.json": b"{}", "index.html": b"<b>" * 1000}
 
 
@@ -91,6 +93,24 @@ def test_a_run_that_never_ends_its_turn_is_not_waited_for_long(
         write_site(FILES.items(), output)
     write_site(FILES.items(), output)
     assert alone(output)
+
+
+def test_a_run_waits_for_its_turn(output: Path) -> None:
+    begun, steps = threading.Event(), []
+
+    def other() -> None:
+        with locks.turn(output.parent):
+            begun.set()
+            time.sleep(0.2)
+            steps.append("other")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    begun.wait()
+    with locks.turn(output.parent):
+        steps.append("this")
+    thread.join()
+    assert steps == ["other", "this"]
 
 
 def test_what_a_dead_run_left_is_cleared_and_nothing_else(output: Path) -> None:
@@ -350,7 +370,7 @@ def test_staging_is_private_to_its_target(output: Path) -> None:
 
 def test_a_system_without_such_locks_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fcntl", None)
-    spec = importlib.util.spec_from_file_location("locks_of_windows", locks.__file__)
+    spec = importlib.util.spec_from_file_location("locks_of_windows", LOCKS)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -152,3 +152,34 @@ def test_the_systems_own_way_ends_the_process_after_the_block() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "after\n")
+
+
+def test_an_interrupt_of_the_very_moment_leaves_nothing_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(interrupts, "_listen", interrupted)
+        Held().__enter__()
+    assert not interrupts._active and not interrupts._holding
+
+
+def test_the_systems_own_way_is_set_before_the_signal_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = []
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                signal,
+                "raise_signal",
+                lambda number: sent.append((number, signal.getsignal(number))),
+            )
+            with Held():
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert sent == [(signal.SIGTERM, signal.SIG_DFL)]
+    finally:
+        signal.signal(signal.SIGTERM, before)
