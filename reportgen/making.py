@@ -10,7 +10,7 @@ import torch
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
-from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.study import Analysis, Outcome, Study, why_absent
 from reportgen.analyses.subjects import (
     accuracy,
     image_records,
@@ -152,13 +152,15 @@ def _study(
         pictured,
         keep_arrays=options.save_arrays,
         layers=options.layers,
+        task=options.task,
         correlated=unit_calls if len(images.files) >= FEWEST_IMAGES else None,
         progress=progress.reached,
     )
     labels, labels_source = class_names(
         loaded, images, options, evidence.classes, given=source.labels
     )
-    truth = true_indices(images, labels)
+    is_of_one_class = evidence.task == "classify"
+    truth = true_indices(images, labels) if is_of_one_class else (None,) * len(images.files)
     study = Study(
         options=options,
         loaded=loaded,
@@ -201,6 +203,9 @@ def _outcomes(
 def _outcome(analysis: Analysis, study: Study, progress: Progress) -> Outcome | str:
     """What a section found, or one sentence that says why it could not be made."""
     progress.stage(analysis.title)
+    absent = why_absent(analysis.needs, study.evidence.task)
+    if absent:
+        return Outcome(absent=absent)
     try:
         return analysis.run(study)
     except OptionError:
@@ -240,8 +245,19 @@ def _report(
         parameters=study.parameter_records,
         findings=findings,
         rules=tuple(rule for analysis in analyses for rule in analysis.rules),
-        notes=(*study.loaded.notes, *study.images.notes),
+        notes=(*study.loaded.notes, *study.images.notes, *_untaken_labels(study)),
         sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in analyses),
+    )
+
+
+def _untaken_labels(study: Study) -> tuple[str, ...]:
+    """That classes of images were stated which say nothing of such an answer."""
+    labelled = any(file.is_labelled for file in study.images.files)
+    if study.evidence.task == "classify" or not labelled:
+        return ()
+    return (
+        "The one class that is stated for an image, by its folder or by a program, is not held "
+        "against the answers of this network, which are not one class of several.",
     )
 
 
@@ -262,6 +278,7 @@ def _section(analysis: Analysis, outcome: Outcome | str) -> Section:
         place=analysis.place,
         panel=made.panels.get(""),
         problem=problem,
+        absent=made.absent,
         references=analysis.references,
     )
 

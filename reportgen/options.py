@@ -16,6 +16,14 @@ Engine: TypeAlias = Literal["exact", "fast", "plain"]
 "How occlusion is computed: only what a window changes, that in bfloat16, or every image in full."
 
 
+Task: TypeAlias = Literal["classify", "multilabel", "regress", "segment", "detect"]
+"""What a network's output means: one class of several, several classes at once, values, a map of
+scores for each class, or boxes around objects."""
+
+Asked: TypeAlias = Literal["auto", "classify", "multilabel", "regress", "segment", "detect"]
+"The same as it is asked for: `auto` finds it out."
+
+
 @dataclass(frozen=True)
 class Options:
     """One build, as asked for on the command line, else by its default."""
@@ -31,6 +39,8 @@ class Options:
     "Keyword arguments of the constructor, as JSON."
     weights_key: str = ""
     "Which entry of a wrapped checkpoint holds the weights; empty to find it."
+    task: Asked = "auto"
+    "What its output means; `auto` to find it out."
     # the images
     labels: str = ""
     "A file with one class name a line, or `imagenet`."

@@ -11,7 +11,7 @@ import click
 
 from reportgen.cli.groups import PATH, Decorator, force, group, output
 from reportgen.cli.kinds import Architecture, Choice, Labels, Numbers, Sections, Texts
-from reportgen.options import SERVICES, Engine, Fill, Options
+from reportgen.options import SERVICES, Asked, Engine, Fill, Options
 
 MODEL_AND_IMAGES: tuple[Decorator, ...] = (
     click.argument("model", type=PATH),
@@ -101,6 +101,7 @@ ANALYSIS = (
         help="Images that get a page; statistics use all.",
         is_essential=True,
     ),
+    _analysis("--task", type=Choice(get_args(Asked)), default="auto", help="What outputs mean."),
     _analysis(
         "--target",
         default="",

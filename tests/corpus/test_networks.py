@@ -113,6 +113,14 @@ def test_other_outputs_are_refused_by_what_they_are(gives: str, photos: Path) ->
         report_of(made("Net", gives), photos)
 
 
+@pytest.mark.parametrize(
+    ("gives", "task"),
+    [("segmentation", "segment"), ("segmentation in a dict", "segment"), ("detection", "detect")],
+)
+def test_answers_for_places_are_found_out(gives: str, task: str, photos: Path) -> None:
+    assert report_of(made("Net", gives), photos).record.model.task == task
+
+
 WHOLE = {
     "no convolution": ("NoConvolution", 3),
     "no layer": ("NoLayer", 3),
