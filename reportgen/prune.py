@@ -65,6 +65,11 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     if not asked.dry_run:
         check_targets(options.output, (options.model, *options.images), force=options.force)
     loaded, images, probe, evidence = _watched(options, progress)
+    if evidence.task == "detect":
+        raise ModelError(
+            f"{loaded.file} cannot be pruned: it gives boxes, as many as it finds, and whether the "
+            "smaller network answers alike cannot be told by them."
+        )
     progress.stage("Planning")
     first = next(iter(images.batches(1)))[0]
     try:

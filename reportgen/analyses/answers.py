@@ -10,6 +10,7 @@ from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import is_right
 from reportgen.analyses.units import is_deep
+from reportgen.load.bands import shown_bands
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
@@ -100,12 +101,12 @@ def _photo(study: Study, index: int, pixels: Pixels) -> Photo:
 
 
 def eight_bit(pixels: torch.Tensor) -> ByteArray:
-    """Pixels (c h w) in [0, 1] as (h w) or (h w 3); other counts of channels are averaged."""
-    values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    """Pixels (c h w) in [0, 1] as (h w) or (h w 3); see `shown_bands` for other counts."""
+    values = shown_bands((pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
     if len(values) == 3:
         colour: ByteArray = np.ascontiguousarray(values.transpose(1, 2, 0))
         return colour
-    grey: ByteArray = np.rint(values.mean(axis=0)).astype(np.uint8)
+    grey: ByteArray = values[0]
     return grey
 
 

@@ -88,11 +88,11 @@ def decode(data: bytes, most: int = MAX_PIXELS) -> Decoded:
         except UnidentifiedImageError:
             raise UnreadableImage(_unidentified(data)) from None
         except Image.DecompressionBombError:
-            raise UnreadableImage(_too_large(most)) from None
+            raise UnreadableImage(too_large(most)) from None
         # Damaged files reach every kind of exception inside the decoders (SyntaxError,
         # RuntimeError, ValueError, struct.error): none may end the report.
         except Exception as error:
-            raise UnreadableImage(_damaged(data, error)) from error
+            raise UnreadableImage(damaged(data, error)) from error
     return Decoded(picture, (*notes, *_warned(str(warning.message) for warning in caught)))
 
 
@@ -101,7 +101,7 @@ def _decode(data: bytes, most: int) -> tuple[Image.Image, list[str]]:
     opened = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = opened.size
     if width * height > most or max(width, height) > MAX_SIDE:
-        raise UnreadableImage(_too_large(most))
+        raise UnreadableImage(too_large(most))
     notes = []
     if getattr(opened, "is_animated", False):
         notes.append("The file holds several pictures; the first is used.")
@@ -120,7 +120,8 @@ def _decode(data: bytes, most: int) -> tuple[Image.Image, list[str]]:
     return picture, [*notes, *turn_notes, *colour_notes]
 
 
-def _too_large(most: int) -> str:
+def too_large(most: int) -> str:
+    """What to say of a picture with more pixels than that, or too long a side."""
     return (
         f"The picture is larger than {most / 1e6:.4g} megapixels (--max-pixels) "
         f"or {MAX_SIDE:,} pixels a side."
@@ -209,7 +210,7 @@ def _is_text(head: bytes) -> bool:
     return all(character.isprintable() or character in "\t\r\n\f" for character in text)
 
 
-def _damaged(data: bytes, error: Exception) -> str:
+def damaged(data: bytes, error: Exception) -> str:
     """What to say of a file that opened and then failed."""
     name = next(
         (name for start, magic, name in _SIGNATURES if data.startswith(magic, start)), "image"

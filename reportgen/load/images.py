@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from reportgen.errors import ImageError
-from reportgen.load.decode import MAX_BYTES, MAX_PIXELS, UnreadableImage, decode
+from reportgen.load.bands import Picture, read
+from reportgen.load.decode import MAX_BYTES, MAX_PIXELS, UnreadableImage
 from reportgen.load.listing import Candidate, listing, natural
 from reportgen.load.preprocessing import crop_box, input_pixels, normalise
 from reportgen.options import Options
@@ -70,11 +71,11 @@ class ImageSet:
         """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
         return input_pixels(self.picture(index), self.preprocessing)
 
-    def picture(self, index: int) -> Image.Image:
-        """The whole upright file of image `index`, in mode `L` or `RGB`."""
+    def picture(self, index: int) -> Picture:
+        """The whole upright file of image `index`: in mode `L` or `RGB`, or its bands."""
         file = self.files[index]
         try:
-            return decode(_bytes(file.location), self.max_pixels).picture
+            return read(_bytes(file.location), self.preprocessing.channels, self.max_pixels).picture
         except UnreadableImage as reason:
             raise ImageError(
                 f"{file.path} changed while the report was made, and can no longer be read: "
@@ -131,12 +132,12 @@ def image_set(
     """
     listed = listing(paths, follow_links=follow_links)
     skipped = list(listed.skipped)
-    read: list[tuple[Candidate, ImageFile]] = []
+    found: list[tuple[Candidate, ImageFile]] = []
     slugs: set[str] = set()
     for candidate in listed.candidates:
         try:
             data = _bytes(candidate.location)
-            decoded = decode(data, max_pixels)
+            decoded = read(data, preprocessing.channels, max_pixels)
         except UnreadableImage as reason:
             skipped.append(SkippedImage(candidate.path, str(reason)))
             continue
@@ -151,10 +152,10 @@ def image_set(
             true_class=None,
             notes=(*decoded.notes, *geometry_notes(width, height, preprocessing)),
         )
-        read.append((candidate, file))
-    if not read:
+        found.append((candidate, file))
+    if not found:
         raise ImageError(_nothing(paths, skipped))
-    files, notes = _labelled(read)
+    files, notes = _labelled(found)
     skipped.sort(key=lambda entry: natural(entry.path))
     return ImageSet(files, tuple(skipped), preprocessing, (*listed.notes, *notes), max_pixels)
 

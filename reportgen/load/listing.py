@@ -14,7 +14,7 @@ from reportgen.report.records import SkippedImage
 
 PLAINLY_OTHER = frozenset(
     {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log"}
-    | {".md", ".rst", ".html", ".py", ".ipynb", ".db", ".npy", ".npz", ".pth", ".pt"}
+    | {".md", ".rst", ".html", ".py", ".ipynb", ".db", ".npz", ".pth", ".pt"}
     | {".safetensors", ".zip", ".tar", ".gz"}
 )
 "Endings that nobody takes for images: in a folder such files are counted, not listed."

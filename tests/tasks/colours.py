@@ -90,3 +90,22 @@ def _box(red: torch.Tensor) -> dict[str, torch.Tensor]:
         "labels": torch.ones(len(boxes), dtype=torch.int64),
         "scores": torch.ones(len(boxes)),
     }
+
+
+class Leaves(nn.Module):
+    """Bare soil or leaves, from red and a fourth band beside it: leaves are bright in that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.copy = nn.Conv2d(4, 4, 1)
+        self.relu = nn.ReLU()
+        self.mean = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(4, 2)
+        with torch.no_grad():
+            self.copy.weight.copy_(torch.eye(4)[..., None, None])
+            self.copy.bias.zero_()
+            self.head.weight.copy_(torch.tensor([[4.0, 0, 0, 0], [0, 0, 0, 4.0]]))
+            self.head.bias.zero_()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.mean(self.relu(self.copy(images))).flatten(1))
