@@ -159,6 +159,8 @@ def _study(
     labels, labels_source = class_names(
         loaded, images, options, evidence.classes, given=source.labels
     )
+    if options.target and not evidence.classes:
+        raise OptionError(f"--target {options.target}: the network gives boxes, and no classes.")
     is_of_one_class = evidence.task == "classify"
     truth = true_indices(images, labels) if is_of_one_class else (None,) * len(images.files)
     study = Study(

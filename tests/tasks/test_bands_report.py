@@ -36,4 +36,4 @@ def test_a_network_of_four_bands_has_a_whole_report(tmp_path: Path) -> None:
     assert relu["dead_units"] == [1, 2]  # green and blue hold nothing
     assert math.isclose(relu["mean"], (0.25 + 0.4) / 4, rel_tol=1e-6)
     page = (tmp_path / "report" / "images" / "field.html").read_text(encoding="utf-8")
-    assert "Shown is the first three as red, green and blue of 4 bands." in " ".join(page.split())
+    assert "Shown are the first three of 4 bands, as red, green and blue." in " ".join(page.split())

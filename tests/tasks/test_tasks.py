@@ -201,6 +201,23 @@ def test_boxes_have_no_class_to_explain(photos: Path, tmp_path: Path) -> None:
     assert not {finding["kind"] for finding in report["findings"]} & {"non-finite-output"}
 
 
+def test_there_is_no_class_of_boxes_to_ask_for(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert left_with(*words(photos, tmp_path, "Finder", "--target", "red")) == 2
+    assert "--target red: the network gives boxes, and no classes." in capsys.readouterr().err
+
+
+def test_what_gives_boxes_is_not_pruned(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(colours.Finder().state_dict(), tmp_path / "net.pth")
+    command = ["prune", tmp_path / "net.pth", photos, "-q", "-o", tmp_path / "small.pth"]
+    command += ["--arch", f"{Path(colours.__file__)}:Finder", "--input-size", *SIZE]
+    assert left_with(*command) == 4
+    assert "net.pth cannot be pruned: it gives boxes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "task", "words_said"),
     [

@@ -22,8 +22,9 @@ def _bands(prepared: Preprocessing) -> str:
     """Which of several bands a picture shows."""
     if prepared.channels in (1, 3):
         return ""
-    which = "the first three as red, green and blue" if prepared.channels > 3 else "the first"
-    return f" Shown is {which} of {prepared.channels} bands."
+    if prepared.channels == 2:
+        return " Shown is the first of 2 bands."
+    return f" Shown are the first three of {prepared.channels} bands, as red, green and blue."
 
 
 def kept_share(image: Image, prepared: Preprocessing) -> tuple[float, float]:
