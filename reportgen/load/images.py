@@ -87,10 +87,11 @@ class ImageSet:
         picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
         return np.array(picture)
 
-    def batches(self, size: int) -> Iterator[torch.Tensor]:
-        """All images in order, normalised, (b c h w) float32."""
-        for start in range(0, len(self.files), size):
-            indices = range(start, min(start + size, len(self.files)))
+    def batches(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[torch.Tensor]:
+        """Images `start` to before `stop` (all) in order, normalised, (b c h w) float32."""
+        last = len(self.files) if stop is None else min(stop, len(self.files))
+        for first in range(start, last, size):
+            indices = range(first, min(first + size, last))
             yield self.normalise(torch.stack([self.pixels(index) for index in indices]))
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
