@@ -26,6 +26,7 @@ from reportgen.gates.language import Condition
 from reportgen.load.given_images import GivenImages
 from reportgen.load.images import images_of
 from reportgen.load.labels import class_names, true_indices
+from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
@@ -59,7 +60,7 @@ class Source:
     def inputs(self, options: Options) -> tuple[Path, ...]:
         """The files and folders that are read."""
         model = () if self.model else (options.model,)
-        return model if self.images else (*model, *options.images)
+        return model if self.images else (*model, *files_of(options.images))
 
 
 FILES = Source()

@@ -12,6 +12,7 @@ from torch import nn
 from reportgen.errors import ChangedError, ModelError, OptionError, first_line
 from reportgen.load.images import ImageSet, images_of
 from reportgen.load.labels import class_names, true_indices
+from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.narrowing import narrowed
 from reportgen.load.preprocessing import preprocessing_for
@@ -63,7 +64,8 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     if isnan(asked.max_drop):
         raise OptionError("--max-drop nan: give a share between 0 and 1.")
     if not asked.dry_run:
-        check_targets(options.output, (options.model, *options.images), force=options.force)
+        inputs = (options.model, *files_of(options.images))
+        check_targets(options.output, inputs, force=options.force)
     loaded, images, probe, evidence = _watched(options, progress)
     progress.stage("Planning")
     first = next(iter(images.batches(1)))[0]

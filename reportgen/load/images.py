@@ -1,9 +1,7 @@
 """Image files to the pixels that a network takes."""
 
 import hashlib
-import os
 import re
-import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +12,10 @@ import torch
 from PIL import Image
 
 from reportgen.errors import ImageError
-from reportgen.load.decode import MAX_BYTES, MAX_PIXELS, UnreadableImage, decode
-from reportgen.load.listing import Candidate, listing, natural
+from reportgen.load.candidates import Candidate
+from reportgen.load.content import Location, content
+from reportgen.load.decode import MAX_PIXELS, UnreadableImage, decode
+from reportgen.load.listing import listing, natural
 from reportgen.load.preprocessing import crop_box, input_pixels, normalise
 from reportgen.options import Options
 from reportgen.report.arrays import ByteArray
@@ -33,7 +33,7 @@ _RESERVED_SLUG = re.compile(r"index|con|prn|aux|nul|com\d|lpt\d")
 class ImageFile:
     """One readable image file."""
 
-    location: Path
+    location: Location
     path: str
     "Relative to the folder given, with forward slashes."
     slug: str
@@ -43,10 +43,10 @@ class ImageFile:
     height: int
     "In pixels, upright."
     true_class: str | None
-    "Name of its folder, where the images lie in one folder a class."
+    "Name of its class, stated with it, or that of its folder where there is one folder a class."
     notes: tuple[str, ...]
     true_index: int | None = None
-    "Index of its class, where a program states it."
+    "Index of its class, where a program, a list or a data set states it."
 
     @property
     def is_labelled(self) -> bool:
@@ -65,6 +65,10 @@ class ImageSet:
     "What was left out unlisted, and how the folders were understood, one sentence each."
     max_pixels: int = MAX_PIXELS
     "Pixels that a file may have."
+    class_names: tuple[str, ...] = ()
+    "Names of the classes in their order, where a data set states them."
+    is_stated: bool = False
+    "Whether classes are stated, and not taken from the names of folders."
 
     def pixels(self, index: int) -> torch.Tensor:
         """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
@@ -74,7 +78,7 @@ class ImageSet:
         """The whole upright file of image `index`, in mode `L` or `RGB`."""
         file = self.files[index]
         try:
-            return decode(_bytes(file.location), self.max_pixels).picture
+            return decode(content(file.location), self.max_pixels).picture
         except UnreadableImage as reason:
             raise ImageError(
                 f"{file.path} changed while the report was made, and can no longer be read: "
@@ -116,12 +120,12 @@ def image_set(
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
 ) -> ImageSet:
-    """The images in `paths` (files and folders), sorted; unreadable ones are listed with a reason.
+    """The images in `paths`, sorted; unreadable ones are listed with a reason.
 
     Every file is decoded once here, so that what is skipped is known before the network runs.
 
     Args:
-        paths: files and folders.
+        paths: files, folders, lists, archives and saved data sets, as `listing` takes them.
         preprocessing: what they go through.
         max_pixels: of a file; larger ones are skipped.
         follow_links: whether links may lead out of a folder, and to folders.
@@ -136,7 +140,7 @@ def image_set(
     slugs: set[str] = set()
     for candidate in listed.candidates:
         try:
-            data = _bytes(candidate.location)
+            data = content(candidate.location)
             decoded = decode(data, max_pixels)
         except UnreadableImage as reason:
             skipped.append(SkippedImage(candidate.path, str(reason)))
@@ -157,36 +161,37 @@ def image_set(
         raise ImageError(_nothing(paths, skipped))
     files, notes = _labelled(read)
     skipped.sort(key=lambda entry: natural(entry.path))
-    return ImageSet(files, tuple(skipped), preprocessing, (*listed.notes, *notes), max_pixels)
-
-
-def _bytes(location: Path) -> bytes:
-    """The content of an image file.
-
-    What was a file when the folder was listed may be a pipe by now: to open one must not wait for
-    whoever writes to it.
-    """
-    try:
-        with open(location, "rb", opener=_without_waiting) as file:
-            known = os.fstat(file.fileno())
-            if not stat.S_ISREG(known.st_mode):
-                raise UnreadableImage("This is not a regular file.")
-            if known.st_size > MAX_BYTES:
-                raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
-            return file.read(MAX_BYTES)
-    except OSError as error:
-        raise UnreadableImage(f"The file cannot be opened ({error.strerror}).") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return ImageSet(
+        files,
+        tuple(skipped),
+        preprocessing,
+        (*listed.notes, *notes),
+        max_pixels,
+        listed.class_names,
+        any(candidate.label is not None for candidate, _ in read),
+    )
 
 
 def _labelled(
     read: Sequence[tuple[Candidate, ImageFile]],
 ) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
-    """The files with the class that their folder names, where all lie in one folder a class."""
+    """The files with the class that is stated, else that their folder names.
+
+    Classes that are all whole numbers are indices. Folders are classes where nothing is stated and
+    all images lie in one folder a class.
+    """
     files = tuple(file for _, file in read)
+    labels = [candidate.label for candidate, _ in read]
+    stated = [label for label in labels if label is not None]
+    if stated and all(re.fullmatch(r"[0-9]{1,9}(\.0)?", label) for label in stated):
+        return tuple(
+            replace(file, true_index=None if label is None else int(float(label)))
+            for file, label in zip(files, labels, strict=True)
+        ), ()
+    if stated:
+        return tuple(
+            replace(file, true_class=label) for file, label in zip(files, labels, strict=True)
+        ), ()
     folders = [candidate.folder for candidate, _ in read]
     if len(set(folders) - {None}) < 2:
         return files, ()
