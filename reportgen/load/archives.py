@@ -5,7 +5,7 @@ import re
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -82,7 +82,8 @@ def archived(location: Path) -> Part:
         detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         reason = f"The archive is damaged, or cut short here ({detail[:100]})."
         skipped.append(SkippedImage("", reason))
-    return _sorted_out(members, skipped, len(hidden), _classes(labels))
+    others = PLAINLY_OTHER.union(_LABELS if is_tar else ())
+    return _sorted_out(members, skipped, len(hidden), others, _classes(labels))
 
 
 def _members(location: Path, head: bytes, file: BinaryIO) -> Iterator[_Member]:
@@ -195,13 +196,13 @@ def _sorted_out(
     members: Mapping[PurePosixPath, _Member],
     skipped: list[SkippedImage],
     hidden: int,
+    others: Container[str],
     labels: Mapping[str, Mapping[str, str]],
 ) -> Part:
     """Images and what is plainly none, with the class that is stated beside each."""
     left_out = Counter({"hidden": hidden}) if hidden else Counter[str]()
     tried: dict[PurePosixPath, str] = {}
     used: set[tuple[str, str]] = set()
-    others = PLAINLY_OTHER.union(_LABELS if labels else ())
     for path in members:
         if path.suffix.lower() not in others:
             # `a/b.seg.png` lies beside `a/b.cls`, and `a/b.c.png` beside `a/b.c.cls`.

@@ -25,6 +25,8 @@ _ENLARGED = 4.0
 "Times a file is enlarged from which its page says so."
 _KEPT = 0.25
 "Share of a file that the crop keeps below which its page says so."
+_UNKNOWN = "-1"
+"What some lists have in place of a class."
 _RESERVED_SLUG = re.compile(r"index|con|prn|aux|nul|com\d|lpt\d")
 "Taken by the list of images, or not allowed as a file name on Windows."
 
@@ -177,11 +179,11 @@ def _labelled(
 ) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
     """The files with the class that is stated, else that their folder names.
 
-    Classes that are all whole numbers are indices. Folders are classes where nothing is stated and
-    all images lie in one folder a class.
+    Classes that are all whole numbers are indices, -1 is none. Folders are classes where nothing is
+    stated and all images lie in one folder a class.
     """
     files = tuple(file for _, file in read)
-    labels = [candidate.label for candidate, _ in read]
+    labels = [None if found.label == _UNKNOWN else found.label for found, _ in read]
     stated = [label for label in labels if label is not None]
     if stated and all(re.fullmatch(r"[0-9]{1,9}(\.0)?", label) for label in stated):
         return tuple(

@@ -58,8 +58,9 @@ def listed(location: Path, *, follow_links: bool) -> Part:
             problem = f"It is named again with another class ({text(row.label)})."
         found[place] = (label or row.label, problem)
     root = base
-    if not all(place.is_relative_to(base) for place in found):
-        root = Path(os.path.commonpath([base, *(place.parent for place in found)]))
+    used = [place for place, (_, problem) in found.items() if not problem]
+    if not all(place.is_relative_to(base) for place in used):
+        root = Path(os.path.commonpath([place.parent for place in used]))
     candidates: list[Candidate] = []
     skipped: dict[Hashable, SkippedImage] = {}
     for place, (label, problem) in found.items():
