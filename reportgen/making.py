@@ -23,8 +23,9 @@ from reportgen.errors import OptionError, ReportgenError
 from reportgen.figures.files import Print, prints
 from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
 from reportgen.gates.language import Condition
+from reportgen.load.ahead import workers_of
 from reportgen.load.given_images import GivenImages
-from reportgen.load.images import images_of
+from reportgen.load.images import ImageSet, images_of, over_whole_images
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
@@ -32,6 +33,7 @@ from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
 from reportgen.probe.borrow import own_state
 from reportgen.probe.device import device_named
+from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.provenance import provenance
@@ -144,18 +146,22 @@ def _study(
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
-    pictured = _evenly_spaced(len(images.files), options.max_images)
 
-    progress.stage("Running the network", len(images.files))
-    evidence = probe.collect(
-        images.batches,
-        len(images.files),
-        pictured,
-        keep_arrays=options.save_arrays,
-        layers=options.layers,
-        correlated=unit_calls if len(images.files) >= FEWEST_IMAGES else None,
-        progress=progress.reached,
-    )
+    def watched(images: ImageSet) -> Evidence:
+        count = len(images.files)
+        progress.stage("Running the network", count)
+        return probe.collect(
+            images.batches,
+            count,
+            _evenly_spaced(count, options.max_images),
+            keep_arrays=options.save_arrays,
+            layers=options.layers,
+            correlated=unit_calls if count >= FEWEST_IMAGES else None,
+            progress=progress.reached,
+        )
+
+    images = replace(images, workers=workers_of(options), is_pinned=probe.device.type == "cuda")
+    images, evidence = over_whole_images(images, watched)
     labels, labels_source = class_names(
         loaded, images, options, evidence.classes, given=source.labels
     )
@@ -167,7 +173,7 @@ def _study(
         evidence=evidence,
         probe=probe,
         layer_records=layer_records(evidence),
-        image_records=image_records(images, evidence, labels, truth, pictured),
+        image_records=image_records(images, evidence, labels, truth, evidence.pictures),
         parameter_records=parameter_records(loaded.module),
         labels=labels,
         progress=progress.reached,

@@ -45,6 +45,28 @@ class Part:
     "Names of the classes in their order, where a data set states them."
 
 
+@dataclass(frozen=True)
+class Looked:
+    """A candidate of which the beginning was looked at."""
+
+    candidate: Candidate
+    sha256: str
+    width: int
+    height: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What was found in the places given."""
+
+    where: str
+    looks: tuple[Looked, ...]
+    skipped: tuple[SkippedImage, ...]
+    notes: tuple[str, ...]
+    class_names: tuple[str, ...]
+
+
 def text(name: str) -> str:
     """A file name as valid text: bytes that are not UTF-8 are shown by their hex codes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -162,7 +162,7 @@ def test_bombs_are_refused_unopened(tmp_path, monkeypatch):
     )
     images = image_set([archive], SMALL)
     assert reasons(images) == {"bomb.png": "It unpacks to far more than a picture can."}
-    assert opened == [len(data)]
+    assert set(opened) == {len(data)}
     packed = pack(tmp_path / "a.tar.gz", [("a.png", data), ("bomb.png", zeros), ("b.png", data)])
     images = image_set([packed], SMALL)
     assert paths(images) == ["a.png"]
