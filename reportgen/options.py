@@ -72,7 +72,7 @@ class Options:
     device: str = "auto"
     batch_size: int = 16
     workers: int | None = None
-    "Threads that read and decode images ahead of the network. None for one a processor, to 16."
+    "Threads that decode images ahead of the network. None for the processors left free, to 16."
     timeout: float | None = None
     "Seconds after which a build that is not done is ended. None for as long as it takes."
     threads: int = 2

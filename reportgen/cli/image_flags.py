@@ -56,7 +56,7 @@ IMAGES = (
         type=click.IntRange(0, 1024),
         metavar="N",
         help="Threads that decode images ahead; any number gives the same report.",
-        show_default="one a processor, to 16",
+        show_default="as processors are free, to 16",
     ),
     _images("--follow-links", is_flag=True, help="Read links out of the folder and to folders."),
 )

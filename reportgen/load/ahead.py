@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import torch
+
 from reportgen.options import Options
 
 Item = TypeVar("Item")
@@ -47,8 +49,14 @@ def ahead(
 
 
 def workers_of(options: Options) -> int:
-    """Threads that are asked for, else one for each processor that this process may use."""
+    """Threads that are asked for, else one for each processor that PyTorch leaves free.
+
+    Where it leaves none, threads that decode would only take turns with the network's.
+    """
     if options.workers is not None:
         return options.workers
     known = getattr(os, "sched_getaffinity", None)
-    return min(MOST, len(known(0)) if known else os.cpu_count() or 1)
+    processors = len(known(0)) if known else os.cpu_count() or 1
+    is_gpu = options.device.startswith("cuda")
+    is_gpu |= options.device == "auto" and torch.cuda.is_available()
+    return min(MOST, max(0, processors - (0 if is_gpu else options.threads)))
