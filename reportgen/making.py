@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 
 from reportgen.analyses import ANALYSES
+from reportgen.analyses.chosen_images import with_pictures
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
 from reportgen.analyses.study import Analysis, Outcome, Study
@@ -153,7 +154,7 @@ def _study(
         return probe.collect(
             images.batches,
             count,
-            _evenly_spaced(count, options.max_images),
+            range(count) if count <= options.max_images else (),
             keep_arrays=options.save_arrays,
             layers=options.layers,
             correlated=unit_calls if count >= FEWEST_IMAGES else None,
@@ -166,6 +167,8 @@ def _study(
         loaded, images, options, evidence.classes, given=source.labels
     )
     truth = true_indices(images, labels)
+    if len(images.files) > options.max_images:
+        images, evidence = with_pictures(probe, images, evidence, truth, options)
     study = Study(
         options=options,
         loaded=loaded,
@@ -179,12 +182,6 @@ def _study(
         progress=progress.reached,
     )
     return study, labels_source
-
-
-def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
-    """At most `most` of `count` indices, evenly spaced, and so spread over the class folders."""
-    shown = min(count, most)
-    return tuple(index * count // shown for index in range(shown))
 
 
 def _outcomes(

@@ -118,7 +118,8 @@ def looked_at(data: bytes, most: int = MAX_PIXELS) -> Look:
         width, height = opened.size
         # A PNG may state it after its pixels, which would all be read for it.
         is_known = opened.format != "PNG" or "exif" in opened.info
-        if is_known and _stated_orientation(opened) in _LYING:
+        is_lying = is_known and _stated_orientation(opened) in _LYING
+        if is_lying and not isinstance(opened, TiffImageFile):  # whose size is upright already
             width, height = height, width
     return Look(width, height, _warned(caught))
 
