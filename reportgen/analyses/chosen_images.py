@@ -127,5 +127,5 @@ def _kinds(
         ("least confident answers", known, 1),
         ("most confident answers", known, -1),
     ):
-        ranked = sorted(which, key=lambda index, sign=sign: (sign * sure[index], index))
-        yield [(i, f"Chosen for a page as one of the {what}: {sure[i]:.1%}.") for i in ranked]
+        ranked = sorted((sign * sure[index], index) for index in which)
+        yield [(i, f"Chosen for a page as one of the {what}: {sure[i]:.1%}.") for _, i in ranked]

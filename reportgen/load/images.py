@@ -102,8 +102,8 @@ class ImageSet:
         made = ahead(self.pixels, range(start, last), workers, max(size, 2 * workers))
         for first in range(start, last, size):
             several = list(itertools.islice(made, min(size, last - first)))
-            batch = torch.empty(len(several), *several[0].shape, pin_memory=self.is_pinned)
-            yield self.normalise(torch.stack(several, out=batch))
+            batch = self.normalise(torch.stack(several))
+            yield batch.pin_memory() if self.is_pinned else batch
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels in [0, 1] to what the network takes; (... c h w)."""

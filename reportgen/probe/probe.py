@@ -167,7 +167,12 @@ class Probe:
             ResourceError: if the memory is too small for what is done inside.
         """
         with self.borrow(), blamed(images, first, self.device):
-            yield self._module, images.to(self.device, self._dtype, copy=True)
+            # From pinned memory, the copy goes on while the processor has the next in hand.
+            is_gpu = self.device.type == "cuda"
+            yield (
+                self._module,
+                images.to(self.device, self._dtype, copy=True, non_blocking=is_gpu),
+            )
 
     def collect(
         self,
