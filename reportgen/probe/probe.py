@@ -167,12 +167,8 @@ class Probe:
             ResourceError: if the memory is too small for what is done inside.
         """
         with self.borrow(), blamed(images, first, self.device):
-            # From pinned memory, the copy goes on while the processor has the next in hand.
-            is_gpu = self.device.type == "cuda"
-            yield (
-                self._module,
-                images.to(self.device, self._dtype, copy=True, non_blocking=is_gpu),
-            )
+            is_pinned = images.is_pinned()  # then nobody waits for the copy
+            yield self._module, images.to(self.device, self._dtype, is_pinned, copy=True)
 
     def collect(
         self,
