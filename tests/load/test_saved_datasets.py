@@ -1,4 +1,4 @@
-"""Saved Hugging Face datasets, in the forms in which `datasets` 4 writes them."""
+"""Saved Hugging Face datasets, in the forms in which `datasets` (5.2) writes them."""
 
 import io
 import json
