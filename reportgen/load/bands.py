@@ -5,7 +5,6 @@ They come as a NumPy array (`.npy`), as a TIFF with one page a band, or, four of
 
 import io
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,10 +15,11 @@ from reportgen.load.decode import (
     FORMATS,
     MAX_PIXELS,
     MAX_SIDE,
-    Decoded,
+    Look,
     UnreadableImage,
     damaged,
-    decode,
+    decoded_in_thread,
+    looked_at,
     too_large,
 )
 from reportgen.report.arrays import Array, FloatArray
@@ -81,10 +81,27 @@ def read(data: bytes, channels: int, most: int = MAX_PIXELS) -> Read:
     """
     if data.startswith(MAGIC):
         return Read(Bands(_of_array(data, channels, most)), ())
-    decoded: Decoded = decode(data, most)
+    decoded = decoded_in_thread(data, most)
     if channels in PICTURED:
         return Read(decoded.picture, decoded.notes)
     return Read(Bands(_of_pages(data, channels)), ())
+
+
+def looked(data: bytes, channels: int, most: int = MAX_PIXELS) -> Look:
+    """What is known of the content of a file before it is decoded.
+
+    Args:
+        data: the content.
+        channels: that the network takes.
+        most: pixels that a picture may have.
+
+    Raises:
+        UnreadableImage: if that is enough to know that it cannot be used.
+    """
+    if data.startswith(MAGIC):
+        return Look(*Bands(_of_array(data, channels, most)).size, ())
+    look = looked_at(data, most)
+    return look if channels in PICTURED else Look(*Bands(_of_pages(data, channels)).size, ())
 
 
 def _of_array(data: bytes, channels: int, most: int) -> FloatArray:
@@ -151,13 +168,11 @@ def _in_range(values: Array) -> FloatArray:
 def _of_pages(data: bytes, channels: int) -> FloatArray:
     """The bands in a picture file: one page a band, or the four of RGBA."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `decode` looked
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
-            if getattr(opened, "n_frames", 1) == channels:
-                pages = [np.array(page) for page in ImageSequence.Iterator(opened)]
-            else:
-                pages = list(np.array(opened).transpose(2, 0, 1)) if opened.mode == "RGBA" else []
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        if getattr(opened, "n_frames", 1) == channels:
+            pages = [np.array(page) for page in ImageSequence.Iterator(opened)]
+        else:
+            pages = list(np.array(opened).transpose(2, 0, 1)) if opened.mode == "RGBA" else []
     except Exception as error:  # as in `decode`, damage reaches every kind of exception
         raise UnreadableImage(damaged(data, error)) from error
     if len(pages) != channels or len({page.shape for page in pages}) > 1 or pages[0].ndim != 2:
