@@ -35,6 +35,8 @@ from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.provenance import provenance
 from reportgen.report.records import SCHEMA_VERSION, Panel, Report, Section
+from reportgen.resuming import kept_state
+from reportgen.team import Processes
 from reportgen.threads import in_threads
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
@@ -72,6 +74,8 @@ def made_report(
     command: str,
     source: Source = FILES,
     order: Order,
+    is_kept: bool = False,
+    team: Processes | None = None,
 ) -> Report:
     """The report of a network on images, with its gates judged; nothing is written.
 
@@ -81,6 +85,8 @@ def made_report(
         command: what makes the same report again.
         source: what is not read from files.
         order: told of the figures for print as soon as they are known.
+        is_kept: whether the state of the pass is kept beside the output every so often.
+        team: processes that share the images.
 
     Raises:
         ReportgenError: of the kind that says what went wrong.
@@ -88,10 +94,21 @@ def made_report(
     analyses = _chosen(options)
     conditions = _conditions(options, analyses)
     with own_state(device_named(options.device), options.seed), in_threads(options.threads):
-        study, labels_source = _study(options, source, conditions, progress)
+        study, labels_source = _study(options, source, conditions, progress, is_kept, team)
         outcomes = _outcomes(analyses, study, progress, order)
         report = _report(analyses, study, outcomes, labels_source, command)
     return replace(report, gates=judged(conditions, report))
+
+
+def seen_share(options: Options, progress: Progress, team: Processes) -> None:
+    """Takes this process's share of the images, of which another makes the report.
+
+    Raises:
+        ReportgenError: of the kind that says what went wrong.
+    """
+    conditions = _conditions(options, _chosen(options))
+    with own_state(device_named(options.device), options.seed), in_threads(options.threads):
+        _study(options, FILES, conditions, progress, True, team)
 
 
 def _conditions(options: Options, analyses: Sequence[Analysis]) -> tuple[Condition, ...]:
@@ -124,7 +141,12 @@ def _chosen(options: Options) -> tuple[Analysis, ...]:
 
 
 def _study(
-    options: Options, source: Source, conditions: Sequence[Condition], progress: Progress
+    options: Options,
+    source: Source,
+    conditions: Sequence[Condition],
+    progress: Progress,
+    is_kept: bool,
+    team: Processes | None,
 ) -> tuple[Study, str]:
     """The network watched over the images, and where its class names come from."""
     progress.stage("Loading the network")
@@ -144,6 +166,10 @@ def _study(
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
     pictured = _evenly_spaced(len(images.files), options.max_images)
+    keeper = None
+    if is_kept:
+        rank, size = (team.rank, team.size) if team else (0, 1)
+        keeper = kept_state(options, loaded, images, _device_name(probe.device), rank, size)
 
     progress.stage("Running the network", len(images.files))
     evidence = probe.collect(
@@ -154,6 +180,8 @@ def _study(
         layers=options.layers,
         correlated=unit_calls if len(images.files) >= FEWEST_IMAGES else None,
         progress=progress.reached,
+        keeper=keeper,
+        team=team,
     )
     labels, labels_source = class_names(
         loaded, images, options, evidence.classes, given=source.labels

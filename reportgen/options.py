@@ -75,6 +75,10 @@ class Options:
     "Seconds after which a build that is not done is ended. None for as long as it takes."
     threads: int = 2
     "Of PyTorch on the processor: some sums take another order with another number of them."
+    resume: bool = False
+    "Whether to go on where a run that was killed left off."
+    checkpoint_every: float = 300.0
+    "Seconds of the pass over the images after which its state is kept, for such a run."
     # the outcome
     force: bool = False
     strict: bool = False
@@ -127,5 +131,5 @@ class Options:
 # images are told of by their own records.
 _SHAPING = {option.name for option in fields(Options)} - (
     {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
-    | {"single_file", "log", "timeout"}
+    | {"single_file", "log", "timeout", "resume", "checkpoint_every"}
 )

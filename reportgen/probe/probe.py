@@ -17,13 +17,13 @@ from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
 from reportgen.probe.channels_last import ChannelsLast
 from reportgen.probe.class_correlation import correlations_of
-from reportgen.probe.collector import Collector, Pictures
+from reportgen.probe.collector import Collector
 from reportgen.probe.device import device_named
 from reportgen.probe.evidence import Call, CallKey, Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
+from reportgen.probe.passing import Batches, Keeper, Team, passed
+from reportgen.probe.seen import Seen
 from reportgen.probe.selection import matching
-from reportgen.probe.statistics import LayerStatistics
-from reportgen.probe.strongest import StrongestImages, map_columns
 from reportgen.probe.trace import Trace, trace
 from reportgen.probe.watch import Watch
 
@@ -171,7 +171,7 @@ class Probe:
 
     def collect(
         self,
-        batches: Callable[[int], Iterable[torch.Tensor]],
+        batches: Batches,
         n_images: int,
         pictured: Collection[int],
         *,
@@ -179,22 +179,26 @@ class Probe:
         layers: Sequence[str] = (),
         correlated: Choice | None = None,
         progress: Progress | None = None,
+        keeper: Keeper | None = None,
+        team: Team | None = None,
     ) -> Evidence:
         """Runs all images once: statistics of every call, pictures of some images, and the answers.
 
         Args:
-            batches: gives all images in order, normalised, (b c h w), in batches of a given size.
+            batches: gives the images.
             n_images: how many there are.
             pictured: indices of the images whose activations are kept as pictures.
             keep_arrays: whether to keep the whole activations of these images as well.
             layers: globs over call names; statistics and pictures are kept of matching calls only.
             correlated: chooses calls whose units are correlated with the scores of the classes.
             progress: told of the images done.
+            keeper: keeps the state every so often, and has it where a run before this one ended.
+            team: processes that share the images.
 
         Raises:
             ImageError: if there is no image.
             ModelError: if the network cannot take the images, or gives no scores per class.
-            OptionError: if a glob matches no call.
+            OptionError: if a glob matches no call, or what the keeper has is of another run.
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
@@ -211,59 +215,28 @@ class Probe:
                 for call in calls
                 if call.key in traced.arrangements
             }
-            totals = {c.key: LayerStatistics(c.units) for c in calls if c.key in observed}
-            strongest = {
-                call.key: StrongestImages(call.units, columns)
-                for call in calls
-                if call.key in observed and (columns := map_columns(observed[call.key]))
-            }
-            chosen_calls = correlated(traced.calls, traced.classes, observed) if correlated else ()
-            correlations = correlations_of(chosen_calls, traced.classes)
-            pictures: Pictures = {index: {} for index in sorted(pictured)}
+            chosen = list(correlated(traced.calls, traced.classes, observed) if correlated else ())
             is_sound = weights_are_finite(self._module, calls)
-            answers = Answers(n_images, traced.classes, traced.ends_in_sigmoid, is_sound)
 
-            def watched(part: torch.Tensor, offset: int) -> Collector:
-                chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
-                further = {key: total.further() for key, total in strongest.items()}
+            def empty(images: int) -> Seen:
+                correlations = correlations_of(chosen, traced.classes)
+                answers = Answers(images, traced.classes, traced.ends_in_sigmoid, is_sound)
+                return Seen(traced, observed, correlations, pictured, answers)
+
+            def watched(seen: Seen, part: torch.Tensor, offset: int) -> Collector:
+                kept = {i: offset + i for i in range(len(part)) if offset + i in seen.pictures}
+                further = {key: total.further() for key, total in seen.strongest.items()}
                 collector = Collector(
-                    observed, len(part), chosen, keep_arrays, further, offset, correlations
+                    observed, len(part), kept, keep_arrays, further, offset, seen.correlations
                 )
                 with self.lent(part, offset) as (module, moved), Watch(module, collector):
                     arranged_images = self._channels_last.arranged(module, moved)
                     collector.logits = logits_in(module(arranged_images), len(part))
                 return collector
 
-            done = 0
-            for batch in batches(self.batch_size):
-                for collector in self.in_parts(batch, watched, done):
-                    # Only now: a part that ran out of memory half-way is not counted twice.
-                    for key, statistics in collector.statistics.items():
-                        totals[key].merge(statistics)
-                    for key, nine in collector.strongest.items():
-                        strongest[key].merge(nine)
-                    for index, found in collector.pictures.items():
-                        pictures[index].update(found)
-                    for key, means in collector.means.items():
-                        correlations[key].update(means.cpu().numpy(), collector.logits.numpy())
-                    answers.add(collector.logits, collector.is_sound)
-                    done += len(collector.logits)
-                    if progress:
-                        progress(done, n_images)
-        self.gives_probabilities = answers.are_probabilities
-        return Evidence(
-            calls=traced.calls,
-            layers={key: total.evidence() for key, total in totals.items()},
-            pictures=pictures,
-            answers=answers.final(),
-            classes=traced.classes,
-            macs=traced.macs,
-            gives_probabilities=self.gives_probabilities,
-            is_deterministic=traced.is_deterministic,
-            input_similarity=traced.input_similarity,
-            strongest={key: nine.evidence() for key, nine in strongest.items()},
-            class_correlations={key: found.correlation() for key, found in correlations.items()},
-        )
+            seen = passed(self, batches, n_images, empty, watched, progress, keeper, team)
+        self.gives_probabilities = seen.answers.are_probabilities
+        return seen.evidence(traced)
 
     def _scores(self, part: torch.Tensor, _: int) -> torch.Tensor:
         with self.lent(part) as (module, moved):
