@@ -106,6 +106,6 @@ def build_words(
         *("--arch", f"{sources / 'net.py'}:Net", "--arch-args", net, "--input-size", 9, 14),
         *("--mean", 0.5, 0.5, 0.5, "--std", 0.25, 0.25, 0.25, "-b", batch, "--threads", 1),
         *("--max-images", 3, "--visualise", 0),
-        *("--sections", "answers,activations,dead_filters,patches,redundancy,occlusion"),
+        *("--sections", "answers,activations,dead_filters,patches,redundancy"),
         *more,
     ]

@@ -11,12 +11,13 @@ ended and what it said.
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import torch.distributed as dist
 
 
 def serve() -> None:
@@ -27,9 +28,9 @@ def serve() -> None:
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
-        port = _free_port()
+        store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         said = [Path(name) / str(rank) for rank in range(asked["size"])]
-        children = [_started(asked, rank, port, file) for rank, file in enumerate(said)]
+        children = [_started(asked, rank, store.port, file) for rank, file in enumerate(said)]
         if asked["kill"] is not None:
             file = said[asked["kill"]]
             while asked["line"] not in (file.read_text() if file.exists() else ""):
@@ -51,12 +52,6 @@ def _await_writes(file: Path, times: int) -> None:
         time.sleep(0.0005)
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def _started(asked: dict[str, Any], rank: int, port: int, said: Path) -> int:
     child = os.fork()
     if child:
@@ -72,6 +67,7 @@ def _started(asked: dict[str, Any], rank: int, port: int, said: Path) -> int:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "TORCHELASTIC_RUN_ID": "test",
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
         }
     words = [word.replace("RANK", str(rank)) for word in asked["words"]]
     sys.argv = ["reportgen", *words]
