@@ -10,6 +10,7 @@ import torch
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
+from reportgen.analyses.precision import rounded
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import (
     accuracy,
@@ -164,7 +165,7 @@ def _study(
         images = images_of(options, preprocessing)
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
-    probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
+    probe = Probe(loaded.module, options.device, options.batch_size, options.precision)
     pictured = _evenly_spaced(len(images.files), options.max_images)
     keeper = None
     if is_kept:
@@ -268,7 +269,7 @@ def _report(
         parameters=study.parameter_records,
         findings=findings,
         rules=tuple(rule for analysis in analyses for rule in analysis.rules),
-        notes=(*study.loaded.notes, *study.images.notes),
+        notes=(*study.loaded.notes, *study.images.notes, *rounded(study)),
         sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in analyses),
     )
 

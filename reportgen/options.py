@@ -15,6 +15,9 @@ SERVICES = ("tensorboard", "wandb")
 Engine: TypeAlias = Literal["exact", "fast", "plain"]
 "How occlusion is computed: only what a window changes, that in bfloat16, or every image in full."
 
+Precision: TypeAlias = Literal["fp32", "tf32", "bf16", "fp16"]
+"What convolutions and products of matrices round their inputs to in the pass over the images."
+
 
 @dataclass(frozen=True)
 class Options:
@@ -75,6 +78,8 @@ class Options:
     "Seconds after which a build that is not done is ended. None for as long as it takes."
     threads: int = 2
     "Of PyTorch on the processor: some sums take another order with another number of them."
+    precision: Precision = "fp32"
+    "Of the pass over the images; single images are explained in fp32."
     resume: bool = False
     "Whether to go on where a run that was killed left off."
     checkpoint_every: float = 300.0

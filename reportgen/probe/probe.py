@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from reportgen.errors import ImageError, OptionError, ResourceError
+from reportgen.options import Precision
 from reportgen.probe.answers import Answers, logits_in, probabilities, weights_are_finite
 from reportgen.probe.blame import blamed
 from reportgen.probe.borrow import borrowed
@@ -22,6 +23,7 @@ from reportgen.probe.device import device_named
 from reportgen.probe.evidence import Call, CallKey, Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
 from reportgen.probe.passing import Batches, Keeper, Team, passed
+from reportgen.probe.precision import at_precision, check_precision
 from reportgen.probe.seen import Seen
 from reportgen.probe.selection import matching
 from reportgen.probe.trace import Trace, trace
@@ -46,20 +48,30 @@ class Probe:
     `borrowed`).
     """
 
-    def __init__(self, module: nn.Module, device: str = "auto", batch_size: int = 16) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device: str = "auto",
+        batch_size: int = 16,
+        precision: Precision = "fp32",
+    ) -> None:
         """Makes the network ready.
 
         Args:
             module: takes (b c h w), gives scores (b classes).
             device: as PyTorch names it; `auto` is a GPU where there is one.
             batch_size: images at a time; halved when memory runs out.
+            precision: in which `collect` runs the network.
 
         Raises:
-            OptionError: if there is no such device, or the batch size is not positive.
+            OptionError: if there is no such device, it has no such precision, or the batch size is
+                not positive.
         """
         if batch_size < 1:
             raise OptionError(f"The batch size is {batch_size}; it must be at least 1.")
         self.device = device_named(device)
+        check_precision(precision, self.device)
+        self.precision: Precision = precision
         self.batch_size = batch_size
         self.gives_probabilities = False
         "Whether the outputs are probabilities already; known after `collect`."
@@ -229,7 +241,11 @@ class Probe:
                 collector = Collector(
                     observed, len(part), kept, keep_arrays, further, offset, seen.correlations
                 )
-                with self.lent(part, offset) as (module, moved), Watch(module, collector):
+                with (
+                    self.lent(part, offset) as (module, moved),
+                    at_precision(self.precision, self.device),
+                    Watch(module, collector),
+                ):
                     arranged_images = self._channels_last.arranged(module, moved)
                     collector.logits = logits_in(module(arranged_images), len(part))
                 return collector
