@@ -3,7 +3,8 @@
     python -m benchmarks.many [--quick]
 
 Both sides take the same images in the same batches and the same precision, in one process, one
-after the other. *Tensors* are small images in memory, whose pixels both sides normalise; *JPEG* are files
+after the other. *Tensors* are small images in memory, whose pixels both sides normalise; *JPEG* are
+files
 that both sides read with `ImageSet.batches`. A plain forward pass is the network called on the
 batch, in PyTorch's own order of axes and without gradients.
 """
@@ -64,11 +65,13 @@ def row(
     at_most: float | None = BAR,
 ) -> Row:
     """What collecting takes, in units of plain forward passes over the same images."""
-    warm = 2 * BATCH
-    for stop in (warm, count):
-        ours = seconds(lambda: probe.collect(partial(batches, stop=stop), stop, ()))
-        plain = seconds(lambda: plainly(probe, partial(batches, stop=stop)))
-    ratio = ratio_of([(ours, plain)])
+
+    def both(stop: int) -> tuple[float, float]:
+        some = partial(batches, stop=stop)
+        return seconds(lambda: probe.collect(some, stop, ())), seconds(lambda: plainly(probe, some))
+
+    both(2 * BATCH)
+    ratio = ratio_of([both(count)])
     return Row(
         f"{what}, batches of {BATCH}",
         f"collect, {count / ratio.ours:,.0f} images a second",
