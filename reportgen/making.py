@@ -101,15 +101,15 @@ def made_report(
     return replace(report, gates=judged(conditions, report))
 
 
-def seen_share(options: Options, progress: Progress, team: Processes) -> None:
-    """Takes this process's share of the images, of which another makes the report.
-
-    Raises:
-        ReportgenError: of the kind that says what went wrong.
-    """
-    conditions = _conditions(options, _chosen(options))
+def make_share(options: Options, progress: Progress, team: Processes) -> None:
+    """Does this process's share of a report that the first one makes, or raises as it does."""
+    analyses = _chosen(options)
+    conditions = _conditions(options, analyses)
     with own_state(device_named(options.device), options.seed), in_threads(options.threads):
-        _study(options, FILES, conditions, progress, True, team)
+        study, _ = _study(options, FILES, conditions, progress, True, team)
+        for analysis in analyses:
+            if analysis.help_with:
+                analysis.help_with(study)
 
 
 def _conditions(options: Options, analyses: Sequence[Analysis]) -> tuple[Condition, ...]:
@@ -167,10 +167,8 @@ def _study(
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, options.device, options.batch_size, options.precision)
     pictured = _evenly_spaced(len(images.files), options.max_images)
-    keeper = None
-    if is_kept:
-        rank, size = (team.rank, team.size) if team else (0, 1)
-        keeper = kept_state(options, loaded, images, _device_name(probe.device), rank, size)
+    name, place = _device_name(probe.device), (team.rank, team.size) if team else (0, 1)
+    keeper = kept_state(options, loaded, images, name, *place) if is_kept else None
 
     progress.stage("Running the network", len(images.files))
     evidence = probe.collect(
@@ -199,6 +197,7 @@ def _study(
         parameter_records=parameter_records(loaded.module),
         labels=labels,
         progress=progress.reached,
+        team=team,
     )
     return study, labels_source
 

@@ -8,7 +8,7 @@ from reportgen.errors import ReportgenError, SkippedError
 from reportgen.figures.press import Press
 from reportgen.gates.judge import failure
 from reportgen.loggers import check_services, log_report
-from reportgen.making import FILES, Source, made_report, seen_share, unordered
+from reportgen.making import FILES, Source, made_report, make_share, unordered
 from reportgen.options import Options
 from reportgen.packing import write_report
 from reportgen.progress import Progress
@@ -77,12 +77,12 @@ def build(
 
 
 def help_build(options: Options, progress: Progress, team: Processes) -> None:
-    """Run the network over this process's share of the images; the first one makes the report.
+    """Do this process's share of a build of which the first process writes the report.
 
     Raises:
         ReportgenError: of the kind that says what went wrong.
     """
-    seen_share(options, progress, team)
+    make_share(options, progress, team)
 
 
 def _saved(

@@ -1,5 +1,7 @@
 """Which parts of an image the answer needs: each is hidden in turn, and the loss is measured."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -11,6 +13,7 @@ from reportgen.analyses.occlusion_findings import (
     Hidden,
     occlusion_findings,
 )
+from reportgen.analyses.sharing import in_shares
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, target_index, target_of
 from reportgen.figures.placing import covers
@@ -18,6 +21,7 @@ from reportgen.load.preprocessing import denormalise
 from reportgen.options import Engine, Fill, Options
 from reportgen.probe.occlusion.occlude import OcclusionResult, occlusion
 from reportgen.probe.occlusion.places import fill_image, positions
+from reportgen.probe.passing import Rows
 from reportgen.probe.probe import Probe
 from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo
@@ -30,38 +34,64 @@ ROUNDING = 1e-6
 
 def run(study: Study) -> Outcome:
     """One panel per pictured image with a finite answer."""
-    chosen = target_index(study.options.target, study.labels)
+    prepared, targets = study.images.preprocessing, _targets(study)
+    size = (prepared.height, prepared.width)
+    window, stride = window_and_stride(study.options, size)
+    panels, seen = {}, []
+    for index, rows in zip(study.pictured, _results(study), strict=True):
+        image, result = study.image_records[index], OcclusionResult.of_rows(rows)
+        if np.isfinite(result.probability_drop).any():
+            hidden = _hidden(image, targets[index], result, window, stride, size)
+            seen.append(hidden)
+            panels[image.slug] = _panel(study, hidden, seen_photo(study, index), window, stride)
+    return Outcome(panels, occlusion_findings(seen))
+
+
+def help_with(study: Study) -> None:
+    """This process's share of the images, for the first process to put into the report."""
+    for _ in _results(study):
+        raise AssertionError("only the first process is given results")
+
+
+def _results(study: Study) -> Iterator[Rows]:
+    """The occlusion of every pictured image, as `OcclusionResult.rows`."""
     prepared = study.images.preprocessing
     size = (prepared.height, prepared.width)
     window, stride = window_and_stride(study.options, size)
     count = len(positions(size[0], window[0], stride[0]))
     count *= len(positions(size[1], window[1], stride[1]))
-    pictured = study.pictured
-    panels, seen = {}, []
-    for place, index in enumerate(pictured):
-        image, pixels = study.image_records[index], study.images.pixels(index)
-        target = target_of(image, chosen, study.labels)
+    team, images, targets = study.team, study.pictured, _targets(study)
+    mine = images[team.rank :: team.size] if team else images
 
-        def told(done: int, _: int, before: int = place * count) -> None:
+    def work(index: int) -> Rows:
+        pixels = study.images.pixels(index)
+
+        def told(done: int, _: int) -> None:
             if study.progress is not None:
-                study.progress(before + done, len(pictured) * count)
+                study.progress(mine.index(index) * count + done, len(mine) * count)
 
-        result = occlusion(
+        return occlusion(
             study.probe,
             pixels,
             study.images.normalise,
             fill_image(pixels, study.options.occlusion_fill, prepared.mean),
             window,
             stride,
-            target.index,
+            targets[index].index,
             told,
             study.options.occlusion_engine,
-        )
-        if np.isfinite(result.probability_drop).any():
-            hidden = _hidden(image, target, result, window, stride, size)
-            seen.append(hidden)
-            panels[image.slug] = _panel(study, hidden, seen_photo(study, index), window, stride)
-    return Outcome(panels, occlusion_findings(seen))
+        ).rows()
+
+    return in_shares(team, images, work)
+
+
+def _targets(study: Study) -> dict[int, Target]:
+    """The class that is explained, by index of the image."""
+    chosen = target_index(study.options.target, study.labels)
+    return {
+        index: target_of(study.image_records[index], chosen, study.labels)
+        for index in study.pictured
+    }
 
 
 def window_and_stride(
@@ -258,6 +288,7 @@ ANALYSIS = Analysis(
     title="Occlusion",
     place="image",
     run=run,
+    help_with=help_with,
     rules=RULES,
     references=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",

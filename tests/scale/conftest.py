@@ -97,15 +97,24 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+SECTIONS = "answers,activations,dead_filters,patches,redundancy"
+"Those that read what the pass saw."
+
+
 def build_words(
-    sources: Path, output: Path, *more: object, net: str = "{}", batch: int = 4
+    sources: Path,
+    output: Path,
+    *more: object,
+    net: str = "{}",
+    batch: int = 4,
+    sections: str = SECTIONS,
 ) -> list[object]:
-    """A build of that network, with the sections that read what the pass saw."""
+    """A build of that network."""
     return [
         *("build", sources / "net.pth", sources / "images", "-o", output),
         *("--arch", f"{sources / 'net.py'}:Net", "--arch-args", net, "--input-size", 9, 14),
         *("--mean", 0.5, 0.5, 0.5, "--std", 0.25, 0.25, 0.25, "-b", batch, "--threads", 1),
         *("--max-images", 3, "--visualise", 0),
-        *("--sections", "answers,activations,dead_filters,patches,redundancy"),
+        *("--sections", sections),
         *more,
     ]

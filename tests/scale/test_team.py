@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.scale.conftest import ROOT, Launch, build_words
+from tests.scale.conftest import ROOT, SECTIONS, Launch, build_words
 
 PAUSED = '{"pause": 0.02}'
+SHARED = f"{SECTIONS},occlusion"
 
 
 @pytest.fixture(scope="module")
 def alone(launch: Launch, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report that one process makes."""
     output = tmp_path_factory.mktemp("alone") / "report"
-    ended = launch(*build_words(sources, output))
+    ended = launch(*build_words(sources, output, sections=SHARED))
     assert ended["codes"] == [0], ended
     return output
 
@@ -73,7 +74,7 @@ def test_several_processes_make_the_report_of_one(
     launch: Launch, sources: Path, alone: Path, tmp_path: Path, size: int
 ) -> None:
     output = tmp_path / "report"
-    ended = launch(*build_words(sources, output), size=size)
+    ended = launch(*build_words(sources, output, sections=SHARED), size=size)
     assert ended["codes"] == [0] * size, ended
     assert_same_report(alone, output)
     assert ended["told"][0].splitlines()[-1] == str(output)
@@ -130,7 +131,7 @@ def test_a_dead_process_ends_the_others_and_resume_takes_it_up(
 def test_torchrun_itself(sources: Path, alone: Path, tmp_path: Path) -> None:
     output = tmp_path / "report"
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    words += ["-m", "reportgen", *map(str, build_words(sources, output))]
+    words += ["-m", "reportgen", *map(str, build_words(sources, output, sections=SHARED))]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == str(output)
