@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-import torch
-
 from reportgen.analyses import ANALYSES
+from reportgen.analyses.chosen_images import with_pictures
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
 from reportgen.analyses.precision import rounded
@@ -19,7 +18,6 @@ from reportgen.analyses.subjects import (
     model_record,
     parameter_records,
 )
-from reportgen.analyses.units import FEWEST_IMAGES, unit_calls
 from reportgen.errors import OptionError, ReportgenError
 from reportgen.figures.files import Print, prints
 from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
@@ -27,6 +25,7 @@ from reportgen.gates.language import Condition
 from reportgen.load.given_images import GivenImages
 from reportgen.load.images import images_of
 from reportgen.load.labels import class_names, true_indices
+from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
@@ -36,7 +35,7 @@ from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.provenance import provenance
 from reportgen.report.records import SCHEMA_VERSION, Panel, Report, Section
-from reportgen.resuming import kept_state
+from reportgen.seeing import seen
 from reportgen.team import Processes
 from reportgen.threads import in_threads
 
@@ -62,7 +61,7 @@ class Source:
     def inputs(self, options: Options) -> tuple[Path, ...]:
         """The files and folders that are read."""
         model = () if self.model else (options.model,)
-        return model if self.images else (*model, *options.images)
+        return model if self.images else (*model, *files_of(options.images))
 
 
 FILES = Source()
@@ -166,26 +165,13 @@ def _study(
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, options.device, options.batch_size, options.precision)
-    pictured = _evenly_spaced(len(images.files), options.max_images)
-    name, place = _device_name(probe.device), (team.rank, team.size) if team else (0, 1)
-    keeper = kept_state(options, loaded, images, name, *place) if is_kept else None
-
-    progress.stage("Running the network", len(images.files))
-    evidence = probe.collect(
-        images.batches,
-        len(images.files),
-        pictured,
-        keep_arrays=options.save_arrays,
-        layers=options.layers,
-        correlated=unit_calls if len(images.files) >= FEWEST_IMAGES else None,
-        progress=progress.reached,
-        keeper=keeper,
-        team=team,
-    )
+    images, evidence = seen(options, loaded, images, probe, progress, team, is_kept=is_kept)
     labels, labels_source = class_names(
         loaded, images, options, evidence.classes, given=source.labels
     )
     truth = true_indices(images, labels)
+    if len(images.files) > options.max_images:
+        images, evidence = with_pictures(probe, images, evidence, truth, options)
     study = Study(
         options=options,
         loaded=loaded,
@@ -193,19 +179,13 @@ def _study(
         evidence=evidence,
         probe=probe,
         layer_records=layer_records(evidence),
-        image_records=image_records(images, evidence, labels, truth, pictured),
+        image_records=image_records(images, evidence, labels, truth, evidence.pictures),
         parameter_records=parameter_records(loaded.module),
         labels=labels,
         progress=progress.reached,
         team=team,
     )
     return study, labels_source
-
-
-def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
-    """At most `most` of `count` indices, evenly spaced, and so spread over the class folders."""
-    shown = min(count, most)
-    return tuple(index * count // shown for index in range(shown))
 
 
 def _outcomes(
@@ -251,9 +231,7 @@ def _report(
         schema_version=SCHEMA_VERSION,
         title=options.title or study.loaded.architecture,
         verdict=verdict(study, findings),
-        provenance=provenance(
-            options, command, _device_name(study.probe.device), study.probe.batch_size
-        ),
+        provenance=provenance(options, command, study.probe.device_name, study.probe.batch_size),
         model=model_record(study.loaded, study.images, study.evidence, labels_source),
         accuracy=accuracy(study.image_records),
         images=tuple(
@@ -292,7 +270,3 @@ def _section(analysis: Analysis, outcome: Outcome | str) -> Section:
         problem=problem,
         references=analysis.references,
     )
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

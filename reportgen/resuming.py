@@ -29,7 +29,13 @@ class Kept:
     """The state of a pass, in a file: what `passing.Keeper` asks for."""
 
     def __init__(
-        self, path: Path, binding: Mapping[str, str], *, every: float, is_resumed: bool
+        self,
+        path: Path,
+        binding: Mapping[str, str],
+        *,
+        every: float,
+        is_resumed: bool,
+        passed_over: str = "",
     ) -> None:
         """Writes nothing yet.
 
@@ -38,11 +44,13 @@ class Kept:
             binding: what the run is made from, by a word that a user knows.
             every: seconds between two states.
             is_resumed: whether what a run before kept is taken up.
+            passed_over: images of which a state is no use, and is let be.
         """
         self._path = path
         self._binding = dict(binding)
         self._every = every
         self._is_resumed = is_resumed
+        self._passed_over = passed_over
         self._is_used = False
         self._last = time.monotonic()
 
@@ -66,6 +74,8 @@ class Kept:
                 f"--resume: {self._path} cannot be read, so it is not what a run left there; "
                 "remove it, or build without --resume to start anew."
             ) from error
+        if differing == ["images"] and theirs["images"] == self._passed_over:
+            return None
         if differing:
             raise OptionError(
                 f"--resume: {self._path} was left by another run, with other "
@@ -97,14 +107,32 @@ class Kept:
 
 
 def kept_state(
-    options: Options, loaded: LoadedModel, images: ImageSet, device: str, rank: int, size: int
+    options: Options,
+    loaded: LoadedModel,
+    images: ImageSet,
+    listed: ImageSet,
+    device: str,
+    rank: int,
+    size: int,
+    is_resumed: bool,
 ) -> Kept:
-    """Where one process of a build keeps its state."""
-    files = [(file.path, file.sha256, file.true_class, file.true_index) for file in images.files]
+    """Where one process of a build keeps its state.
+
+    Args:
+        options: of the build.
+        loaded: its network.
+        images: of the pass.
+        listed: the same before damaged ones were left out. What a run kept that did not know of
+            them yet is passed over, as it would have been there.
+        device: name of what the network runs on.
+        rank: of the process.
+        size: number of processes.
+        is_resumed: whether what a run before kept is taken up.
+    """
     made = provenance(options, "", device, options.batch_size)
     binding = {
         "weights": loaded.sha256,
-        "images": _digest(files),
+        "images": _images(images),
         "options": _digest([made.config, made.files, made.device]),
         "versions": _digest([made.reportgen, made.versions]),
         "number of processes": f"{rank} of {size}",
@@ -113,7 +141,8 @@ def kept_state(
         state_file(options.output, rank),
         binding,
         every=options.checkpoint_every,
-        is_resumed=options.resume,
+        is_resumed=is_resumed,
+        passed_over=_images(listed),
     )
 
 
@@ -127,6 +156,10 @@ def forget_states(output: Path, size: int) -> None:
     """Removes what a run of so many processes kept, now that its report stands."""
     for rank in range(size):
         forget(state_file(output, rank))
+
+
+def _images(images: ImageSet) -> str:
+    return _digest([(f.path, f.sha256, f.true_class, f.true_index) for f in images.files])
 
 
 def _digest(facts: object) -> str:

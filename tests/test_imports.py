@@ -51,6 +51,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "profile": frozenset(),
     "threads": frozenset({"torch"}),
     "team": frozenset({"torch", "numpy", "reportgen.errors", "reportgen.report.arrays"}),
+    "seeing": EVERYTHING,
+    "checking": frozenset({"numpy", "reportgen.load", "reportgen.probe.passing"}),
     "resuming": frozenset(
         {"numpy", "reportgen.errors", "reportgen.load", "reportgen.options", "reportgen.write"}
         | {"reportgen.provenance", "reportgen.report.arrays"}
@@ -109,7 +111,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}
-        | {"reportgen.options", "reportgen.report", "reportgen.load"}
+        | {"pyarrow", "reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
         {"torch", "torchvision", "numpy", "numba", "llvmlite", "reportgen.errors"}

@@ -82,6 +82,12 @@ class Probe:
         self._module = module if is_there else deepcopy(module).to(self.device)
         self._dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
 
+    @property
+    def device_name(self) -> str:
+        """What the network runs on, as the report calls it."""
+        is_gpu = self.device.type == "cuda"
+        return torch.cuda.get_device_name(self.device) if is_gpu else self.device.type
+
     @contextmanager
     def borrow(self) -> Iterator[None]:
         """Borrows the network for many uses: quicker than once for each."""
@@ -179,7 +185,8 @@ class Probe:
             ResourceError: if the memory is too small for what is done inside.
         """
         with self.borrow(), blamed(images, first, self.device):
-            yield self._module, images.to(self.device, self._dtype, copy=True)
+            is_pinned = images.is_pinned()  # then nobody waits for the copy
+            yield self._module, images.to(self.device, self._dtype, is_pinned, copy=True)
 
     def collect(
         self,

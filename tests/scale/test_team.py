@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,3 +137,29 @@ def test_torchrun_itself(sources: Path, alone: Path, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == str(output)
     assert_same_report(alone, output)
+
+
+def test_damaged_images_are_left_out_on_every_process_and_after_a_resume(
+    launch: Launch, sources: Path, tmp_path: Path
+) -> None:
+    """One looks well at its beginning, and is damaged behind it, in the share of the second."""
+    images = tmp_path / "images"
+    shutil.copytree(sources / "images", images)
+    damaged = images / "bee" / "089.png"
+    damaged.write_bytes(damaged.read_bytes()[:-60])
+    outputs = [tmp_path / "one/report", tmp_path / "two/report", tmp_path / "killed/report"]
+    words = [build_words(sources, output, net=PAUSED) for output in outputs]
+    for some in words:
+        some[2] = images
+    assert launch(*words[0])["codes"] == [0]
+    record = json.loads((outputs[0] / "report.json").read_text())
+    assert [image["path"] for image in record["skipped"]] == ["bee/089.png"]
+    ended = launch(*words[1], size=2)
+    assert ended["codes"] == [0, 0], ended
+    assert_same_report(outputs[0], outputs[1])
+    state = outputs[2].with_name(".report.resume-0.npz")
+    more = ("--checkpoint-every", 0, "--resume")
+    launch(*words[2], *more, kill=0, file=state, writes=3)
+    ended = launch(*words[2], *more)
+    assert ended["codes"] == [0], ended
+    assert (outputs[2] / "report.json").read_bytes() == (outputs[0] / "report.json").read_bytes()
