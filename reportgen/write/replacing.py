@@ -40,6 +40,5 @@ def forget(path: Path) -> None:
     Raises:
         OutputError: if it cannot be removed.
     """
-    if path.parent.is_dir():
-        with staged(path, path, _HINT), told(path, _HINT):
-            path.unlink(missing_ok=True)
+    with staged(path, path, _HINT), told(path, _HINT):
+        path.unlink(missing_ok=True)
