@@ -29,7 +29,7 @@ from reportgen.probe.probe import Probe
 
 BATCH = 64
 BAR = 1 / 0.75
-CASES = ((resnet18, 64, 1), (squeezenet1_1, 64, 1), (resnet18, 128, 8), (squeezenet1_1, 224, 8))
+CASES = ((resnet18, 64, 1), (squeezenet1_1, 64, 1), (resnet18, 128, 1), (squeezenet1_1, 224, 8))
 "Networks, pixels a side, and of how many images one is taken."
 
 

@@ -84,7 +84,7 @@ def rule(truth: Sequence[int | None], most: int) -> str:
         over = f"{len(classes):,} classes, the first image of each first"
         kinds = "the worst mistake (the highest probability of a wrong class), "
     return (
-        f"{most:,} of {len(truth):,} images have a page, and the page says why: {spread:,} are "
+        f"Pages: {most:,} of {len(truth):,} images have one, which says why: {spread:,} are "
         f"spread over the {over}; the others are, in turn, {kinds}the least confident and the most "
         "confident answer that is left. Of equals the first in order is taken."
     )

@@ -219,7 +219,8 @@ def _sorted_out(
         inside, member = PurePosixPath(*path.parts[depth:]), members[path]
         if member.problem:
             skipped.append(SkippedImage(text(str(inside)), member.problem))
-        elif member.location is not None:
+        else:
+            assert member.location is not None  # folders are no members
             folder = text(inside.parts[0]) if len(inside.parts) == 2 else None
             candidates.append(Candidate(member.location, text(str(inside)), folder, label or None))
     return Part(tuple(candidates), dict(enumerate(skipped)), left_out=left_out)

@@ -299,3 +299,60 @@ def test_any_place_of_a_gzip_file_is_read_as_it_was_packed(tmp_path, monkeypatch
 def test_the_name_of_one_archive_is_not_in_the_report(tmp_path):
     archive = pack(tmp_path / "owner.tar.gz", [("a.png", png(tmp_path))])
     assert shown_names([archive]) == ["images.tar.gz"]
+
+
+def test_an_archive_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+    archive = pack(tmp_path / "a.tar.gz", [("a.png", png(tmp_path)), ("b.png", png(tmp_path, 2))])
+    images = image_set([archive], SMALL)
+    held = pack(tmp_path / "b.zip", [("a.png", png(tmp_path))])
+    in_zip = image_set([held], SMALL).files[0].location
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    for place in ("archives", "content", "gzipped"):
+        monkeypatch.setattr(f"reportgen.load.{place}.opened", refuse)
+    with pytest.raises(ImageError, match=r"It cannot be opened \(Permission denied\)"):
+        image_set([archive], SMALL)
+    with pytest.raises(UnreadableImage, match=r"cannot be opened \(Permission denied\)"):
+        in_zip.read()
+    images.files[0].location.archive._recent.clear()
+    with pytest.raises(UnreadableImage, match=r"cannot be read \(Permission denied\)"):
+        images.files[0].location.read()
+
+
+def test_a_gzipped_archive_that_lost_its_end_is_told(tmp_path):
+    members = [(f"{at}.png", png(tmp_path, at)) for at in range(3)]
+    archive = pack(tmp_path / "a.tar.gz", members)
+    last = image_set([archive], SMALL).files[2].location
+    source = Gzipped(archive)
+    with pytest.raises(UnreadableImage, match="cut short"):
+        type(last)(source, last.start, 10**6).read()
+    with pytest.raises(UnreadableImage, match="more memory than any picture needs"):
+        source.read(0, 2**40)
+
+
+def test_a_large_stored_member_is_refused(tmp_path, monkeypatch):
+    data = png(tmp_path)
+    monkeypatch.setattr("reportgen.load.archives.MAX_BYTES", len(data))
+    archive = pack(tmp_path / "stored.zip", [("a.png", data), ("large.png", data + b"x")])
+    assert reasons(image_set([archive], SMALL)) == {"large.png": "The file is larger than 512 MB."}
+
+
+def test_a_label_that_cannot_be_one_is_left_alone(tmp_path):
+    link = tarfile.TarInfo("a.cls")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+    data = png(tmp_path)
+    info = tarfile.TarInfo("a.png")
+    info.size = len(data)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(link)
+        archive.addfile(info, io.BytesIO(data))
+    (file,) = image_set([tmp_path / "a.tar"], SMALL).files
+    assert not file.is_labelled
+
+
+def test_folders_that_part_are_not_left_out_of_the_names(tmp_path):
+    data = png(tmp_path)
+    archive = pack(tmp_path / "a.tar", [("top/x/cat/a.png", data), ("top/y/dog/b.png", data)])
+    assert paths(image_set([archive], SMALL)) == ["x/cat/a.png", "y/dog/b.png"]

@@ -1,5 +1,7 @@
 """Lists of images: what they name, what is not followed, and how columns are understood."""
 
+import os
+
 import pytest
 
 from reportgen.errors import ImageError, OptionError
@@ -147,3 +149,31 @@ def test_a_list_that_cannot_be_opened_is_an_error(folder, monkeypatch):
     monkeypatch.setattr("reportgen.load.lists._MAX_BYTES", 3)
     with pytest.raises(OptionError, match="too large to be a list"):
         image_set([path], SMALL)
+
+
+def test_what_a_list_names_must_be_a_file(folder, monkeypatch):
+    os.mkfifo(folder / "pipe.png")
+    images = given(folder, "cat/9.png\n\npipe.png\n", monkeypatch=monkeypatch)
+    assert reasons(images) == {"pipe.png": "This is not a regular file."}
+    (folder / "gone.csv").mkdir()
+    with pytest.raises(ImageError, match="There is no image in"):
+        image_set([folder / "gone.csv"], SMALL)
+
+
+def test_empty_rows_are_passed_over(folder):
+    images = given(folder, "path,label\n\ncat/9.png,x\n , \n", "l.csv")
+    assert paths(images) == ["cat/9.png"]
+
+
+def test_a_file_that_cannot_be_looked_into_is_tried_as_an_image(tmp_path, monkeypatch):
+    picture(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    assert reasons(image_set([tmp_path / "a.png", tmp_path / "pipe"], SMALL)) == {
+        "pipe": "This is not a regular file."
+    }
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("reportgen.load.listing.opened", refuse)
+    assert paths(image_set([tmp_path / "a.png"], SMALL)) == ["a.png"]

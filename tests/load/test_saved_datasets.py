@@ -1,4 +1,4 @@
-"""Saved Hugging Face datasets, in the forms in which `datasets` 4 writes them."""
+"""Saved Hugging Face datasets, in the forms in which `datasets` (5.2) writes them."""
 
 import io
 import json
@@ -193,3 +193,36 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(OptionError, match=r"pip install torch-reportgen\[datasets\]"):
         image_set([folder], SMALL)
+
+
+def test_only_some_small_images_stay_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("reportgen.load.saved_datasets._KEPT", 2)
+    check(image_set([as_parquet(tmp_path / "d", table(SEEDS, LABELS))], SMALL), "train/")
+    monkeypatch.setattr("reportgen.load.saved_datasets._KEPT_BYTES", 10)
+    images = image_set([tmp_path / "d"], SMALL)
+    check(images, "train/")
+    assert not images.files[0].location.table._kept
+
+
+def test_what_is_too_large_in_a_dataset_is_refused(tmp_path, monkeypatch):
+    folder = as_parquet(tmp_path / "d", table([0], [0]))
+    monkeypatch.setattr("reportgen.load.saved_datasets.MAX_BYTES", 100)
+    with pytest.raises(ImageError, match="A group of rows is too large"):
+        image_set([folder], SMALL)
+    monkeypatch.setattr("reportgen.load.saved_datasets.MAX_BYTES", 400)
+    with pytest.raises(ImageError, match="larger than"):
+        image_set([folder], SMALL)
+
+
+def test_a_dataset_that_is_damaged_later_is_told(tmp_path, monkeypatch):
+    images = image_set([as_parquet(tmp_path / "d", table(SEEDS, LABELS))], SMALL)
+    location = images.files[4].location
+    location.table._kept.clear()
+    location.table._at = -1
+
+    def damaged(*_, **__):
+        raise pa.ArrowInvalid("page")
+
+    monkeypatch.setattr(location.table, "_columns_of", damaged)
+    with pytest.raises(ImageError, match=r"train/4 changed .* The data set is damaged here"):
+        images.pixels(4)
