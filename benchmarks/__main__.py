@@ -28,6 +28,8 @@ TOPICS = {
     "whole": "The whole report",
     "start": "Cold start",
     "memory": "Memory",
+    "many": "Ten thousand images",
+    "gpu": "On a GPU",
 }
 "By name of the module: its title in the results."
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-import torch
-
 from reportgen.analyses import ANALYSES
 from reportgen.analyses.chosen_images import with_pictures
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
+from reportgen.analyses.precision import rounded
 from reportgen.analyses.study import Analysis, Outcome, Study, why_absent
 from reportgen.analyses.subjects import (
     accuracy,
@@ -19,14 +18,12 @@ from reportgen.analyses.subjects import (
     model_record,
     parameter_records,
 )
-from reportgen.analyses.units import FEWEST_IMAGES, unit_calls
 from reportgen.errors import OptionError, ReportgenError
 from reportgen.figures.files import Print, prints
 from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
 from reportgen.gates.language import Condition
-from reportgen.load.ahead import workers_of
 from reportgen.load.given_images import GivenImages
-from reportgen.load.images import ImageSet, images_of, over_whole_images
+from reportgen.load.images import images_of
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
@@ -34,11 +31,12 @@ from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
 from reportgen.probe.borrow import own_state
 from reportgen.probe.device import device_named
-from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.provenance import provenance
 from reportgen.report.records import SCHEMA_VERSION, Panel, Report, Section
+from reportgen.seeing import seen
+from reportgen.team import Processes
 from reportgen.threads import in_threads
 
 _PLACES = {analysis.name: analysis.place for analysis in ANALYSES}
@@ -76,6 +74,8 @@ def made_report(
     command: str,
     source: Source = FILES,
     order: Order,
+    is_kept: bool = False,
+    team: Processes | None = None,
 ) -> Report:
     """The report of a network on images, with its gates judged; nothing is written.
 
@@ -85,6 +85,8 @@ def made_report(
         command: what makes the same report again.
         source: what is not read from files.
         order: told of the figures for print as soon as they are known.
+        is_kept: whether the state of the pass is kept beside the output every so often.
+        team: processes that share the images.
 
     Raises:
         ReportgenError: of the kind that says what went wrong.
@@ -92,10 +94,22 @@ def made_report(
     analyses = _chosen(options)
     conditions = _conditions(options, analyses)
     with own_state(device_named(options.device), options.seed), in_threads(options.threads):
-        study, labels_source = _study(options, source, conditions, progress)
+        study, labels_source = _study(options, source, conditions, progress, is_kept, team)
         outcomes = _outcomes(analyses, study, progress, order)
         report = _report(analyses, study, outcomes, labels_source, command)
     return replace(report, gates=judged(conditions, report))
+
+
+def make_share(options: Options, progress: Progress, team: Processes) -> None:
+    """Does this process's share of a report that the first one makes, or raises as it does."""
+    analyses = _chosen(options)
+    conditions = _conditions(options, analyses)
+    with own_state(device_named(options.device), options.seed), in_threads(options.threads):
+        study, _ = _study(options, FILES, conditions, progress, True, team)
+        for analysis in analyses:
+            # As the first process does: who helped with what is absent would wait for ever.
+            if analysis.help_with and not why_absent(analysis.needs, study.evidence.task):
+                analysis.help_with(study)
 
 
 def _conditions(options: Options, analyses: Sequence[Analysis]) -> tuple[Condition, ...]:
@@ -128,7 +142,12 @@ def _chosen(options: Options) -> tuple[Analysis, ...]:
 
 
 def _study(
-    options: Options, source: Source, conditions: Sequence[Condition], progress: Progress
+    options: Options,
+    source: Source,
+    conditions: Sequence[Condition],
+    progress: Progress,
+    is_kept: bool,
+    team: Processes | None,
 ) -> tuple[Study, str]:
     """The network watched over the images, and where its class names come from."""
     progress.stage("Loading the network")
@@ -146,24 +165,8 @@ def _study(
         images = images_of(options, preprocessing)
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
-    probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
-
-    def watched(images: ImageSet) -> Evidence:
-        count = len(images.files)
-        progress.stage("Running the network", count)
-        return probe.collect(
-            images.batches,
-            count,
-            range(count) if count <= options.max_images else (),
-            keep_arrays=options.save_arrays,
-            layers=options.layers,
-            task=options.task,
-            correlated=unit_calls if count >= FEWEST_IMAGES else None,
-            progress=progress.reached,
-        )
-
-    images = replace(images, workers=workers_of(options), is_pinned=probe.device.type == "cuda")
-    images, evidence = over_whole_images(images, watched)
+    probe = Probe(loaded.module, options.device, options.batch_size, options.precision)
+    images, evidence = seen(options, loaded, images, probe, progress, team, is_kept=is_kept)
     labels, labels_source = class_names(
         loaded, images, options, evidence.classes, given=source.labels
     )
@@ -184,6 +187,7 @@ def _study(
         parameter_records=parameter_records(loaded.module),
         labels=labels,
         progress=progress.reached,
+        team=team,
     )
     return study, labels_source
 
@@ -234,9 +238,7 @@ def _report(
         schema_version=SCHEMA_VERSION,
         title=options.title or study.loaded.architecture,
         verdict=verdict(study, findings),
-        provenance=provenance(
-            options, command, _device_name(study.probe.device), study.probe.batch_size
-        ),
+        provenance=provenance(options, command, study.probe.device_name, study.probe.batch_size),
         model=model_record(study.loaded, study.images, study.evidence, labels_source),
         accuracy=accuracy(study.image_records),
         images=tuple(
@@ -251,7 +253,12 @@ def _report(
         parameters=study.parameter_records,
         findings=findings,
         rules=tuple(rule for analysis in analyses for rule in analysis.rules),
-        notes=(*study.loaded.notes, *study.images.notes, *_untaken_labels(study)),
+        notes=(
+            *study.loaded.notes,
+            *study.images.notes,
+            *_untaken_labels(study),
+            *rounded(study),
+        ),
         sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in analyses),
     )
 
@@ -287,7 +294,3 @@ def _section(analysis: Analysis, outcome: Outcome | str) -> Section:
         absent=made.absent,
         references=analysis.references,
     )
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

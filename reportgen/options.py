@@ -15,6 +15,9 @@ SERVICES = ("tensorboard", "wandb")
 Engine: TypeAlias = Literal["exact", "fast", "plain"]
 "How occlusion is computed: only what a window changes, that in bfloat16, or every image in full."
 
+Precision: TypeAlias = Literal["fp32", "tf32", "bf16", "fp16"]
+"What convolutions and products of matrices round their inputs to in the pass over the images."
+
 
 Task: TypeAlias = Literal["classify", "multilabel", "regress", "segment", "detect"]
 """What a network's output means: one class of several, several classes at once, values, a map of
@@ -87,6 +90,12 @@ class Options:
     "Seconds after which a build that is not done is ended. None for as long as it takes."
     threads: int = 2
     "Of PyTorch on the processor: some sums take another order with another number of them."
+    precision: Precision = "fp32"
+    "Of the pass over the images; single images are explained in fp32."
+    resume: bool = False
+    "Whether to go on where a run that was killed left off."
+    checkpoint_every: float = 300.0
+    "Seconds of the pass over the images after which its state is kept, for such a run."
     # the outcome
     force: bool = False
     strict: bool = False
@@ -139,5 +148,5 @@ class Options:
 # images are told of by their own records.
 _SHAPING = {option.name for option in fields(Options)} - (
     {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
-    | {"single_file", "log", "timeout", "workers"}
+    | {"single_file", "log", "timeout", "workers", "resume", "checkpoint_every"}
 )

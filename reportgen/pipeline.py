@@ -8,13 +8,15 @@ from reportgen.errors import ReportgenError, SkippedError
 from reportgen.figures.press import Press
 from reportgen.gates.judge import failure
 from reportgen.loggers import check_services, log_report
-from reportgen.making import FILES, Source, made_report, unordered
+from reportgen.making import FILES, Source, made_report, make_share, unordered
 from reportgen.options import Options
 from reportgen.packing import write_report
 from reportgen.progress import Progress
 from reportgen.report.records import Report
+from reportgen.resuming import forget_states
 from reportgen.saving import WRITING, site_files
 from reportgen.summary import report_summary, write_summary
+from reportgen.team import Processes
 from reportgen.write import Claim, Written, claimed
 from reportgen.write.destination import check_file
 
@@ -37,8 +39,11 @@ def build(
     command: str,
     source: Source = FILES,
     is_saved: bool = True,
+    team: Processes | None = None,
 ) -> Built:
     """Run the network over the images, and write the report if it is to be saved.
+
+    With a team this is its first process, and the others `help_build`.
 
     Raises:
         ReportgenError: of the kind that says what went wrong, with nothing written.
@@ -55,8 +60,12 @@ def build(
             command=command,
             source=source,
             order=press.order if claim else unordered,
+            is_kept=is_saved,
+            team=team,
         )
         written = _saved(report, options, claim, progress, press) if claim else None
+    if is_saved:
+        forget_states(options.output, team.size if team else 1)
     if options.summary_file:
         write_summary(report_summary(report), options.summary_file, options.summary_base)
     problem: ReportgenError | None = failure(report.gates) or _skipped(report, options)
@@ -65,6 +74,15 @@ def build(
     except ReportgenError as unlogged:  # which is told once it is said where the report lies
         problem = unlogged
     return Built(report, written, problem)
+
+
+def help_build(options: Options, progress: Progress, team: Processes) -> None:
+    """Do this process's share of a build of which the first process writes the report.
+
+    Raises:
+        ReportgenError: of the kind that says what went wrong.
+    """
+    make_share(options, progress, team)
 
 
 def _saved(

@@ -98,7 +98,7 @@ def test_mean_and_std_take_unquoted_numbers(
 ) -> None:
     seen = {}
 
-    def build(options: object, progress: object, *, command: str) -> None:
+    def build(options: object, progress: object, *, command: str, team: object) -> None:
         seen.update(options=options, command=command)
         raise KeyboardInterrupt
 
@@ -135,7 +135,7 @@ def test_the_printed_command_has_no_folder_of_this_machine(
 ) -> None:
     commands = []
 
-    def build(options: object, progress: object, *, command: str) -> None:
+    def build(options: object, progress: object, *, command: str, team: object) -> None:
         commands.append(command)
         raise KeyboardInterrupt
 
@@ -167,7 +167,7 @@ def test_the_printed_command_can_be_pasted_into_a_shell(
 ) -> None:
     seen: list[tuple[Options, str]] = []
 
-    def build(options: Options, progress: object, *, command: str) -> None:
+    def build(options: Options, progress: object, *, command: str, team: object) -> None:
         seen.append((options, command))
         raise KeyboardInterrupt
 

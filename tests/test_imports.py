@@ -50,6 +50,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "options": frozenset({"reportgen.errors"}),
     "profile": frozenset(),
     "threads": frozenset({"torch"}),
+    "team": frozenset({"torch", "numpy", "reportgen.errors", "reportgen.report.arrays"}),
+    "seeing": EVERYTHING,
+    "checking": frozenset({"numpy", "reportgen.load", "reportgen.probe.passing"}),
+    "resuming": frozenset(
+        {"numpy", "reportgen.errors", "reportgen.load", "reportgen.options", "reportgen.write"}
+        | {"reportgen.provenance", "reportgen.report.arrays"}
+    ),
     "progress": frozenset({"rich", "reportgen.profile"}),
     "write": frozenset({"reportgen.errors", "reportgen.write", "reportgen.written"}),
     "written": frozenset(),

@@ -14,14 +14,15 @@ from reportgen.analyses.occlusion_findings import (
     Hidden,
     occlusion_findings,
 )
+from reportgen.analyses.occlusion_results import help_with, results, targets, window_and_stride
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.targets import Target, target_index, target_of
+from reportgen.analyses.targets import Target
 from reportgen.figures.placing import covers
 from reportgen.load.preprocessing import denormalise
-from reportgen.options import Engine, Fill, Options
+from reportgen.options import Engine, Fill
 from reportgen.probe.answers import SAID
 from reportgen.probe.occlusion.occlude import OcclusionResult, occlusion
-from reportgen.probe.occlusion.places import fill_image, positions
+from reportgen.probe.occlusion.places import fill_image
 from reportgen.probe.probe import Probe
 from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo
@@ -34,55 +35,19 @@ ROUNDING = 1e-6
 
 def run(study: Study) -> Outcome:
     """One panel per pictured image with a finite answer."""
-    chosen = target_index(study.options.target, study.labels)
-    prepared = study.images.preprocessing
+    prepared, explained = study.images.preprocessing, targets(study)
     size = (prepared.height, prepared.width)
     window, stride = window_and_stride(study.options, size)
-    count = len(positions(size[0], window[0], stride[0]))
-    count *= len(positions(size[1], window[1], stride[1]))
-    pictured = study.pictured
     panels, seen = {}, []
-    for place, index in enumerate(pictured):
-        image, pixels = study.image_records[index], study.images.pixels(index)
-        target = target_of(image, chosen, study.labels, study.evidence.task)
-
-        def told(done: int, _: int, before: int = place * count) -> None:
-            if study.progress is not None:
-                study.progress(before + done, len(pictured) * count)
-
-        result = occlusion(
-            study.probe,
-            pixels,
-            study.images.normalise,
-            fill_image(pixels, study.options.occlusion_fill, prepared.mean),
-            window,
-            stride,
-            target.index,
-            told,
-            study.options.occlusion_engine,
-        )
+    for index, rows in zip(study.pictured, results(study), strict=True):
+        image, result = study.image_records[index], OcclusionResult.of_rows(rows)
         if np.isfinite(result.probability_drop).any():
-            hidden = _hidden(image, target, result, window, stride, size)
+            hidden = _hidden(image, explained[index], result, window, stride, size)
             if chooses_none(study):
                 hidden = replace(hidden, flips=_crossings(result))
             seen.append(hidden)
             panels[image.slug] = _panel(study, hidden, seen_photo(study, index), window, stride)
     return Outcome(panels, occlusion_findings(seen))
-
-
-def window_and_stride(
-    options: Options, size: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Window and stride in pixels, each (down, across).
-
-    By default a square of a seventh of the shorter side, 32 pixels at 224, moved by half of it.
-    """
-    side = max(1, round(min(size) / 7))
-    down, across = options.occlusion_window
-    window = (down or side, across or side)
-    step_down, step_across = options.occlusion_stride
-    stride = (step_down or max(1, window[0] // 2), step_across or max(1, window[1] // 2))
-    return window, stride
 
 
 def _hidden(
@@ -279,6 +244,7 @@ ANALYSIS = Analysis(
     place="image",
     run=run,
     needs="probability",
+    help_with=help_with,
     rules=RULES,
     references=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",

@@ -8,6 +8,7 @@ from reportgen.load.images import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options, Task
 from reportgen.probe.evidence import CallKey, Evidence
+from reportgen.probe.passing import Team
 from reportgen.probe.probe import Probe, Progress
 from reportgen.report.arrays import FloatArray
 from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Place, Rule
@@ -47,6 +48,8 @@ class Study:
     "One name per class."
     progress: Progress | None = None
     "Told how far a long section is: steps done, steps in all."
+    team: Team | None = None
+    "The processes that share the work, where there are several."
     earlier: Mapping[str, Outcome] = field(default_factory=dict)
     "By name: what the sections made before this one found. One that failed is not there."
 
@@ -96,3 +99,5 @@ class Analysis:
     needs: Need = ""
     rules: tuple[Rule, ...] = ()
     references: tuple[str, ...] = ()
+    help_with: Callable[[Study], None] | None = None
+    "What every process but the first does for this section, where it is shared out."

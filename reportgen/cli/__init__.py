@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from reportgen.cli.all import commands
 from reportgen.errors import OptionError, ReportgenError, first_line
+from reportgen.team import is_to_tell
 from reportgen.threads import prepare
 
 INTERRUPTED = (130, 143)
@@ -76,7 +77,8 @@ def _exit_code(run: Callable[[], Any], *, debug: bool) -> int:
         if debug:
             traceback.print_exception(error)
         code, sentence = _told(error)
-        click.echo(f"reportgen: {sentence}", err=True)
+        if is_to_tell():
+            click.echo(f"reportgen: {sentence}", err=True)
         return code
     return 0
 

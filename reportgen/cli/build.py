@@ -23,6 +23,7 @@ from reportgen.cli.flags import (
 )
 from reportgen.cli.groups import flags
 from reportgen.cli.image_flags import IMAGES
+from reportgen.cli.long_runs import LONG_RUNS
 from reportgen.cli.outcome import remarks, tell
 from reportgen.options import Options
 
@@ -37,7 +38,7 @@ EXAMPLES = (
     "build", cls=Command, short_help="A network and its images to a report.", examples=EXAMPLES
 )
 @flags(MODEL_AND_IMAGES, OUTPUT, SIZE, MODEL, IMAGES, ANALYSIS, OCCLUSION, COMPUTE)
-@flags(CI, LOG, STRICT, QUIET, PROFILE)
+@flags(LONG_RUNS, CI, LOG, STRICT, QUIET, PROFILE)
 def command(quiet: bool, profile: bool, **given: Any) -> None:
     """Run MODEL over IMAGES and write the report.
 
@@ -49,18 +50,23 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
     keep_freed_memory()
     profiled = Profile("Starting") if profile else None
     from reportgen.deadline import deadline
-    from reportgen.pipeline import build
+    from reportgen.pipeline import build, help_build
     from reportgen.progress import Progress
+    from reportgen.team import processes
 
     for name in ("sections", "exclude"):
         given[name] = tuple(word for words in given[name] for word in words.split(",") if word)
     options = options_of(given)
     try:
         with (
-            Progress(quiet=quiet, profile=profiled) as progress,
+            processes() as team,
+            Progress(quiet=quiet or bool(team and team.rank), profile=profiled) as progress,
             deadline(options.timeout, lambda: progress.at, ends_process=True),
         ):
-            built = build(options, progress, command=command_line(options))
+            if team and team.rank:
+                help_build(options, progress, team)
+                return
+            built = build(options, progress, command=command_line(options), team=team)
     finally:
         for line in profiled.lines() if profiled else ():
             click.echo(line, err=True)

@@ -136,15 +136,8 @@ def images_of(options: Options, preprocessing: Preprocessing) -> ImageSet:
     )
 
 
-def checked(images: ImageSet) -> ImageSet:
-    """The same without the images that cannot be decoded, each of which is decoded once.
-
-    Raises:
-        ImageError: if none is left.
-    """
-    listed = images.listed
-    if listed is None:
-        return images
+def problems_of(images: ImageSet, indices: Sequence[int]) -> list[str]:
+    """Why each of some images cannot be decoded; empty where it can. Each is decoded once."""
 
     def problem(index: int) -> str:
         try:
@@ -153,8 +146,25 @@ def checked(images: ImageSet) -> ImageSet:
             return str(error.__cause__)
         return ""
 
+    return list(ahead(problem, indices, images.workers, 2 * images.workers))
+
+
+def checked(images: ImageSet, problems: Sequence[str] | None = None) -> ImageSet:
+    """The same without the images that cannot be decoded.
+
+    Args:
+        images: as they were listed.
+        problems: of all of them, where they are known; else each is decoded once.
+
+    Raises:
+        ImageError: if none is left.
+    """
+    listed = images.listed
+    if listed is None:
+        return images
     indices = range(len(images.files))
-    problems = list(ahead(problem, indices, images.workers, 2 * images.workers))
+    if problems is None:
+        problems = problems_of(images, indices)
     skipped = [SkippedImage(f.path, p) for f, p in zip(images.files, problems, strict=True) if p]
     if not skipped:
         return images.settled()

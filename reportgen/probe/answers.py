@@ -244,6 +244,14 @@ class Answers:
                     self._as_they_are.put(self._count, answer(row, True, known))
             self._count += 1
 
+    def merge(self, later: "Answers") -> None:
+        """Takes the answers of images that come after all of these."""
+        self.are_probabilities = self.are_probabilities and later.are_probabilities
+        self._are_shares = self._are_shares and later._are_shares
+        self._computed.append(self._count, later._computed, later._count)
+        self._as_they_are.append(self._count, later._as_they_are, later._count)
+        self._count += later._count
+
     def final(self) -> tuple[Answer, ...]:
         """One answer per image, in order: where several classes may hold, those that are said."""
         table = self._as_they_are if self.are_probabilities else self._computed
@@ -273,6 +281,11 @@ class _Table:
         self._classes[row, :known] = given.classes
         self._probabilities[row, :known] = given.probabilities
         self._logits[row, :known] = given.logits
+
+    def append(self, row: int, other: "_Table", count: int) -> None:
+        """Copies the first rows of another to here, from a row on."""
+        for name, values in vars(self).items():
+            values[row : row + count] = vars(other)[name][:count]
 
     def row(self, row: int) -> Answer:
         known = self._known[row]

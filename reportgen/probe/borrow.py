@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from reportgen.probe.precision import at_precision
+
 
 @contextmanager
 def borrowed(module: nn.Module) -> Iterator[None]:
@@ -54,13 +56,14 @@ def own_state(device: torch.device, seed: int) -> Iterator[None]:
 
     Some networks draw random numbers in evaluation mode too; the state is given back after each
     use of them (see `borrowed`), so that all start from here. A program may call from within
-    autocast.
+    autocast, and PyTorch by itself rounds convolutions on GPUs.
     """
     forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
     with (
         forked,
         _other_generators_kept(),
         torch.autocast(device.type, enabled=False),
+        at_precision("fp32", device),
         torch.inference_mode(False),
     ):
         # Not `torch.manual_seed`, which also seeds the devices that are not forked here.

@@ -75,7 +75,10 @@ class Collector(Observer):
                 "reportgen needs a network that does the same for every image."
             )
         # A network may turn gradients on for itself.
-        per_image = by_image(output.detach(), arranged, self._images)
+        output = output.detach()
+        if output.dtype in (torch.bfloat16, torch.float16):
+            output = output.float()
+        per_image = by_image(output, arranged, self._images)
         values = by_unit(per_image, arranged)
         placed = on_grid(values, arranged)
         if placed.shape != values.shape or not are_side_by_side(values):

@@ -1,6 +1,6 @@
 """Runs the network over the images, once, and keeps what it saw: the only way to run it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TypeAlias, TypeVar
@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from reportgen.errors import ImageError, OptionError, ResourceError
-from reportgen.options import Asked, Task
+from reportgen.options import Asked, Precision, Task
 from reportgen.probe.answers import Answers, logits_in, probabilities, weights_are_finite
 from reportgen.probe.blame import blamed
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
 from reportgen.probe.channels_last import ChannelsLast
 from reportgen.probe.class_correlation import correlations_of
-from reportgen.probe.collector import Choice, Collector, Pictures
+from reportgen.probe.collector import Choice, Collector
 from reportgen.probe.device import device_named
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
+from reportgen.probe.passing import Batches, Keeper, Team, passed
+from reportgen.probe.precision import at_precision, check_precision
+from reportgen.probe.seen import Seen
 from reportgen.probe.selection import matching
-from reportgen.probe.statistics import LayerStatistics
-from reportgen.probe.strongest import StrongestImages, map_columns
 from reportgen.probe.trace import Trace, trace
 from reportgen.probe.watch import Watch
 
@@ -44,20 +45,30 @@ class Probe:
     `borrowed`).
     """
 
-    def __init__(self, module: nn.Module, device: str = "auto", batch_size: int = 16) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device: str = "auto",
+        batch_size: int = 16,
+        precision: Precision = "fp32",
+    ) -> None:
         """Makes the network ready.
 
         Args:
             module: takes (b c h w), gives scores (b classes).
             device: as PyTorch names it; `auto` is a GPU where there is one.
             batch_size: images at a time; halved when memory runs out.
+            precision: in which `collect` runs the network.
 
         Raises:
-            OptionError: if there is no such device, or the batch size is not positive.
+            OptionError: if there is no such device, it has no such precision, or the batch size is
+                not positive.
         """
         if batch_size < 1:
             raise OptionError(f"The batch size is {batch_size}; it must be at least 1.")
         self.device = device_named(device)
+        check_precision(precision, self.device)
+        self.precision: Precision = precision
         self.batch_size = batch_size
         self.task: Task = "classify"
         self.gives_probabilities = False
@@ -68,6 +79,12 @@ class Probe:
         is_there = all(tensor.device == self.device for tensor in tensors)
         self._module = module if is_there else deepcopy(module).to(self.device)
         self._dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+
+    @property
+    def device_name(self) -> str:
+        """What the network runs on, as the report calls it."""
+        is_gpu = self.device.type == "cuda"
+        return torch.cuda.get_device_name(self.device) if is_gpu else self.device.type
 
     @contextmanager
     def borrow(self) -> Iterator[None]:
@@ -171,7 +188,7 @@ class Probe:
 
     def collect(
         self,
-        batches: Callable[[int], Iterable[torch.Tensor]],
+        batches: Batches,
         n_images: int,
         pictured: Collection[int],
         *,
@@ -180,11 +197,13 @@ class Probe:
         task: Asked = "auto",
         correlated: Choice | None = None,
         progress: Progress | None = None,
+        keeper: Keeper | None = None,
+        team: Team | None = None,
     ) -> Evidence:
         """Runs all images once: statistics of every call, pictures of some images, and the answers.
 
         Args:
-            batches: gives all images in order, normalised, (b c h w), in batches of a given size.
+            batches: gives the images.
             n_images: how many there are.
             pictured: indices of the images whose activations are kept as pictures.
             keep_arrays: whether to keep the whole activations of these images as well.
@@ -192,11 +211,14 @@ class Probe:
             task: what the output means.
             correlated: chooses calls whose units are correlated with the scores of the classes.
             progress: told of the images done.
+            keeper: keeps the state every so often, and has it where a run before this one ended.
+            team: processes that share the images.
 
         Raises:
             ImageError: if there is no image.
             ModelError: if the network cannot take the images, or gives no scores per class.
-            OptionError: if a glob matches no call, or the output is not of that task.
+            OptionError: if a glob matches no call, the output is not of that task, or what the
+                keeper has is of another run.
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
@@ -210,62 +232,33 @@ class Probe:
             calls = [call for call in traced.calls if call.kind in OBSERVED and call.key in wanted]
             known = traced.arrangements
             observed = {call.key: known[call.key] for call in calls if call.key in known}
-            totals = {c.key: LayerStatistics(c.units) for c in calls if c.key in observed}
-            strongest = {
-                call.key: StrongestImages(call.units, columns)
-                for call in calls
-                if call.key in observed and (columns := map_columns(observed[call.key]))
-            }
-            chosen_calls = correlated(traced.calls, traced.classes, observed) if correlated else ()
-            correlations = correlations_of(chosen_calls, traced.classes)
-            pictures: Pictures = {index: {} for index in sorted(pictured)}
+            chosen = list(correlated(traced.calls, traced.classes, observed) if correlated else ())
             is_sound = weights_are_finite(self._module, calls)
             ends = traced.ends_in_sigmoid
-            answers = Answers(n_images, traced.classes, ends, is_sound, task, traced.form)
 
-            def watched(part: torch.Tensor, offset: int) -> Collector:
-                chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
-                further = {key: total.further() for key, total in strongest.items()}
+            def empty(images: int) -> Seen:
+                correlations = correlations_of(chosen, traced.classes)
+                answers = Answers(images, traced.classes, ends, is_sound, task, traced.form)
+                return Seen(traced, observed, correlations, pictured, answers)
+
+            def watched(seen: Seen, part: torch.Tensor, offset: int) -> Collector:
+                kept = {i: offset + i for i in range(len(part)) if offset + i in seen.pictures}
+                further = {key: total.further() for key, total in seen.strongest.items()}
                 collector = Collector(
-                    observed, len(part), chosen, keep_arrays, further, offset, correlations
+                    observed, len(part), kept, keep_arrays, further, offset, seen.correlations
                 )
-                with self.lent(part, offset) as (module, moved), Watch(module, collector):
+                with (
+                    self.lent(part, offset) as (module, moved),
+                    at_precision(self.precision, self.device),
+                    Watch(module, collector),
+                ):
                     arranged_images = self._channels_last.arranged(module, moved)
                     collector.logits = logits_in(module(arranged_images), len(part))
                 return collector
 
-            done = 0
-            for batch in batches(self.batch_size):
-                for collector in self.in_parts(batch, watched, done):
-                    # Only now: a part that ran out of memory half-way is not counted twice.
-                    for key, statistics in collector.statistics.items():
-                        totals[key].merge(statistics)
-                    for key, nine in collector.strongest.items():
-                        strongest[key].merge(nine)
-                    for index, found in collector.pictures.items():
-                        pictures[index].update(found)
-                    for key, means in collector.means.items():
-                        correlations[key].update(means.cpu().numpy(), collector.logits.numpy())
-                    answers.add(collector.logits, collector.is_sound)
-                    done += len(collector.logits)
-                    if progress:
-                        progress(done, n_images)
-        self.gives_probabilities, self.task = answers.are_probabilities, answers.task
-        return Evidence(
-            calls=traced.calls,
-            layers={key: total.evidence() for key, total in totals.items()},
-            pictures=pictures,
-            answers=answers.final(),
-            classes=traced.classes,
-            macs=traced.macs,
-            gives_probabilities=self.gives_probabilities,
-            is_deterministic=traced.is_deterministic,
-            input_similarity=traced.input_similarity,
-            strongest={key: nine.evidence() for key, nine in strongest.items()},
-            task=self.task,
-            task_source=answers.task_source,
-            class_correlations={key: found.correlation() for key, found in correlations.items()},
-        )
+            seen = passed(self, batches, n_images, empty, watched, progress, keeper, team)
+        self.gives_probabilities, self.task = seen.answers.are_probabilities, seen.answers.task
+        return seen.evidence(traced)
 
     def _scores(self, part: torch.Tensor, _: int) -> torch.Tensor:
         with self.lent(part) as (module, moved):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from reportgen.analyses.occlusion import METHODS, run, window_and_stride
+from reportgen.analyses.occlusion import METHODS, run
+from reportgen.analyses.occlusion_results import window_and_stride
 from reportgen.analyses.study import Study
 from reportgen.analyses.targets import target_index
 from reportgen.errors import OptionError

@@ -38,7 +38,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Options, str]]:
     """The options and the printed command of each build, none of which is done."""
     seen: list[tuple[Options, str]] = []
 
-    def build(options: Options, progress: object, *, command: str) -> None:
+    def build(options: Options, progress: object, *, command: str, team: object) -> None:
         seen.append((options, command))
         raise KeyboardInterrupt
 

@@ -1,7 +1,8 @@
 """Hides one part of an image after the other, and measures what the network loses [zeiler2014]."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from reportgen.options import Engine
 from reportgen.probe.occlusion.engine import Run, hidden_scores
 from reportgen.probe.occlusion.places import positions
 from reportgen.probe.probe import Probe, Progress
+from reportgen.report.arrays import Array
 
 ROUNDING = 8
 "Units in the last place of the largest score: less than that is no change of a score."
@@ -35,6 +37,30 @@ class OcclusionResult:
     "(rows columns): the most probable class; -1 where the output is not finite."
     run: Run
     "How it was computed."
+
+    def rows(self) -> Mapping[str, Array]:
+        """The result as plain arrays."""
+        facts = {"clean": [self.baseline_probability, self.baseline_logit], "run": asdict(self.run)}
+        return {
+            "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
+            "probability": self.probability_drop,
+            "logit": self.logit_drop,
+            "answers": self.answers,
+        }
+
+    @staticmethod
+    def of_rows(rows: Mapping[str, Array]) -> "OcclusionResult":
+        """The result again."""
+        facts = json.loads(rows["facts"].tobytes())
+        clean, clean_logit = facts["clean"]
+        return OcclusionResult(
+            baseline_probability=clean,
+            baseline_logit=clean_logit,
+            probability_drop=rows["probability"],
+            logit_drop=rows["logit"],
+            answers=rows["answers"],
+            run=Run(**facts["run"]),
+        )
 
 
 def occlusion(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from reportgen.probe.precision import at_precision
 from reportgen.probe.probe import Probe, Progress
 
 TOLERANCE = 1e-4
@@ -65,8 +66,7 @@ def proof(
     largest = 0.0
     answers: tuple[list[int], list[int]] = ([], [])
     # On GPUs convolutions round to ten bits by default, which hides what is to be seen here.
-    exact = torch.backends.cudnn.flags(allow_tf32=False)
-    with whole.borrow(), smaller.borrow(), exact:
+    with whole.borrow(), smaller.borrow(), at_precision("fp32", whole.device):
         for batch in batches(min(whole.batch_size, smaller.batch_size)):
             before, after = whole.logits(batch).double(), smaller.logits(batch).double()
             apart = (before - after).abs()

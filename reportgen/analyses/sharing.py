@@ -1,0 +1,53 @@
+"""The work on single images, shared out among the processes of a run."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from reportgen import errors
+from reportgen.errors import ReportgenError
+from reportgen.probe.passing import Rows, Team
+from reportgen.report.arrays import Array
+
+_PROBLEM = "problem"
+
+
+def in_shares(
+    team: Team | None, images: Sequence[int], work: Callable[[int], Rows]
+) -> Iterator[Rows]:
+    """What the work gives for each image, in their order, whichever process did it.
+
+    All processes must come here. Only the first gets anything: the others have handed it over.
+
+    Args:
+        team: the processes; None for this one alone.
+        images: indices, the same on every process.
+        work: gives plain arrays for an image.
+
+    Raises:
+        ReportgenError: what the work raised for the first image for which it did.
+    """
+    if team is None:
+        yield from map(work, images)
+        return
+    found: dict[str, Array] = {}
+    for image in images[team.rank :: team.size]:
+        try:
+            rows = work(image)
+        except ReportgenError as problem:
+            # Told to the first process, which would wait for ever, and raised there.
+            rows = {_PROBLEM: _text(f"{type(problem).__name__} {problem}")}
+        found |= {f"{image} {name}": row for name, row in rows.items()}
+    for others in team.gathered(found if team.rank else None):
+        found |= others
+    for image in images if team.rank == 0 else ():
+        start = f"{image} "
+        rows = {name[len(start) :]: row for name, row in found.items() if name.startswith(start)}
+        if _PROBLEM in rows:
+            kind, _, sentence = rows[_PROBLEM].tobytes().decode().partition(" ")
+            raise getattr(errors, kind)(sentence)
+        yield rows
+
+
+def _text(words: str) -> Array:
+    return np.frombuffer(words.encode(), np.uint8)
