@@ -72,7 +72,9 @@ FIXED = (3, 2, 1, 1)
 def freed(*operations: Operation, weights: dict[str, torch.Tensor] | None = None) -> Any:
     """A program of these operations for batches of three, freed from that size."""
     outputs = operations[-1].results
-    return sized(Program(operations, "x", FIXED, FIXED, outputs, {}, (), (), ""), weights or {}, "m")
+    return sized(
+        Program(operations, "x", FIXED, FIXED, outputs, {}, (), (), ""), weights or {}, "m"
+    )
 
 
 def test_a_weight_that_is_reshaped_is_none_of_the_batch() -> None:
@@ -116,8 +118,6 @@ def test_an_answer_to_all_images_at_once_is_none(operations: list[Operation], sh
     words = rf"exported for batches of 3 .*\(at end: it gives {shape} for 3 images\); export it"
     with pytest.raises(ModelError, match=words):
         freed(*operations)
-    any_size = Program(
-        tuple(operations), "x", (None, *FIXED[1:]), FIXED, ("end",), {}, (), (), ""
-    )
+    any_size = Program(tuple(operations), "x", (None, *FIXED[1:]), FIXED, ("end",), {}, (), (), "")
     with pytest.raises(ModelError, match=rf"sizes do not fit \(at end: it gives {shape} for 3"):
         sized(any_size, {}, "m")
