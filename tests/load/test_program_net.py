@@ -13,7 +13,7 @@ from tests.load.programs import edited, export
 
 
 class Scaled(nn.Module):
-    """Weights of its own beside those of its layers: a buffer that is saved, and one that is not."""
+    """Beside the weights of its layers a buffer that is saved, and one that is not."""
 
     def __init__(self) -> None:
         super().__init__()
