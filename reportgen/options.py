@@ -16,6 +16,14 @@ Engine: TypeAlias = Literal["exact", "fast", "plain"]
 "How occlusion is computed: only what a window changes, that in bfloat16, or every image in full."
 
 
+Task: TypeAlias = Literal["classify", "multilabel", "regress", "segment", "detect"]
+"""What a network's output means: one class of several, several classes at once, values, a map of
+scores for each class, or boxes around objects."""
+
+Asked: TypeAlias = Literal["auto", "classify", "multilabel", "regress", "segment", "detect"]
+"The same as it is asked for: `auto` finds it out."
+
+
 @dataclass(frozen=True)
 class Options:
     """One build, as asked for on the command line, else by its default."""
@@ -31,6 +39,8 @@ class Options:
     "Keyword arguments of the constructor, as JSON."
     weights_key: str = ""
     "Which entry of a wrapped checkpoint holds the weights; empty to find it."
+    task: Asked = "auto"
+    "What its output means; `auto` to find it out."
     # the images
     labels: str = ""
     "A file with one class name a line, or `imagenet`."
@@ -71,6 +81,8 @@ class Options:
     # the run
     device: str = "auto"
     batch_size: int = 16
+    workers: int | None = None
+    "Threads that decode images ahead of the network. None for the processors left free, to 16."
     timeout: float | None = None
     "Seconds after which a build that is not done is ended. None for as long as it takes."
     threads: int = 2
@@ -127,5 +139,5 @@ class Options:
 # images are told of by their own records.
 _SHAPING = {option.name for option in fields(Options)} - (
     {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
-    | {"single_file", "log", "timeout"}
+    | {"single_file", "log", "timeout", "workers"}
 )

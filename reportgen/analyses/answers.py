@@ -10,6 +10,7 @@ from reportgen.analyses.findings import counted, few, percent
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import is_right
 from reportgen.analyses.units import is_deep
+from reportgen.load.bands import shown_bands
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
@@ -100,12 +101,12 @@ def _photo(study: Study, index: int, pixels: Pixels) -> Photo:
 
 
 def eight_bit(pixels: torch.Tensor) -> ByteArray:
-    """Pixels (c h w) in [0, 1] as (h w) or (h w 3); other counts of channels are averaged."""
-    values = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    """Pixels (c h w) in [0, 1] as (h w) or (h w 3); see `shown_bands` for other counts."""
+    values = shown_bands((pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
     if len(values) == 3:
         colour: ByteArray = np.ascontiguousarray(values.transpose(1, 2, 0))
         return colour
-    grey: ByteArray = np.rint(values.mean(axis=0)).astype(np.uint8)
+    grey: ByteArray = values[0]
     return grey
 
 
@@ -145,11 +146,13 @@ def _findings(study: Study) -> Iterator[Finding]:
     records = study.image_records
     labelled = [image for image in records if image.true_index is not None]
     index = "images/index.html"
-    yield from few(tuple(_no_answer(records)), "image", index)
-    yield from _chance(labelled, study.evidence.classes)
-    yield from _one_answer(labelled)
-    yield from few(tuple(_confident_mistakes(labelled)), "image", index)
-    yield from few(tuple(_unsure(records, study.evidence.classes)), "image", index)
+    if study.evidence.classes:
+        yield from few(tuple(_no_answer(records)), "image", index)
+    if study.evidence.task == "classify":
+        yield from _chance(labelled, study.evidence.classes)
+        yield from _one_answer(labelled)
+        yield from few(tuple(_confident_mistakes(labelled)), "image", index)
+        yield from few(tuple(_unsure(records, study.evidence.classes)), "image", index)
     if not study.evidence.is_deterministic:
         text = "Two passes of the same image disagree: the network draws random numbers in eval "
         text += "mode, so every number here is one draw of many; another --seed gives another."
@@ -193,29 +196,28 @@ def _one_answer(labelled: Sequence[Image]) -> Iterator[Finding]:
 
 
 def _confident_mistakes(labelled: Sequence[Image]) -> Iterator[Finding]:
-    wrong = [
-        (image, image.predictions[0])
-        for image in labelled
-        if image.predictions
-        and not is_right(image)
-        and image.predictions[0].probability > CONFIDENT
-    ]
-    for image, first in sorted(wrong, key=lambda pair: -pair[1].probability):
-        text = f"{image.path} is {image.true_class}, but the network says {first.label} with "
-        text += f"{percent(first.probability)}."
+    wrong = [image for image in labelled if not is_right(image) and _surety(image) > CONFIDENT]
+    for image in sorted(wrong, key=lambda image: -_surety(image)):
+        said = image.predictions[0].label
+        text = f"{image.path} is {image.true_class}, but the network says {said} with "
+        text += f"{percent(_surety(image))}."
         yield Finding("warning", "confident-mistakes", text, image_link(image))
 
 
 def _unsure(records: Sequence[Image], classes: int) -> Iterator[Finding]:
     bar = max(UNSURE, 1.2 / max(classes, 1))
     answered = [image for image in records if image.predictions]
-    for image in sorted(answered, key=lambda image: image.predictions[0].probability):
-        first = image.predictions[0]
+    for image in sorted(answered, key=_surety):
         # Of one class there is no best: a single score says how much, not which.
-        if first.probability < bar and classes > 1:
-            text = f"{image.path}: the best answer, {first.label}, has only "
-            text += f"{percent(first.probability)}."
+        if _surety(image) < bar and classes > 1:
+            text = f"{image.path}: the best answer, {image.predictions[0].label}, has only "
+            text += f"{percent(_surety(image))}."
             yield Finding("info", "low-confidence", text, image_link(image))
+
+
+def _surety(image: Image) -> float:
+    """Probability of the answer; zero where there is none."""
+    return (image.predictions[0].probability if image.predictions else None) or 0.0
 
 
 def image_link(image: Image, anchor: str = "") -> str:

@@ -58,7 +58,7 @@ def run(study: Study) -> Outcome:
     panels = {}
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
-        target = target_of(image, chosen, study.labels)
+        target = target_of(image, chosen, study.labels, study.evidence.task)
         pixels = study.images.normalise(study.images.pixels(index))
         seen = attended(study.probe, pixels, target.index)
         looks = _looks(seen)

@@ -44,7 +44,7 @@ def run(study: Study) -> Outcome:
     panels, seen = {}, []
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
-        target = target_of(image, chosen, study.labels)
+        target = target_of(image, chosen, study.labels, study.evidence.task)
         maps, head = (
             _maps(study, index, target, stages.found, heads) if stages.found else ((), None)
         )
@@ -238,6 +238,7 @@ ANALYSIS = Analysis(
     title="Class activation maps",
     place="image",
     run=run,
+    needs="score",
     rules=RULES,
     references=(
         "Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM: Visual Explanations from "

@@ -78,7 +78,7 @@ def run(study: Study) -> Outcome:
     flows: dict[CallKey, _Flow] = {}
     labels = []
     for done, index in enumerate(pictured, 1):
-        target = target_of(study.image_records[index], chosen, study.labels)
+        target = target_of(study.image_records[index], chosen, study.labels, study.evidence.task)
         image = study.images.normalise(study.images.pixels(index))
         for key, size in gradient_flow(study.probe, image, target.index).items():
             flow = flows.setdefault(key, _Flow())
@@ -199,6 +199,7 @@ ANALYSIS = Analysis(
     title="Gradient",
     place="layer",
     run=run,
+    needs="score",
     rules=RULES,
     references=(
         "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural "

@@ -97,7 +97,9 @@ def run(study: Study) -> Outcome:
     panels, seen, maps = {}, [], {}
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
-        explained = _explained(study, index, target_of(image, chosen, study.labels), not problem)
+        explained = _explained(
+            study, index, target_of(image, chosen, study.labels, study.evidence.task), not problem
+        )
         seen.append(explained)
         panels[image.slug] = _panel(study, explained, problem)
         maps[image.slug] = {m.method.name: m.values for m in explained.maps if not m.problem}
@@ -208,6 +210,7 @@ ANALYSIS = Analysis(
     title="Gradients",
     place="image",
     run=run,
+    needs="score",
     rules=RULES,
     references=(
         "Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks: Visualising Image "

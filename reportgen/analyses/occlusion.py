@@ -1,7 +1,10 @@
 """Which parts of an image the answer needs: each is hidden in turn, and the loss is measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.methods import Method
@@ -16,6 +19,7 @@ from reportgen.analyses.targets import Target, target_index, target_of
 from reportgen.figures.placing import covers
 from reportgen.load.preprocessing import denormalise
 from reportgen.options import Engine, Fill, Options
+from reportgen.probe.answers import SAID
 from reportgen.probe.occlusion.occlude import OcclusionResult, occlusion
 from reportgen.probe.occlusion.places import fill_image, positions
 from reportgen.probe.probe import Probe
@@ -40,7 +44,7 @@ def run(study: Study) -> Outcome:
     panels, seen = {}, []
     for place, index in enumerate(pictured):
         image, pixels = study.image_records[index], study.images.pixels(index)
-        target = target_of(image, chosen, study.labels)
+        target = target_of(image, chosen, study.labels, study.evidence.task)
 
         def told(done: int, _: int, before: int = place * count) -> None:
             if study.progress is not None:
@@ -59,6 +63,8 @@ def run(study: Study) -> Outcome:
         )
         if np.isfinite(result.probability_drop).any():
             hidden = _hidden(image, target, result, window, stride, size)
+            if chooses_none(study):
+                hidden = replace(hidden, flips=_crossings(result))
             seen.append(hidden)
             panels[image.slug] = _panel(study, hidden, seen_photo(study, index), window, stride)
     return Outcome(panels, occlusion_findings(seen))
@@ -95,6 +101,19 @@ def _hidden(
     centre = tuple((starts[i] + ends[i]) / 2 / size[i] for i in (0, 1))
     flips = (result.answers >= 0) & (result.answers != image.predictions[0].index)
     return Hidden(image, target, result, flips, (row, column), (centre[0], centre[1]))
+
+
+def chooses_none(study: Study) -> bool:
+    """Whether a class is said or not by itself, and none is chosen among several."""
+    return study.evidence.task == "multilabel" or study.evidence.classes == 1
+
+
+def _crossings(result: OcclusionResult) -> NDArray[np.bool_]:
+    """Where the target is said with nothing hidden and not with the place hidden, or vice versa."""
+    clean, drops = result.baseline_probability, result.probability_drop
+    crosses: NDArray[np.bool_] = (clean - drops > SAID) != (clean > SAID)
+    crosses &= np.isfinite(drops)
+    return crosses
 
 
 def _panel(
@@ -173,11 +192,12 @@ def _caption(
     stride: tuple[int, int],
 ) -> str:
     clean = hidden.result.baseline_probability
+    outlined = "it crosses one half" if chooses_none(study) else "another class wins"
     return (
         f"Drop in {score} of {hidden.target.label} ({hidden.target.source}), clean minus occluded: "
         f"high means that hiding this place lowers it. Window {window[0]} x {window[1]}, stride "
         f"{stride[0]} x {stride[1]} pixels, fill {study.options.occlusion_fill}; clean probability "
-        f"{clean:.3g}. Outlined: another class wins."
+        f"{clean:.3g}. Outlined: {outlined}."
     )
 
 
@@ -258,6 +278,7 @@ ANALYSIS = Analysis(
     title="Occlusion",
     place="image",
     run=run,
+    needs="probability",
     rules=RULES,
     references=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",

@@ -44,7 +44,7 @@ class Hidden:
     target: Target
     result: OcclusionResult
     flips: NDArray[np.bool_]
-    "(rows columns) whether another class wins."
+    "(rows columns) whether another class wins, or a class that is said by itself crosses one half."
     peak: tuple[int, int]
     "Row and column of the largest drop in probability."
     centre: tuple[float, float]

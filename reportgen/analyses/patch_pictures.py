@@ -10,6 +10,7 @@ from torch.nn import functional
 from reportgen.analyses.study import Study
 from reportgen.errors import ModelError
 from reportgen.figures.mosaic import mosaic, signed_levels
+from reportgen.load.bands import shown_bands
 from reportgen.probe.deconvnet import projections
 from reportgen.probe.evidence import Call, Strongest
 from reportgen.probe.strongest import KEPT
@@ -192,8 +193,7 @@ def _cut(
     cut = functional.pad(torch.nan_to_num(picture.float()), padding)[None]
     mode = "nearest" if max(window) <= FEW else "bicubic" if size > window else "area"
     tile = functional.interpolate(cut, size, mode=mode)[0]
-    if len(tile) != 3:
-        tile = tile.mean(0, keepdim=True).expand(3, *size)
+    tile = torch.from_numpy(shown_bands(tile.numpy())).expand(3, *size)
     values: Array = tile.permute(1, 2, 0).numpy()
     return values
 

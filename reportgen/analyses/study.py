@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from reportgen.load.images import ImageSet
 from reportgen.load.model import LoadedModel
-from reportgen.options import Options
+from reportgen.options import Options, Task
 from reportgen.probe.evidence import CallKey, Evidence
 from reportgen.probe.probe import Probe, Progress
 from reportgen.report.arrays import FloatArray
 from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Place, Rule
+
+Need: TypeAlias = Literal["", "score", "probability"]
+"What a section needs of every image: a score to explain, a probability that can be lost."
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +25,8 @@ class Outcome:
     maps: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     """By slug of the image and name of the method: attribution maps (height width), as
     `Method.map_of` makes them, for sections that come later. They are not stored."""
+    absent: str = ""
+    "One sentence where there is nothing of the kind for a network of this task."
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +63,26 @@ class Study:
         return dict(zip(keys, self.layer_records, strict=True))
 
     @property
-    def score(self) -> Literal["probability", "logit"]:
-        """What gradients are of: the network's own result for a class."""
+    def score(self) -> Literal["probability", "logit", "value"]:
+        """What gradients are of: the network's own result for a class, or the value it gives."""
+        if self.evidence.task == "regress":
+            return "value"
         return "probability" if self.evidence.gives_probabilities else "logit"
+
+
+def why_absent(need: Need, task: Task) -> str:
+    """One sentence: why a network of some task has no such section; empty where it has."""
+    if need and task == "detect":
+        return (
+            "This network looks for objects: it gives boxes, and no score for a class of the "
+            "image as a whole that could be explained."
+        )
+    if need == "probability" and task == "regress":
+        return (
+            "This network gives values (--task regress): they have no probability whose loss "
+            "could be measured."
+        )
+    return ""
 
 
 @dataclass(frozen=True)
@@ -71,5 +93,6 @@ class Analysis:
     title: str
     place: Place
     run: Callable[[Study], Outcome]
+    needs: Need = ""
     rules: tuple[Rule, ...] = ()
     references: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from torch import nn
 
 from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.parameters import parameter_records
+from reportgen.load.image_files import ImageFile
 from reportgen.load.images import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.probe.evidence import Answer, Call, Evidence, LayerEvidence
@@ -127,7 +128,7 @@ def image_records(
             sha256=file.sha256,
             width=file.width,
             height=file.height,
-            true_class=file.true_class if true is None else label_of(labels, true),
+            true_class=_true_class(file, true, labels) if evidence.task == "classify" else None,
             true_index=true,
             predictions=_predictions(answer, labels),
             is_pictured=index in pictured,
@@ -137,10 +138,19 @@ def image_records(
     )
 
 
+def _true_class(file: ImageFile, true: int | None, labels: Sequence[str]) -> str | None:
+    return file.true_class if true is None else label_of(labels, true)
+
+
 def _predictions(answer: Answer, labels: Sequence[str]) -> tuple[Prediction, ...]:
     rows = zip(answer.classes, answer.probabilities, answer.logits, strict=True)
     return tuple(
-        Prediction(int(index), label_of(labels, int(index)), float(probability), float(logit))
+        Prediction(
+            int(index),
+            label_of(labels, int(index)),
+            None if np.isnan(probability) else float(probability),
+            float(logit),
+        )
         for index, probability, logit in rows
     )
 
@@ -182,6 +192,8 @@ def model_record(
         parameters=parameter_count(loaded.module),
         macs=evidence.macs,
         classes=evidence.classes,
+        task=evidence.task,
+        task_source=evidence.task_source,
         labels_source=labels_source,
         preprocessing=images.preprocessing,
         bytes=loaded.bytes,

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from reportgen.analyses.subjects import label_of
 from reportgen.errors import OptionError
+from reportgen.options import Task
 from reportgen.report.records import Image, Prediction
 
 
@@ -43,17 +44,32 @@ def target_index(target: str, labels: Sequence[str], asked: str = "") -> int | N
     raise OptionError(f"{asked or f'--target {target}'}: there is no such class. {hint}")
 
 
-def target_of(image: Image, chosen: int | None, labels: Sequence[str]) -> Target:
-    """The class to explain for one image: the one asked for, else the true, else the predicted."""
+def target_of(
+    image: Image, chosen: int | None, labels: Sequence[str], task: Task = "classify"
+) -> Target:
+    """The class to explain for one image: the one asked for, else the true, else the predicted.
+
+    Of values, the first. Of classes that share the image, the largest that is no background.
+    """
     if chosen is not None:
         return Target(chosen, label_of(labels, chosen), "--target")
     if image.true_index is not None:
         return Target(image.true_index, label_of(labels, image.true_index), "true class")
     first = image.predictions[0]
+    if task == "regress":
+        return Target(first.index, first.label, "first output")
+    if task == "segment":
+        others = [guess for guess in image.predictions if not _is_background(guess.label)]
+        if others and others[0] is not first:
+            return Target(others[0].index, others[0].label, "largest class beside the background")
     return Target(first.index, first.label, "predicted class")
 
 
+def _is_background(label: str) -> bool:
+    return label.strip("_ ").casefold() == "background"
+
+
 def runner_up(image: Image, target: Target) -> Prediction | None:
-    """The most probable class but for the target; None where there is no other."""
+    """The most probable class but for the target; None where there is no other, nor of values."""
     others = (guess for guess in image.predictions if guess.index != target.index)
-    return next(others, None)
+    return next((guess for guess in others if guess.probability is not None), None)

@@ -42,7 +42,7 @@ def _measured(study: Study) -> Stages:
     if not pictured or not stages.found or stages.found[-1].call.tokens is None:
         return stages
     chosen = target_index(study.options.target, study.labels)
-    target = target_of(study.image_records[pictured[0]], chosen, study.labels)
+    target = target_of(study.image_records[pictured[0]], chosen, study.labels, study.evidence.task)
     image = study.images.normalise(study.images.pixels(pictured[0]))
     slopes = study.probe.slopes(image, [cut.spot for cut in stages.cuts], [target.index])
     for cut in reversed(stages.cuts):

@@ -46,7 +46,10 @@ def run(study: Study) -> Outcome:
     methods = [method for method in METHODS if method.section in study.earlier] or list(METHODS)
     chosen = target_index(study.options.target, study.labels)
     pictured = study.pictured
-    targets = {i: target_of(study.image_records[i], chosen, study.labels) for i in pictured}
+    targets = {
+        i: target_of(study.image_records[i], chosen, study.labels, study.evidence.task)
+        for i in pictured
+    }
     indices = pictured[:IMAGES]
     levels = levels_of(study)
     cheap = [method for method in methods if method.passes < COSTLY]
@@ -203,6 +206,7 @@ ANALYSIS = Analysis(
     title="Trust",
     place="page",
     run=run,
+    needs="probability",
     rules=RULES,
     references=(
         "Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box "

@@ -14,6 +14,7 @@ from reportgen.analyses.targets import target_index
 from reportgen.analyses.units import unit_layers, used_units
 from reportgen.errors import OptionError
 from reportgen.figures.mosaic import best_columns, mosaic
+from reportgen.load.bands import shown_bands
 from reportgen.probe.evidence import Call, LayerEvidence
 from reportgen.probe.visualise import STEPS, Painted, Size, painted, positions
 from reportgen.report.arrays import ByteArray, FloatArray, Pixels
@@ -147,7 +148,8 @@ def _layer_of(study: Study, call: Call) -> Layer:
 def _pictures(study: Study, wish: Wish, found: Painted) -> Iterator[Picture]:
     best, typical = _on_images(study, wish.call)
     # Pictures of units that give NaN are NaN too: none is shown, and none has a byte.
-    levels = np.rint(254 * found.pixels.nan_to_num(0).movedim(1, -1).numpy()).astype(np.uint8)
+    shown = shown_bands(found.pixels.nan_to_num(0).movedim(1, 0).numpy())
+    levels = np.rint(254 * np.moveaxis(shown, 0, -1)).astype(np.uint8)
     for at, number in enumerate(wish.numbers):
         yield Picture(
             kind="unit" if wish.call else "class",

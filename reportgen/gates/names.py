@@ -84,12 +84,16 @@ def _top5(report: Report) -> float | None:
 
 def _confidence(report: Report) -> float | None:
     best = [i.predictions[0].probability if i.predictions else math.nan for i in report.images]
-    return math.fsum(best) / len(best) if best else None
+    known = [chance for chance in best if chance is not None]
+    is_asked = report.model.task not in ("regress", "detect")
+    return math.fsum(known) / len(known) if known and is_asked else None
 
 
 def _nonfinite(report: Report) -> float:
     activations = sum(layer.nonfinite or 0 for layer in report.layers)
     weights = sum(parameter.nonfinite for parameter in report.parameters)
+    if not report.model.classes:  # no image has an answer
+        return activations + weights
     return activations + weights + sum(not image.predictions for image in report.images)
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from reportgen.errors import ModelError, OptionError
 from reportgen.load import torchvision_nets
 from reportgen.load.architectures import nearest, shapes_of
+from reportgen.load.dense_nets import build_dense, dense_arguments, dense_names
 from reportgen.load.fitting import class_count, fit, listed, pour
 from reportgen.load.request import BY_FLAG, Network, Request
 from reportgen.load.user_code import construct, constructor, count_name, needs
@@ -24,8 +25,10 @@ def maker(request: Request) -> tuple[Callable[..., nn.Module], str]:
     if place == "torchvision":
         _check_torchvision(request, name)
 
+        told = dense_arguments(name, request.checkpoint.tensors) if name in dense_names() else {}
+
         def make(**arguments: Any) -> nn.Module:
-            return torchvision_module(name, arguments)
+            return torchvision_module(name, {**told, **arguments})
 
         return make, "num_classes"
     if not place.endswith(".py"):
@@ -35,7 +38,7 @@ def maker(request: Request) -> tuple[Callable[..., nn.Module], str]:
 
 
 def _check_torchvision(request: Request, name: str) -> None:
-    if name not in torchvision_nets.classifiers():
+    if name not in torchvision_nets.classifiers() and name not in dense_names():
         close = torchvision_nets.close_names(name)
         hint = f"did you mean {' or '.join(close)}?" if close else "there is no such classifier."
         raise OptionError(f"--arch {request.arch}: {hint}")
@@ -44,12 +47,14 @@ def _check_torchvision(request: Request, name: str) -> None:
 
 
 def torchvision_module(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """A classifier of torchvision, with shapes and no values yet.
+    """A network of torchvision, with shapes and no values of meaning yet.
 
     Raises:
         OptionError: if its constructor does not take these arguments.
     """
     try:
+        if name in dense_names():
+            return build_dense(name, arguments)
         return torchvision_nets.build(name, arguments)
     except (TypeError, ValueError) as error:
         raise OptionError(f"--arch-args do not suit {name}: {error}") from error

@@ -15,8 +15,10 @@ import torch
 from PIL import Image
 
 from reportgen.errors import ImageError, OptionError
-from reportgen.load.decode import UnreadableImage, decode
-from reportgen.load.images import ImageFile, ImageSet, geometry_notes
+from reportgen.load.bands import Picture, shown_bands
+from reportgen.load.decode import UnreadableImage, decode, decoded_in_thread
+from reportgen.load.image_files import ImageFile, geometry_notes
+from reportgen.load.images import ImageSet
 from reportgen.load.preprocessing import denormalise
 from reportgen.report.records import Preprocessing
 
@@ -90,11 +92,12 @@ class _InMemory(ImageSet):
         item = self.given[index]
         return super().pixels(index) if isinstance(item, bytes) else item
 
-    def picture(self, index: int) -> Image.Image:
+    def picture(self, index: int) -> Picture:
         item = self.given[index]
         if isinstance(item, bytes):
-            return decode(item).picture
-        levels = (item.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+            return decoded_in_thread(item).picture
+        shown = torch.from_numpy(shown_bands(item.numpy()))
+        levels = (shown.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         return Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
 
 

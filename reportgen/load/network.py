@@ -5,6 +5,7 @@ from dataclasses import replace
 from reportgen.errors import ModelError
 from reportgen.load.architectures import differences, nearest, recognise, shapes_of
 from reportgen.load.built_network import built, maker
+from reportgen.load.dense_nets import dense_names, dense_publication
 from reportgen.load.exported_network import program_network
 from reportgen.load.fitting import listed
 from reportgen.load.known_network import with_weights
@@ -40,7 +41,11 @@ def _asked(request: Request) -> Network:
         for architecture, sizes in recognise(shapes_of(reading)):
             if architecture.name == name:
                 return with_weights(request, architecture, sizes, reading, notes)
-    return replace(built(request, make, count), architecture=name)
+    network = replace(built(request, make, count), architecture=name)
+    if name not in dense_names():
+        return network
+    publication = dense_publication(name, network.module, request.sha256)
+    return replace(network, publication=publication)
 
 
 def _recognised(request: Request) -> Network:

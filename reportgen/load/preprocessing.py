@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from reportgen.errors import ModelError, OptionError
+from reportgen.errors import OptionError
+from reportgen.load.bands import Bands, Picture
 from reportgen.load.decode import MAX_PIXELS
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
@@ -25,14 +26,8 @@ def preprocessing_for(loaded: LoadedModel, options: Options) -> Preprocessing:
     """Flags over what the network fixes over what is published for it over a stated assumption.
 
     Raises:
-        ModelError: if the first layer takes neither grey nor RGB.
         OptionError: if a flag makes no sense.
     """
-    if loaded.in_channels not in {1, 3}:
-        raise ModelError(
-            f"The first layer of {loaded.name} takes {loaded.in_channels} channels; "
-            "images can only be fed to a network that takes 1 (grey) or 3 (RGB)."
-        )
     published = loaded.preprocessing
     (height, width), size_origin = _size(loaded, options)
     crop, crop_origin = _crop(published, options)
@@ -117,7 +112,7 @@ def _colour(
     published = loaded.preprocessing
     if published and len(published.mean) == channels:
         return (published.mean if name == "mean" else published.std), published.source
-    return (IMAGENET[name] if channels == 3 else (0.5,)), _ASSUMED
+    return (IMAGENET[name] if channels == 3 else (0.5,) * channels), _ASSUMED
 
 
 def _sentence(origins: dict[str, str], assumed: dict[str, str]) -> str:
@@ -172,16 +167,22 @@ def _per_channel(
     return mean, std
 
 
-def input_pixels(picture: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
-    """A decoded picture (mode `L` or `RGB`) as (c h w) float32 in [0, 1], before normalisation.
+def input_pixels(picture: Picture, preprocessing: Preprocessing) -> torch.Tensor:
+    """A decoded picture (`L`, `RGB` or bands) as (c h w) float32 in [0, 1], before normalisation.
 
     Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma; then resize and centre crop
-    as torchvision's transforms do them on a Pillow image, antialiased, rounded to 8 bits.
+    as torchvision's transforms do them on a Pillow image, antialiased, rounded to 8 bits. Bands
+    are resized one by one, and not rounded.
     """
+    if isinstance(picture, Bands):
+        bands = (Image.fromarray(band) for band in picture.values)
+        resized = [np.array(_resized_and_cropped(band, preprocessing)) for band in bands]
+        return torch.from_numpy(np.stack(resized)).clamp(0, 1)
     picture = picture.convert("L" if preprocessing.channels == 1 else "RGB")
     levels = np.array(_resized_and_cropped(picture, preprocessing))
-    pixels = torch.from_numpy(levels).view(*levels.shape[:2], preprocessing.channels)
-    return pixels.permute(2, 0, 1).contiguous().float() / 255
+    levels = levels.reshape(*levels.shape[:2], preprocessing.channels).transpose(2, 0, 1)
+    # By NumPy: in each thread that decodes, PyTorch would take threads of its own.
+    return torch.from_numpy(np.ascontiguousarray(levels, np.float32) / np.float32(255))
 
 
 def _resized_and_cropped(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:

@@ -85,11 +85,21 @@ def _sentences(report: Report, known: Bibliography) -> Iterator[Sentence]:
             yield from write(panels[name], known)
 
 
+_OUTPUTS = {
+    "classify": "classes",
+    "multilabel": "classes, each with a probability of its own",
+    "regress": "values",
+    "segment": "classes, each told by its mean probability over all pixels",
+}
+"What a network gives, by its task; boxes have no number."
+
+
 def _network(report: Report) -> Sentence:
     model = report.model
+    outputs = f", {model.classes:,} {_OUTPUTS[model.task]}" if model.classes else ""
     return Sentence(
         f"We examined {model.architecture} ({model.parameters:,} parameters, {model.macs:,} "
-        f"multiply-accumulates for an image, {model.classes:,} classes) from "
+        f"multiply-accumulates for an image{outputs}) from "
         f"{model.file or 'memory'} (SHA-256 {model.sha256[:16]}), in evaluation mode and float32"
     )
 

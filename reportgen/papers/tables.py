@@ -68,10 +68,13 @@ def _predictions(report: Report) -> LatexTable:
         labelled = sum(image.true_index is not None for image in report.images)
         caption += f"; {100 * report.accuracy:.3g} % of {labelled:,} with a known class are right"
     truth = ("True class",) if has_truth else ()
+    heads = ("Answer", "Probability", "Runner-up", "Probability")
+    if report.model.task == "regress":
+        heads = ("Output", "Value", "Output", "Value")
     return LatexTable(
         "predictions",
         f"{caption}.",
-        ("Image", *truth, "Answer", "Probability", "Runner-up", "Probability"),
+        ("Image", *truth, *heads),
         tuple(_answer(image, has_truth) for image in shown),
     )
 
@@ -79,7 +82,7 @@ def _predictions(report: Report) -> LatexTable:
 def _answer(image: Image, has_truth: bool) -> tuple[Cell, ...]:
     best: list[Cell] = []
     for guess in image.predictions[:2]:
-        best += [guess.label, guess.probability]
+        best += [guess.label, guess.logit if guess.probability is None else guess.probability]
     truth = (image.true_class,) if has_truth else ()
     return (image.path, *truth, *best, *[None] * (4 - len(best)))
 

@@ -1,6 +1,5 @@
 """From whatever a network returns to one score per class, probabilities and the best classes."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,10 +8,24 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from reportgen.errors import ModelError
+from reportgen.errors import ModelError, OptionError
+from reportgen.options import Asked, Task
 from reportgen.probe.evidence import Answer, Call
+from reportgen.probe.output import (
+    Form,
+    are_shares,
+    boxes_in,
+    described,
+    leaves,
+    map_in,
+    share_scores,
+)
 
 TOP = 5
+MOST = 20
+"Classes, of which several may be said at once, or values that are kept for an image."
+SAID = 0.5
+"Probability above which one of several classes is said."
 
 
 def logits_in(output: Any, images: int) -> torch.Tensor:
@@ -28,12 +41,31 @@ def scores_in(output: Any, images: int) -> torch.Tensor:
     """The scores (b classes) in a network's output, where they lie and as they are.
 
     They are the tensor itself, or the first (b classes) tensor in a tuple, a list, a mapping or a
-    dataclass: GoogLeNet in training and many others return more than the scores.
+    dataclass: GoogLeNet in training and many others return more than the scores. Of a map of scores
+    for each class they are made (see `share_scores`); a network that gives boxes has no classes
+    that could be told of a whole image, so that its scores are (b 0).
 
     Raises:
         ModelError: if there are none.
     """
-    for tensor in _leaves(output):
+    return _read(output, images)[1]
+
+
+def form_of(output: Any, images: int) -> Form:
+    """In which form a network gives its answer.
+
+    Raises:
+        ModelError: if in none that is known.
+    """
+    return _read(output, images)[0]
+
+
+def _read(output: Any, images: int) -> tuple[Form, torch.Tensor]:
+    """The form of an output and the scores (b classes) in it."""
+    boxes = boxes_in(output, images)
+    if boxes is not None:
+        return "boxes", boxes.new_empty((images, 0), dtype=torch.float32)
+    for tensor in leaves(output):
         scores = tensor
         if scores.ndim == 0 and images == 1 and tensor is output:
             # A single score without any axis. Beside other tensors it would be a loss.
@@ -46,44 +78,15 @@ def scores_in(output: Any, images: int) -> torch.Tensor:
         if scores.ndim > 2 and all(size == 1 for size in scores.shape[2:]):
             scores = scores.flatten(1)
         if scores.ndim == 2 and len(scores) == images and scores.is_floating_point():
-            return scores
+            return "scores", scores
+    maps = map_in(output, images)
+    if maps is not None:
+        return "maps", share_scores(maps)
     raise ModelError(
-        f"The network gives {_described(output)} for a batch of {images}, not one score per class. "
+        f"The network gives {described(output)} for a batch of {images}, not one score per class. "
         "reportgen explains classifiers; wrap the network with --arch FILE.py:NAME so that it "
         "returns (images, classes)."
     )
-
-
-def _leaves(output: Any) -> list[torch.Tensor]:
-    """The tensors of a structure in order, `logits` first."""
-    if isinstance(output, torch.Tensor):
-        return [output]
-    if dataclasses.is_dataclass(output) and not isinstance(output, type):
-        output = {item.name: getattr(output, item.name) for item in dataclasses.fields(output)}
-    if isinstance(output, Mapping):
-        first = [output["logits"]] if "logits" in output else []
-        output = [*first, *output.values()]
-    if isinstance(output, (tuple, list)):
-        return [tensor for item in output for tensor in _leaves(item)]
-    return []
-
-
-def _described(output: Any) -> str:
-    """The structure of an output in words: `a dict of out: (2, 21, 64, 64)`."""
-    if isinstance(output, torch.Tensor):
-        kind = "" if output.is_floating_point() else f" of {output.dtype}"
-        return f"a tensor{kind} of shape {tuple(output.shape)}"
-    name = type(output).__name__
-    name = f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
-    if isinstance(output, Mapping):
-        return f"{name} of " + ", ".join(f"{key}: {_shape(item)}" for key, item in output.items())
-    if isinstance(output, (tuple, list)):
-        return f"{name} of " + ", ".join(_shape(item) for item in output)
-    return name
-
-
-def _shape(item: Any) -> str:
-    return str(tuple(item.shape)) if isinstance(item, torch.Tensor) else type(item).__name__
 
 
 def are_probabilities(logits: torch.Tensor, ends_in_sigmoid: bool) -> bool:
@@ -95,19 +98,23 @@ def are_probabilities(logits: torch.Tensor, ends_in_sigmoid: bool) -> bool:
     """
     if not bool((logits >= 0).all() and (logits <= 1).all()):
         return False
-    sums = logits.double().sum(1)
-    return ends_in_sigmoid or (logits.shape[1] > 1 and bool(((sums - 1).abs() < 1e-4).all()))
+    return ends_in_sigmoid or are_shares(logits)
 
 
-def probabilities(logits: torch.Tensor, gives_probabilities: bool) -> NDArray[np.float64]:
-    """Probability of every class (b classes): the softmax, in float64.
+def probabilities(
+    logits: torch.Tensor, gives_probabilities: bool, task: Task = "classify"
+) -> NDArray[np.float64]:
+    """Probability of every class (b classes), in float64: the softmax, or what the task asks for.
 
-    A single score is that of the one class against the rest, so its probability is the sigmoid.
+    A single score is that of the one class against the rest, so its probability is the sigmoid, as
+    it is where several classes may hold at once. Of a value there is none: NaN.
     """
     scores = logits.double()
-    if gives_probabilities:
+    if task == "regress":
+        result = torch.full_like(scores, torch.nan)
+    elif gives_probabilities:
         result = scores
-    elif scores.shape[1] == 1:
+    elif scores.shape[1] == 1 or task == "multilabel":
         result = scores.sigmoid()
     else:
         result = scores.softmax(1)
@@ -115,23 +122,51 @@ def probabilities(logits: torch.Tensor, gives_probabilities: bool) -> NDArray[np
     return values
 
 
-def answer(logits: torch.Tensor, gives_probabilities: bool) -> Answer:
-    """What the network says of one image.
+def answer(logits: torch.Tensor, gives_probabilities: bool, task: Task = "classify") -> Answer:
+    """What the network says of one image, at most `MOST` classes or values of it.
 
     Args:
         logits: (classes,)
         gives_probabilities: whether `logits` are probabilities already.
+        task: of the network.
     """
     if not bool(torch.isfinite(logits).all()):
         nothing = np.empty(0)
         return Answer(np.empty(0, dtype=np.int64), nothing, nothing)
-    chances = probabilities(logits[None], gives_probabilities)[0]
+    chances = probabilities(logits[None], gives_probabilities, task)[0]
     scores = logits.double().numpy()
-    # A stable sort: of equal classes the first comes first.
-    order = np.argsort(-scores, kind="stable")[:TOP]
+    # A stable sort: of equal classes the first comes first. Values stand in their own order.
+    order = np.arange(len(scores)) if task == "regress" else np.argsort(-scores, kind="stable")
+    order = order[: MOST if task in ("multilabel", "regress") else TOP]
     return Answer(
         classes=order.astype(np.int64), probabilities=chances[order], logits=scores[order]
     )
+
+
+def task_of(asked: Asked, form: Form) -> Task:
+    """The task that goes with the form of a network's output, as far as that can tell.
+
+    Raises:
+        OptionError: if another one was asked for.
+    """
+    found: Mapping[Form, Task] = {"maps": "segment", "boxes": "detect"}
+    if form in found:
+        if asked not in ("auto", found[form]):
+            raise OptionError(f"--task {asked}: {_GIVES[form]}; leave --task out.")
+        return found[form]
+    if asked in ("segment", "detect"):
+        raise OptionError(
+            f"--task {asked}: {_GIVES[form]}; give classify, multilabel or regress, or leave "
+            "--task out."
+        )
+    return "classify" if asked == "auto" else asked
+
+
+_GIVES: Mapping[Form, str] = {
+    "scores": "the network gives numbers for an image as a whole",
+    "maps": "the network gives a map of scores for each class",
+    "boxes": "the network gives boxes around objects",
+}
 
 
 class Answers:
@@ -141,7 +176,15 @@ class Answers:
     many megabytes, would leave holes in the memory that no later activation fits into.
     """
 
-    def __init__(self, n_images: int, classes: int, ends_in_sigmoid: bool, is_sound: bool) -> None:
+    def __init__(
+        self,
+        n_images: int,
+        classes: int,
+        ends_in_sigmoid: bool,
+        is_sound: bool,
+        asked: Asked = "auto",
+        form: Form = "scores",
+    ) -> None:
         """Gets ready.
 
         Args:
@@ -149,30 +192,70 @@ class Answers:
             classes: of the network.
             ends_in_sigmoid: whether that is the last that the network does.
             is_sound: whether any answer can be taken from it.
+            asked: the task that is asked for.
+            form: of the network's output.
+
+        Raises:
+            OptionError: if the output cannot be of that task.
         """
-        self.are_probabilities = True
+        self._asked, self._form = asked, form
+        self._task = task_of(asked, form)
+        self.are_probabilities = form == "scores" and self._task != "regress"
+        self._are_shares = True
+        self._several = classes > 1
         self._is_sound = is_sound
         self._ends_in_sigmoid = ends_in_sigmoid
         self._count = 0
-        shape = (n_images, min(classes, TOP))
-        self._by_softmax, self._as_they_are = _Table(shape), _Table(shape)
+        shape = (n_images, min(classes, MOST if ends_in_sigmoid or asked != "auto" else TOP))
+        self._computed, self._as_they_are = _Table(shape), _Table(shape)
+
+    @property
+    def task(self) -> Task:
+        """What the network's output means, as far as it is known by now."""
+        is_several = self.are_probabilities and self._ends_in_sigmoid and not self._are_shares
+        if self._asked == "auto" and self._task == "classify" and is_several and self._several:
+            return "multilabel"
+        return self._task
+
+    @property
+    def task_source(self) -> str:
+        """How that is known, in words."""
+        if self._asked != "auto":
+            return "stated with --task"
+        if self._form != "scores":
+            return f"found out: {_GIVES[self._form]}"
+        if self.task == "multilabel":
+            return "found out: a sigmoid gives each score, and the scores do not add up to one"
+        if self.are_probabilities and self._are_shares:
+            return "found out: the scores of an image add up to one"
+        return "assumed: one score a class, of which one class is right (--task)"
 
     def add(self, logits: torch.Tensor, is_sound: torch.Tensor) -> None:
         """Takes the scores (b classes) of a batch, and on which no layer gave NaN or Inf (b)."""
         self.are_probabilities = self.are_probabilities and are_probabilities(
             logits, self._ends_in_sigmoid
         )
+        self._are_shares = self._are_shares and are_shares(logits)
         for row, is_whole in zip(logits, is_sound.tolist(), strict=True):
             if is_whole and self._is_sound:
-                self._by_softmax.put(self._count, answer(row, False))
+                self._computed.put(self._count, answer(row, False, self._task))
                 if self.are_probabilities:
-                    self._as_they_are.put(self._count, answer(row, True))
+                    known = "multilabel" if self._ends_in_sigmoid else self._task
+                    self._as_they_are.put(self._count, answer(row, True, known))
             self._count += 1
 
     def final(self) -> tuple[Answer, ...]:
-        """One answer per image, in order."""
-        table = self._as_they_are if self.are_probabilities else self._by_softmax
-        return tuple(table.row(image) for image in range(self._count))
+        """One answer per image, in order: where several classes may hold, those that are said."""
+        table = self._as_they_are if self.are_probabilities else self._computed
+        rows = (table.row(image) for image in range(self._count))
+        if self.task == "multilabel":
+            # The most probable one is kept in any case, so that there is something to explain.
+            return tuple(_first(row, max(1, int((row.probabilities > SAID).sum()))) for row in rows)
+        return tuple(rows if self.task == "regress" else (_first(row, TOP) for row in rows))
+
+
+def _first(row: Answer, count: int) -> Answer:
+    return Answer(row.classes[:count], row.probabilities[:count], row.logits[:count])
 
 
 class _Table:

@@ -81,6 +81,8 @@ def capture(
                 raise OptionError(f"{name}: {no_such_layer(catcher.calls, name)}")
         if not gradients:
             return catcher.captured(None)
+        if not scores.shape[1]:
+            raise ModelError(untaken("it gives boxes, and no score for a class"))
         if not scores.requires_grad:
             raise ModelError(untaken("its scores do not depend on the image by autograd"))
         wanted = scores.gather(1, _classes(targets, scores)[:, None])

@@ -63,7 +63,7 @@ def correlations_of(calls: Iterable[Call], classes: int) -> dict[CallKey, ClassC
     return {
         call.key: ClassCorrelation(call.units, classes)
         for call in calls
-        if call.units * classes <= MOST_PAIRS
+        if 0 < call.units * classes <= MOST_PAIRS
     }
 
 

@@ -1,7 +1,7 @@
 """Reduces every call of a forward pass to statistics and pictures while it happens."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 
 from reportgen.errors import ModelError
 from reportgen.probe.class_correlation import image_means
-from reportgen.probe.evidence import CallKey, MapPicture, VectorPicture
+from reportgen.probe.evidence import Call, CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.pictures import picture
@@ -17,6 +17,9 @@ from reportgen.probe.reduction import Highest, are_side_by_side, highest_of, is_
 from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages
 from reportgen.probe.watch import FunctionCall, Observer
+
+Choice: TypeAlias = Callable[[Sequence[Call], int, Collection[CallKey]], Iterable[Call]]
+"Chooses calls, from all of them, the number of classes and the calls that are observed."
 
 Pictures: TypeAlias = dict[int, dict[CallKey, MapPicture | VectorPicture]]
 

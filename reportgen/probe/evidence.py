@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from reportgen.options import Task
 from reportgen.probe.layout import Arrangement, TokenGrid
 from reportgen.report.arrays import FloatArray, Pixels
 from reportgen.report.records import ReceptiveField
@@ -190,6 +191,10 @@ class Evidence:
     "Correlation of a call's output with its input on the traced image, where the shapes agree."
     strongest: Mapping[CallKey, Strongest] = field(default_factory=dict)
     "Of calls with maps."
+    task: Task = "classify"
+    "What the network's output means."
+    task_source: str = ""
+    "How that is known, in words."
     class_correlations: Mapping[CallKey, FloatArray] = field(default_factory=dict)
     """(units classes) of the calls asked for: Pearson correlation, over all images, of a unit's
     mean over the image with a class's score; NaN where one of the two is always the same."""

@@ -153,3 +153,13 @@ def picked(spans: Spans, axis: Axis, position: int) -> Spans:
             if span is not None:
                 result[direction] = replace(span, step=0, stride=0)
     return result[0], result[1]
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """Grows with every write; not for the tensors of inference mode, which do not count them."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def memory_of(tensor: torch.Tensor) -> int:
+    """Where the values lie; views of one another share it."""
+    return tensor.untyped_storage().data_ptr()

@@ -8,6 +8,7 @@ from reportgen.probe.flow import DIRECTIONS, Known, Operation, Rule, Spans, pick
 from reportgen.probe.layout import (
     Axis,
     Layout,
+    Role,
     axis,
     broadcast,
     grid_in,
@@ -129,7 +130,10 @@ def _stack(operation: Operation, result: torch.Tensor, _: int) -> Known:
     if layout is None:
         return None, operation.settled
     dim = operation.argument(1, "dim", 0) % result.ndim
-    new: Layout = (*layout[:dim], axis("branch", result.shape[dim]), *layout[dim:])
+    # What holds no axis of images is of one image, so that these are put together again.
+    is_of_one = all(role_of(factors) != "batch" for factors in layout)
+    role: Role = "batch" if is_of_one else "branch"
+    new: Layout = (*layout[:dim], axis(role, result.shape[dim]), *layout[dim:])
     return new, operation.spans
 
 

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from reportgen.errors import ImageError, OptionError, ResourceError
+from reportgen.options import Asked, Task
 from reportgen.probe.answers import Answers, logits_in, probabilities, weights_are_finite
 from reportgen.probe.blame import blamed
 from reportgen.probe.borrow import borrowed
 from reportgen.probe.capture import Captured, Targets, capture
 from reportgen.probe.channels_last import ChannelsLast
 from reportgen.probe.class_correlation import correlations_of
-from reportgen.probe.collector import Collector, Pictures
+from reportgen.probe.collector import Choice, Collector, Pictures
 from reportgen.probe.device import device_named
-from reportgen.probe.evidence import Call, CallKey, Evidence
+from reportgen.probe.evidence import Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
 from reportgen.probe.selection import matching
 from reportgen.probe.statistics import LayerStatistics
@@ -30,9 +31,6 @@ from reportgen.probe.watch import Watch
 Result = TypeVar("Result")
 Progress: TypeAlias = Callable[[int, int], None]
 "Called with the number done and the number in all."
-
-Choice: TypeAlias = Callable[[Sequence[Call], int, Collection[CallKey]], Iterable[Call]]
-"Chooses calls, from all of them, the number of classes and the calls that are observed."
 
 OBSERVED = ("conv", "norm", "activation", "pool", "linear")
 "Kinds of calls that statistics and pictures are kept of."
@@ -61,8 +59,9 @@ class Probe:
             raise OptionError(f"The batch size is {batch_size}; it must be at least 1.")
         self.device = device_named(device)
         self.batch_size = batch_size
+        self.task: Task = "classify"
         self.gives_probabilities = False
-        "Whether the outputs are probabilities already; known after `collect`."
+        "What the outputs mean, and whether they are probabilities already: `collect` finds out."
         self._channels_last = ChannelsLast()
         self._is_borrowed = False
         tensors = [*module.parameters(), *module.buffers()]
@@ -94,7 +93,7 @@ class Probe:
 
     def probabilities(self, logits: torch.Tensor) -> NDArray[np.float64]:
         """Probability of every class (b classes) for scores that the network gave."""
-        return probabilities(logits, self.gives_probabilities)
+        return probabilities(logits, self.gives_probabilities, self.task)
 
     def trace(self, image: torch.Tensor) -> Trace:
         """Follows one normalised image (c h w) through the network, call by call.
@@ -167,7 +166,8 @@ class Probe:
             ResourceError: if the memory is too small for what is done inside.
         """
         with self.borrow(), blamed(images, first, self.device):
-            yield self._module, images.to(self.device, self._dtype, copy=True)
+            is_pinned = images.is_pinned()  # then nobody waits for the copy
+            yield self._module, images.to(self.device, self._dtype, is_pinned, copy=True)
 
     def collect(
         self,
@@ -177,6 +177,7 @@ class Probe:
         *,
         keep_arrays: bool = False,
         layers: Sequence[str] = (),
+        task: Asked = "auto",
         correlated: Choice | None = None,
         progress: Progress | None = None,
     ) -> Evidence:
@@ -188,13 +189,14 @@ class Probe:
             pictured: indices of the images whose activations are kept as pictures.
             keep_arrays: whether to keep the whole activations of these images as well.
             layers: globs over call names; statistics and pictures are kept of matching calls only.
+            task: what the output means.
             correlated: chooses calls whose units are correlated with the scores of the classes.
             progress: told of the images done.
 
         Raises:
             ImageError: if there is no image.
             ModelError: if the network cannot take the images, or gives no scores per class.
-            OptionError: if a glob matches no call.
+            OptionError: if a glob matches no call, or the output is not of that task.
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
@@ -206,11 +208,8 @@ class Probe:
                 self._channels_last.try_on(net, copies, traced.scores)
             wanted = matching([call.key for call in traced.calls], layers)
             calls = [call for call in traced.calls if call.kind in OBSERVED and call.key in wanted]
-            observed = {
-                call.key: traced.arrangements[call.key]
-                for call in calls
-                if call.key in traced.arrangements
-            }
+            known = traced.arrangements
+            observed = {call.key: known[call.key] for call in calls if call.key in known}
             totals = {c.key: LayerStatistics(c.units) for c in calls if c.key in observed}
             strongest = {
                 call.key: StrongestImages(call.units, columns)
@@ -221,7 +220,8 @@ class Probe:
             correlations = correlations_of(chosen_calls, traced.classes)
             pictures: Pictures = {index: {} for index in sorted(pictured)}
             is_sound = weights_are_finite(self._module, calls)
-            answers = Answers(n_images, traced.classes, traced.ends_in_sigmoid, is_sound)
+            ends = traced.ends_in_sigmoid
+            answers = Answers(n_images, traced.classes, ends, is_sound, task, traced.form)
 
             def watched(part: torch.Tensor, offset: int) -> Collector:
                 chosen = {i: offset + i for i in range(len(part)) if offset + i in pictures}
@@ -250,7 +250,7 @@ class Probe:
                     done += len(collector.logits)
                     if progress:
                         progress(done, n_images)
-        self.gives_probabilities = answers.are_probabilities
+        self.gives_probabilities, self.task = answers.are_probabilities, answers.task
         return Evidence(
             calls=traced.calls,
             layers={key: total.evidence() for key, total in totals.items()},
@@ -262,6 +262,8 @@ class Probe:
             is_deterministic=traced.is_deterministic,
             input_similarity=traced.input_similarity,
             strongest={key: nine.evidence() for key, nine in strongest.items()},
+            task=self.task,
+            task_source=answers.task_source,
             class_correlations={key: found.correlation() for key, found in correlations.items()},
         )
 

@@ -74,7 +74,7 @@ def randomised(probe: Probe, paths: Collection[str], seed: int) -> Probe:
                 torch.default_generator.manual_seed(zlib.crc32(f"{seed} {path}".encode()))
                 _forget(part)
     made = Probe(copy, str(probe.device), probe.batch_size)
-    made.gives_probabilities = probe.gives_probabilities
+    made.gives_probabilities, made.task = probe.gives_probabilities, probe.task
     return made
 
 

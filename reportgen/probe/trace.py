@@ -9,13 +9,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from reportgen.errors import ModelError, first_line
-from reportgen.probe.answers import logits_in
+from reportgen.probe.answers import form_of, logits_in
 from reportgen.probe.blame import kind_and_words
 from reportgen.probe.evidence import Call, CallKey, Kind
-from reportgen.probe.flow import UNSEEN, Flow, Operation
+from reportgen.probe.flow import UNSEEN, Flow, Operation, memory_of, version_of
 from reportgen.probe.layout import Arrangement, arrangement, maps
 from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.operations import is_atomic, kind_of, rectifies, tensors_in
+from reportgen.probe.output import Form
 from reportgen.probe.receptive_field import PIXEL, record
 from reportgen.probe.rules import ELEMENTWISE, known_after
 from reportgen.probe.similarity import similarity
@@ -35,6 +36,7 @@ class Trace:
     macs: int
     "Multiply-accumulate operations of the whole forward pass for one image."
     classes: int
+    form: Form
     is_deterministic: bool
     ends_in_sigmoid: bool
     "Whether the last call that computes is a sigmoid."
@@ -55,24 +57,25 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
     tracer = Tracer(counter, batch)
     with counter, Watch(module, tracer):
         output = module(batch)
-    again = logits_in(output, COPIES)
+    again, form = logits_in(output, COPIES), form_of(output, COPIES)
     scale = float(first.abs().max()) if first.numel() else 0.0
+    slack = 1e-5 * scale if scale < float("inf") else 0.0
     return Trace(
         calls=tuple(tracer.calls),
-        arrangements=tracer.arrangements,
+        arrangements=_certain(tracer.arrangements) if form == "boxes" else tracer.arrangements,
         macs=(counter.get_total_flops() + tracer.constant_flops) // 2 // COPIES,
         classes=first.shape[1],
-        is_deterministic=torch.allclose(
-            first,
-            again,
-            rtol=1e-4,
-            atol=1e-5 * scale if scale < float("inf") else 0.0,
-            equal_nan=True,
-        ),
+        form=form,
+        is_deterministic=torch.allclose(first, again, rtol=1e-4, atol=slack, equal_nan=True),
         ends_in_sigmoid=_ends_in_sigmoid(tracer.calls),
         input_similarity=tracer.input_similarity,
         scores=first,
     )
+
+
+def _certain(found: Mapping[CallKey, Arrangement]) -> Mapping[CallKey, Arrangement]:
+    """Maps alone: all else may hold a row an object, of which there are as many as are found."""
+    return {key: known for key, known in found.items() if known.spatial_axes is not None}
 
 
 def _ends_in_sigmoid(calls: Sequence[Call]) -> bool:
@@ -130,6 +133,8 @@ class Tracer(Observer):
         self._image = (batch.shape[-2], batch.shape[-1])
         self._flows: dict[int, Flow] = {}
         self._kept: list[torch.Tensor] = []
+        self._filled: dict[int, tuple[CallKey, ...]] = {}
+        "Memory that images were written to, one after the other, and where they came from."
         self._pending: dict[CallKey, _Pending] = {}
         self._counted: set[int] = set()
         self._listed_flops = 0
@@ -148,19 +153,26 @@ class Tracer(Observer):
         self._kept.append(tensor)
 
     def _flow(self, value: Any) -> Flow | None:
-        flow = self._flows.get(id(value))
+        flow = self._any_flow(value)
         return None if flow and flow.is_constant else flow
+
+    def _any_flow(self, value: Any) -> Flow | None:
+        flow = self._flows.get(id(value))
+        if flow is None and self._filled and isinstance(value, torch.Tensor):
+            sources = self._filled.get(memory_of(value))
+            flow = None if sources is None else Flow(None, UNSEEN, sources)
+        return flow
 
     def operate(self, name: str, run: Any, args: Any, kwargs: Any) -> Any:
         """Runs a function and works out what is known of its results."""
         operands = list(tensors_in((args, kwargs)))
-        origins = [flow for operand in operands if (flow := self._flows.get(id(operand)))]
+        origins = [flow for operand in operands if (flow := self._any_flow(operand))]
         if not origins or name.startswith("new_") or name.endswith("_like"):
             # A constant, even where it takes its shape from a tensor that is none.
             return run(*args, **kwargs)
         flows = tuple(flow for flow in origins if not flow.is_constant)
         operation = Operation(name, args, kwargs, self._image, self._flow, flows)
-        versions = [_version(operand) for operand in operands]
+        versions = [version_of(operand) for operand in operands]
         result = run(*args, **kwargs)
         sources = tuple(dict.fromkeys(key for flow in origins for key in flow.sources))
         results = list(tensors_in(result))
@@ -172,13 +184,13 @@ class Tracer(Observer):
         for tensor, (layout, spans) in zip(results, known, strict=True):
             self._learn(tensor, Flow(layout, spans, sources, is_rectified, not flows))
         for operand, version in zip(operands, versions, strict=True):
-            if _version(operand) != version:
+            if version_of(operand) != version:
                 if name == "setitem" and (flow := self._flow(operand)):
                     # No rule tells what a tensor sees of which a part was replaced.
                     self._learn(operand, replace(flow, spans=operation.settled))
                 self._overwritten(operand, sources, is_constant=not flows)
                 for pending in self._pending.values():
-                    pending.written.add(_memory(operand))
+                    pending.written.add(memory_of(operand))
         return result
 
     def _overwritten(
@@ -187,10 +199,12 @@ class Tracer(Observer):
         """Passes the new origin on to all tensors that share memory with one written to."""
         if self._flow(tensor) is None and not is_constant:
             self._learn(tensor, Flow(None, UNSEEN, sources))
-        memory = _memory(tensor)
+        memory = memory_of(tensor)
+        if not is_constant:
+            self._filled[memory] = sources
         for other in self._kept:
             flow = self._flows[id(other)]
-            if _memory(other) == memory:
+            if memory_of(other) == memory:
                 is_all = other.numel() == tensor.numel()
                 merged = sources if is_all else tuple(dict.fromkeys((*flow.sources, *sources)))
                 self._flows[id(other)] = replace(flow, sources=merged)
@@ -198,7 +212,7 @@ class Tracer(Observer):
     def enter(self, key: CallKey, inputs: Any) -> None:
         """Notes the state before a call."""
         tensors = list(tensors_in(inputs))
-        flows = [flow for tensor in tensors if (flow := self._flows.get(id(tensor)))]
+        flows = [flow for tensor in tensors if (flow := self._any_flow(tensor))]
         self._pending[key] = _Pending(
             inputs=tuple(dict.fromkeys(source for flow in flows for source in flow.sources)),
             first_input=_one_copy(tensors[0]).detach().clone() if tensors else None,
@@ -253,7 +267,7 @@ class Tracer(Observer):
                 self.input_similarity[key] = alike
         self._last_output = output
         self._learn(output, replace(flow, sources=(key,)))
-        if _memory(output) in pending.written:
+        if memory_of(output) in pending.written:
             self._overwritten(output, (key,), flow.is_constant)
 
     def _new_parameters(self, source: nn.Module | FunctionCall) -> int:
@@ -271,16 +285,6 @@ class Tracer(Observer):
 def _one_copy(tensor: torch.Tensor) -> torch.Tensor:
     """The part of one copy, where the first axis is that of the images: the other is the same."""
     return tensor[:1] if len(tensor.shape) > 1 and tensor.shape[0] == COPIES else tensor
-
-
-def _version(tensor: torch.Tensor) -> int:
-    """Grows with every write; not for the tensors of inference mode, which do not count them."""
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _memory(tensor: torch.Tensor) -> int:
-    """Where the values lie; views of one another share it."""
-    return tensor.untyped_storage().data_ptr()
 
 
 def _kind(source: nn.Module | FunctionCall, pending: _Pending) -> Kind:

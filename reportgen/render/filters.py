@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Atlas, Cell, Column, Link, Table
+from reportgen.report.records import Prediction
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MISSING = "–"
@@ -59,6 +60,26 @@ def si(value: float, unit: str = "") -> str:
         if abs(value) >= factor * 0.9995:
             return f"{number(value / factor, 3)} {prefix}{unit}"
     raise AssertionError("every value of 10,000 or more has a prefix")
+
+
+def certainty(guess: Prediction) -> str:
+    """How sure an answer is: its probability, or the number itself where it is a value."""
+    return number(guess.logit) if guess.probability is None else percent(guess.probability)
+
+
+TASKS = {
+    "classify": "One class of several",
+    "multilabel": "Several classes at once",
+    "regress": "Values",
+    "segment": "A map of scores for each class",
+    "detect": "Boxes around objects",
+}
+"What a network gives, by its task."
+
+
+def task(name: str) -> str:
+    """What a network gives, in words."""
+    return TASKS.get(name, name)
 
 
 def percent(share: float | None) -> str:
@@ -203,6 +224,8 @@ def points(share: float) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "si": si,
+    "certainty": certainty,
+    "task": task,
     "percent": percent,
     "shape": shape,
     "plural": plural,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reportgen.compare.records import Comparison
-from reportgen.render.filters import anchor, percent, plural, shape
+from reportgen.render.filters import anchor, certainty, plural, shape
 from reportgen.render.order import MenuItem
 from reportgen.render.site import IMAGES_LISTED, Site
 from reportgen.report.blocks import Table
@@ -176,7 +176,8 @@ def _classes(image: Image) -> Iterator[Entry]:
     """The best three classes of an image, and its true one."""
     href = f"images/{image.slug}.html" + ("#answers" if "answers" in image.panels else "")
     for guess in image.predictions[:3]:
-        about = f"Class · {percent(guess.probability)} for {image.path}"
+        kind = "Output" if guess.probability is None else "Class"
+        about = f"{kind} · {certainty(guess)} for {image.path}"
         yield Entry(about, guess.label, href)
     if image.true_class is not None:
         yield Entry(f"Class · the true one of {image.path}", image.true_class, href)

@@ -189,7 +189,8 @@ class Site:
         return tuple(
             Evidence(section, subject.panels.get(section.name))
             for section in self.report.sections
-            if section.place == place and (section.name in subject.panels or section.problem)
+            if section.place == place
+            and (section.name in subject.panels or section.problem or section.absent)
         )
 
     def tables(self) -> Iterator[tuple[str, Table | Curves]]:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from reportgen.report.arrays import Array
 from reportgen.report.blocks import Block, Histogram
+from reportgen.report.receptive_field import ReceptiveField as ReceptiveField
 
 SCHEMA_VERSION = 2
 
@@ -65,6 +66,8 @@ class Section:
     problem: str = ""
     "One sentence where the section could not be made."
     references: tuple[str, ...] = ()
+    absent: str = ""
+    "One sentence where there is nothing of the kind for a network of this task."
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,10 @@ class Model:
     preprocessing: Preprocessing
     bytes: int | None = None
     "Size of the file; None where there is none, and in reports made before it was kept."
+    task: str = "classify"
+    "What its output means: `classify`, `multilabel`, `regress`, `segment` or `detect`."
+    task_source: str = ""
+    "How that is known; empty in reports made before it was kept."
 
     @property
     def source(self) -> str:
@@ -119,11 +126,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class with the probability the network gives it."""
+    """One class with the probability the network gives it, or one value."""
 
     index: int
     label: str
-    probability: float
+    probability: float | None
+    "None of a value."
     logit: float
 
 
@@ -146,27 +154,6 @@ class Image:
     "Whether it has a page."
     notes: tuple[str, ...] = ()
     panels: Mapping[str, Panel] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ReceptiveField:
-    """The input pixels that one position of a layer can see; (down, across) each."""
-
-    size: tuple[int, int]
-    stride: tuple[int, int]
-    "Pixels between neighbouring positions; 0 where there is only one position."
-    start: tuple[int, int]
-    "First pixel seen by position (0, 0); negative where it reaches into the padding."
-    covers_image: bool
-    "True where one position sees the whole image."
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Centre of what position (0, 0) sees, in pixels."""
-        return (
-            self.start[0] + (self.size[0] - 1) / 2,
-            self.start[1] + (self.size[1] - 1) / 2,
-        )
 
 
 @dataclass(frozen=True, eq=False)

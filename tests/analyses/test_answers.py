@@ -105,7 +105,8 @@ def test_no_rank_without_a_true_class(tmp_path: Path) -> None:
 def test_levels_of_grey_colour_and_other_channels() -> None:
     assert eight_bit(torch.tensor([[[0.0, 0.5, 1.0]]])).tolist() == [[0, 128, 255]]
     assert eight_bit(torch.rand(3, 4, 5)).shape == (4, 5, 3)
-    assert eight_bit(torch.tensor([[[0.0]], [[1.0]]])).tolist() == [[128]]
+    assert eight_bit(torch.tensor([[[0.0]], [[1.0]]])).tolist() == [[0]]  # the first of two
+    assert eight_bit(torch.tensor([0.0, 1.0, 0.2, 0.9])[:, None, None]).tolist() == [[[0, 255, 51]]]
 
 
 def test_a_single_score_is_never_called_unsure() -> None:

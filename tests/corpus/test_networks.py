@@ -113,6 +113,14 @@ def test_other_outputs_are_refused_by_what_they_are(gives: str, photos: Path) ->
         report_of(made("Net", gives), photos)
 
 
+@pytest.mark.parametrize(
+    ("gives", "task"),
+    [("segmentation", "segment"), ("segmentation in a dict", "segment"), ("detection", "detect")],
+)
+def test_answers_for_places_are_found_out(gives: str, task: str, photos: Path) -> None:
+    assert report_of(made("Net", gives), photos).record.model.task == task
+
+
 WHOLE = {
     "no convolution": ("NoConvolution", 3),
     "no layer": ("NoLayer", 3),
@@ -139,8 +147,8 @@ def test_a_network_of_another_shape_has_a_whole_report(
 
 
 SENTENCES = {
-    "four_channels": (4, "takes 4 channels; images can only be fed to a network that takes 1"),
-    "six_channels": (6, "takes 6 channels; images can only be fed to a network that takes 1"),
+    "four_channels": (4, "none of the 3 .* does not have the 4 channels that the network takes"),
+    "six_channels": (6, "none of the 3 .* does not have the 6 channels that the network takes"),
     "TwoInputs": (3, "does not take one batch of images alone: .*'mask'. Give a factory"),
     "FixedSize": (3, "cannot take a 3 x 8 x 12 image .*--input-size HEIGHT WIDTH"),
     "Asserting": (3, r"cannot take a 3 x 8 x 12 image .*: 64 pixels\. Give the size"),
@@ -157,7 +165,8 @@ def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(
 ) -> None:
     channels, says = SENTENCES[arch]
     command = words(tmp_path, photos, made(arch), arch, channels)
-    checked(Case(arch, made, 4, says), tuple(command), capfd)
+    code = 5 if arch.endswith("channels") else 4
+    checked(Case(arch, made, code, says), tuple(command), capfd)
     # A process that had to be ended leaves what it had claimed, which the next build clears.
     left = {one.name for one in tmp_path.iterdir()} - {"net.pth", "net.py"}
     assert all(name.startswith(".report.reportgen-") for name in left)

@@ -14,7 +14,7 @@ from torchvision.models import (
 )
 from torchvision.transforms import InterpolationMode, v2
 
-from reportgen.errors import ModelError, OptionError
+from reportgen.errors import OptionError
 from reportgen.load.model import LoadedModel
 from reportgen.load.preprocessing import (
     crop_box,
@@ -284,6 +284,7 @@ def test_flags_that_make_no_sense(stated, message):
         preprocessing_for(loaded(), options(**stated))
 
 
-def test_a_network_that_takes_neither_grey_nor_rgb():
-    with pytest.raises(ModelError, match=r"net\.pth takes 4 channels"):
-        preprocessing_for(loaded(in_channels=4), options())
+def test_other_counts_of_channels_are_halved_by_assumption():
+    found = preprocessing_for(loaded(in_channels=4), options())
+    assert (found.channels, found.mean, found.std) == (4, (0.5,) * 4, (0.5,) * 4)
+    assert found.is_assumed and "mean 0.5 0.5 0.5 0.5 (--mean)" in found.source

@@ -70,7 +70,7 @@ OTHERS = {
 }
 ENDINGS = [
     *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "log", "md"),
-    *("rst", "html", "py", "ipynb", "db", "npy", "npz", "pth", "pt", "safetensors", "zip"),
+    *("rst", "html", "py", "ipynb", "db", "npz", "pth", "pt", "safetensors", "zip"),
     *("tar", "gz"),
 ]
 

@@ -412,9 +412,9 @@ def test_scores_are_found_in_what_a_network_returns(wrap: object, classes: int) 
 @pytest.mark.parametrize(
     ("wrap", "said"),
     [
-        (lambda y: {"out": y}, r"gives a dict of out: \(2, 3, 4, 5\) for a batch of 2"),
-        (lambda y: OrderedDict(out=y), r"gives an OrderedDict of out: \(2, 3, 4, 5\)"),
-        (lambda y: y, r"a tensor of shape \(2, 3, 4, 5\)"),
+        (lambda y: {"p3": y}, r"gives a dict of p3: \(2, 3, 4, 5\) for a batch of 2"),
+        (lambda y: OrderedDict(p3=y), r"gives an OrderedDict of p3: \(2, 3, 4, 5\)"),
+        (lambda y: y[None], r"a tensor of shape \(1, 2, 3, 4, 5\)"),
         (lambda y: [{"boxes": y[0, 0]}], r"a list of dict"),
         (lambda y: None, r"a NoneType"),
     ],

@@ -100,6 +100,14 @@ def flips(image: Image, answers: Array) -> str:
     return f"{where} another class, most often {name} ({int(counts[most])} of them)."
 
 
+def crossings(flips: int, positions: int, clean: float) -> str:
+    """At how many positions a class that is said or not by itself crosses one half."""
+    if not flips:
+        return "No position moves the class across 50 %."
+    where = f"At {part_of(flips, positions, 'position')}, dotted and outlined, the class"
+    return f"{where} {'falls to 50 % or below' if clean > 0.5 else 'rises above 50 %'}."
+
+
 def alt(image: Image, named: str, block: Heatmap) -> str:
     """`Occlusion map of chelsea.png, class tabby 55 %: the probability falls most, by ...`.
 

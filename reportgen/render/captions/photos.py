@@ -10,12 +10,21 @@ def seen(image: Image, prepared: Preprocessing) -> str:
     if prepared.resize is None:
         down, across = prepared.height / image.height, prepared.width / image.width
         scale = f"{number(down, 2)} times as high and {number(across, 2)} times as wide"
-        return f"The network saw {size}: the whole picture, {scale}."
+        return f"The network saw {size}: the whole picture, {scale}.{_bands(prepared)}"
     kept, scale_of = kept_share(image, prepared)
     part = "the whole picture" if kept == 1 else f"the middle {percent(kept)} of the picture"
     sides = number(scale_of, 2)
     scale = "at its own size" if sides == "1" else f"with sides {sides} times as long"
-    return f"The network saw {size}: {part}, {scale}."
+    return f"The network saw {size}: {part}, {scale}.{_bands(prepared)}"
+
+
+def _bands(prepared: Preprocessing) -> str:
+    """Which of several bands a picture shows."""
+    if prepared.channels in (1, 3):
+        return ""
+    if prepared.channels == 2:
+        return " Shown is the first of 2 bands."
+    return f" Shown are the first three of {prepared.channels} bands, as red, green and blue."
 
 
 def kept_share(image: Image, prepared: Preprocessing) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reportgen.render.filters import number, percent, plural, points
+from reportgen.render.filters import certainty, number, percent, plural, points
 from reportgen.report.records import Image
 
 
@@ -43,7 +43,8 @@ def named_class(image: Image, index: int, label: str) -> str:
     """
     for guess in image.predictions:
         if guess.index == index:
-            return f"class {label} {percent(guess.probability)}"
+            kind = "output" if guess.probability is None else "class"
+            return f"{kind} {label} {certainty(guess)}"
     return f"class {label}"
 
 

@@ -1,0 +1,183 @@
+"""Images of any number of bands: what no picture file holds as grey or RGB, in [0, 1] all the same.
+
+They come as a NumPy array (`.npy`), as a TIFF with one page a band, or, four of them, as RGBA.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from reportgen.load.decode import (
+    FORMATS,
+    MAX_PIXELS,
+    MAX_SIDE,
+    Look,
+    UnreadableImage,
+    damaged,
+    decoded_in_thread,
+    looked_at,
+    too_large,
+)
+from reportgen.report.arrays import Array, FloatArray
+
+MAGIC = b"\x93NUMPY"
+PICTURED = (1, 3)
+"Numbers of channels that every picture can be turned into."
+_LARGEST = {"uint8": 255, "uint16": 65_535}
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """Pixels of one image, band by band."""
+
+    values: FloatArray
+    "(bands height width) float32 in [0, 1]."
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), as Pillow has it."""
+        height, width = self.values.shape[1:]
+        return width, height
+
+    def convert(self, mode: str) -> Image.Image:
+        """A picture of it: of the first three bands, or of the first where there are two."""
+        shown = shown_bands(self.values)
+        levels = np.rint(255 * shown).astype(np.uint8).transpose(1, 2, 0)
+        return Image.fromarray(levels if len(shown) == 3 else levels[..., 0]).convert(mode)
+
+
+Picture: TypeAlias = Image.Image | Bands
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What was read of one image file."""
+
+    picture: Picture
+    notes: tuple[str, ...]
+
+
+def shown_bands(values: Array) -> Array:
+    """The bands that a picture shows of (bands ...): all of 1 or 3, else the first 3, of 2 one."""
+    if len(values) in PICTURED:
+        return values
+    return values[: 3 if len(values) > 3 else 1]
+
+
+def read(data: bytes, channels: int, most: int = MAX_PIXELS) -> Read:
+    """The picture or the bands in the content of a file.
+
+    Args:
+        data: the content.
+        channels: that the network takes.
+        most: pixels that a picture may have.
+
+    Raises:
+        UnreadableImage: for everything that does not give so many channels in a defined range.
+    """
+    if data.startswith(MAGIC):
+        return Read(Bands(_of_array(data, channels, most)), ())
+    decoded = decoded_in_thread(data, most)
+    if channels in PICTURED:
+        return Read(decoded.picture, decoded.notes)
+    return Read(Bands(_of_pages(data, channels)), ())
+
+
+def looked(data: bytes, channels: int, most: int = MAX_PIXELS) -> Look:
+    """What is known of the content of a file before it is decoded.
+
+    Args:
+        data: the content.
+        channels: that the network takes.
+        most: pixels that a picture may have.
+
+    Raises:
+        UnreadableImage: if that is enough to know that it cannot be used.
+    """
+    if data.startswith(MAGIC):
+        return Look(*Bands(_of_array(data, channels, most)).size, ())
+    look = looked_at(data, most)
+    return look if channels in PICTURED else Look(*Bands(_of_pages(data, channels)).size, ())
+
+
+def _of_array(data: bytes, channels: int, most: int) -> FloatArray:
+    """The bands in a `.npy` file; nothing in it is executed, and no more read than there is."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        reader = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        shape, is_column_major, kind = reader(stream)
+    except Exception as error:  # a damaged header reaches whatever Python's parser raises
+        raise UnreadableImage(damaged(data, error)) from error
+    left = len(data) - stream.tell()
+    if kind.hasobject or math.prod(shape) * kind.itemsize != left:
+        raise UnreadableImage("The NumPy array is damaged, or holds objects in place of numbers.")
+    values = np.frombuffer(data, kind, offset=stream.tell())
+    values = values.reshape(shape, order="F" if is_column_major else "C")
+    values = _bands_first(values, channels)
+    height, width = values.shape[1:]
+    if height * width > most or max(height, width) > MAX_SIDE:
+        raise UnreadableImage(too_large(most))
+    return _in_range(values)
+
+
+def _bands_first(values: Array, channels: int) -> Array:
+    """(bands height width), whichever end the bands stand at."""
+    shape = " x ".join(map(str, values.shape))
+    if values.ndim == 2:
+        values = values[None]
+    if values.ndim != 3 or not values.size:
+        raise UnreadableImage(
+            f"The array is {shape}: give (bands height width) or (height width bands)."
+        )
+    is_first, is_last = (values.shape[axis] == channels for axis in (0, 2))
+    if is_first and is_last:
+        raise UnreadableImage(
+            f"The array is {shape}, and either end may be the {channels} bands: save it with "
+            "another height or width."
+        )
+    if not is_first and not is_last:
+        raise UnreadableImage(f"The array is {shape}, and the network takes {channels} channels.")
+    return values if is_first else values.transpose(2, 0, 1)
+
+
+def _in_range(values: Array) -> FloatArray:
+    """Whole numbers as a share of the largest of their kind; others have to lie in [0, 1]."""
+    largest = _LARGEST.get(values.dtype.name)
+    if largest is None and values.dtype.kind != "f":
+        raise UnreadableImage(
+            f"The array holds {values.dtype.name}: save uint8, uint16, or floats in 0..1."
+        )
+    found: FloatArray = np.ascontiguousarray(values, dtype=np.float32) / np.float32(largest or 1)
+    low, high = float(found.min()), float(found.max())
+    # NaN is outside of every range.
+    if not (low >= 0 and high <= 1):
+        raise UnreadableImage(
+            f"The values lie from {low:.3g} to {high:.3g}: scale them to 0..1, as --mean and --std "
+            "are."
+        )
+    return found
+
+
+def _of_pages(data: bytes, channels: int) -> FloatArray:
+    """The bands in a picture file: one page a band, or the four of RGBA."""
+    try:
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        if getattr(opened, "n_frames", 1) == channels:
+            pages = [np.array(page) for page in ImageSequence.Iterator(opened)]
+        else:
+            pages = list(np.array(opened).transpose(2, 0, 1)) if opened.mode == "RGBA" else []
+    except Exception as error:  # as in `decode`, damage reaches every kind of exception
+        raise UnreadableImage(damaged(data, error)) from error
+    if len(pages) != channels or len({page.shape for page in pages}) > 1 or pages[0].ndim != 2:
+        raise UnreadableImage(
+            f"The picture does not have the {channels} channels that the network takes: give an "
+            ".npy array (bands height width), or a TIFF with one grey page a band."
+        )
+    return _in_range(np.stack(pages))
