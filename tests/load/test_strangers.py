@@ -108,11 +108,11 @@ def test_endings_that_nobody_takes_for_pictures_are_counted_one_by_one(tmp_path:
 
 
 def test_one_entry_that_is_left_out_is_one(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").touch()
+    (tmp_path / "a.log").touch()
     assert listing([tmp_path]).notes == (
-        "1 entry that is plainly not an image was left out of the folder (1 .csv).",
+        "1 entry that is plainly not an image was left out of the folder (1 .log).",
     )
-    assert listing([tmp_path / "a.csv"]).notes == ()
+    assert listing([tmp_path / "a.log"]).notes == ()
 
 
 def test_what_is_read_and_how_large_it_may_be_is_as_stated() -> None:
