@@ -1,6 +1,5 @@
 """Which files a build is given: the walk through folders, in an order that people expect."""
 
-import itertools
 import os
 import re
 import stat
@@ -217,11 +216,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
     if len(paths) == 1 and _kind(paths[0]) != "file":
         return [""]
     ends = [_absolute(path).parts[1:] for path in paths]
-    for depth in itertools.count(1):
-        names = ["/".join(end[-depth:]) for end in ends]
-        if len(set(names)) == len(set(ends)):
-            return names
-    raise AssertionError("whole paths tell all places apart")
+    depth = 1
+    # Whole paths tell all places apart.
+    while len({end[-depth:] for end in ends}) < len(set(ends)):
+        depth += 1
+    return ["/".join(end[-depth:]) for end in ends]
 
 
 def _said(left_out: Counter[str]) -> tuple[str, ...]:

@@ -149,10 +149,8 @@ class SavedModule:
         return self.name.rsplit(".", 1)[-1]
 
 
-def is_module(found: object) -> bool:
+def is_module(found: Stub) -> bool:
     """Whether a stub stands for a network or a part of one."""
-    if not isinstance(found, Stub):
-        return False
     if isinstance(found.state, dict):
         return "_modules" in found.state or "training" in found.state
     return unwrapped(found) is not found

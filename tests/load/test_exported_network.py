@@ -1,5 +1,6 @@
 """A `.pt2` file gives the network that it was exported from, made from its program alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,45 @@ def test_a_program_in_core_operations_gives_the_same_layers(name: str, tmp_path:
     assert torch.allclose(ours, scores, atol=1e-6)
     kinds = ("Conv2d", "BatchNorm2d", "Linear")
     assert [c for c in our_calls if c[1] in kinds] == [c for c in calls if c[1] in kinds]
+
+
+class Compared(nn.Module):
+    """Has a token for each image, so that the batch must be guessed, and does `last` at its end."""
+
+    def __init__(self, last: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.rand(1, 3))
+        self.head = nn.Linear(3, 5)
+        self.register_buffer("place", torch.tensor([0, 9, 1, 2, 3]))
+        self.last = last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.head(x.mean((2, 3)) + self.token.expand(2, 3)))
+
+
+def test_a_guess_is_believed_only_if_each_image_is_seen_alone(tmp_path: Path) -> None:
+    images = torch.rand(5, 3, 8, 9)
+    apart = Compared(lambda scores: scores * 2)
+    file = export(apart, images[:2], tmp_path / "apart.pt2", is_fixed=True)
+    with torch.inference_mode():
+        expected = 2 * apart.head(images.mean((2, 3)) + apart.token)
+        assert torch.allclose(load_model(file).module(images), expected, atol=1e-6)
+    mixing = Compared(lambda scores: scores - scores.mean(0))
+    file = export(mixing, images[:2], tmp_path / "mixing.pt2", is_fixed=True)
+    words = r"^mixing\.pt2 was exported for batches of 2 and cannot be freed from that; export it"
+    with pytest.raises(ModelError, match=words):
+        load_model(file)
+
+
+@pytest.mark.parametrize("kind", ["index", "index_select"])
+def test_a_program_that_fails_only_where_there_are_values_is_refused(
+    kind: str, tmp_path: Path
+) -> None:
+    net = Compared(lambda scores: scores)
+    if kind == "index":
+        net.last = lambda scores: scores[:, net.place]
+    else:
+        net.last = lambda scores: scores.index_select(1, net.place)
+    file = export(net, torch.rand(2, 3, 8, 9), tmp_path / "net.pt2", is_fixed=True)
+    with pytest.raises(ModelError, match=r"^net\.pt2 holds a program that fails: .*bounds"):
+        load_model(file)

@@ -103,6 +103,16 @@ def test_a_missing_file_is_named(tmp_path):
         names(3, tmp_path / "nowhere.txt")
 
 
+def test_a_file_too_large_for_names_is_not_read(tmp_path, monkeypatch):
+    file = tmp_path / "names.txt"
+    with file.open("wb") as stream:
+        stream.write(b"a\nb\nc\n")
+        stream.truncate(16 * 2**20 + 1)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(OptionError, match=r"names\.txt is too large to be a list of class names"):
+        names(3, file)
+
+
 def test_the_order_of_sources():
     known = replace(LOADED, labels=("x", "y"), labels_source="known with the weights")
     folders = ("dog", "Cat", "dog")

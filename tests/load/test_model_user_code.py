@@ -158,6 +158,23 @@ def test_a_module_of_an_unknown_class_takes_the_users_code(
         assert torch.equal(loaded.module.head.bias, saved[1]["head.bias"])
 
 
+def test_a_class_that_stands_in_for_the_one_in_the_file_is_said(
+    code: Path, tmp_path: Path, saved: Saved
+) -> None:
+    (tmp_path / "other_net.py").write_text("from user_net import Net\nclass Other(Net): pass\n")
+    sys.modules.pop("user_net", None)
+    whole = tmp_path / "whole.pth"
+    torch.save(load_model(saved[0], arch=f"{code}:Net").module, whole)
+    assert not any("stands in" in note for note in load_model(whole, arch=f"{code}:Net").notes)
+    other = f"{tmp_path / 'other_net.py'}:Other"
+    loaded = load_model(whole, arch=other)
+    (said,) = (note for note in loaded.notes if "stands in" in note)
+    assert said.startswith("The file names the class ")
+    assert said.endswith(f".Net; {other} stands in for it.")
+    assert loaded.architecture == "Other"
+    assert torch.equal(loaded.module.head.bias, saved[1]["head.bias"])
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [

@@ -1,5 +1,6 @@
 """The search for the axis of the batch ends soon, also where a program gives it no end of ways."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 
 from reportgen.errors import ModelError
 from reportgen.load import program_batch
-from reportgen.load.program import Argument, Name, Operation, Program
+from reportgen.load.program import Argument, Name, Operation, Program, Weight
 from reportgen.load.program_batch import sized
 
 PADDING = 1000
@@ -63,3 +64,60 @@ def test_long_lists_count_as_many_steps() -> None:
     )
     with pytest.raises(ModelError, match="takes too long to follow"):
         sized(program, {}, "model.pt2")
+
+
+FIXED = (3, 2, 1, 1)
+
+
+def freed(*operations: Operation, weights: dict[str, torch.Tensor] | None = None) -> Any:
+    """A program of these operations for batches of three, freed from that size."""
+    outputs = operations[-1].results
+    return sized(
+        Program(operations, "x", FIXED, FIXED, outputs, {}, (), (), ""), weights or {}, "m"
+    )
+
+
+def test_a_weight_that_is_reshaped_is_none_of_the_batch() -> None:
+    weight = operation("view.default", "w", self=Weight("w"), size=(3, 2))
+    rows = operation("view.default", "rows", self=Name("x"), size=(3, 2))
+    head = operation("linear.default", "end", input=Name("rows"), weight=Name("w"))
+    found = freed(weight, rows, head, weights={"w": torch.rand(6)})
+    (batch,) = found.operations[0].results
+    assert found.operations[1:] == (
+        weight,
+        replace(rows, arguments={"self": Name("x"), "size": (Name(batch), 2)}),
+        head,
+    )
+    assert not found.is_guess
+
+
+def test_a_copy_of_each_image_grows_with_the_batch_by_itself() -> None:
+    repeated = operation("repeat.default", "end", self=Name("x"), repeats=(1, 1, 4, 5))
+    assert freed(repeated).operations == (repeated,)
+    wider = operation("expand.default", "wider", self=Name("x"), size=(7, 3, 2, 4, 5))
+    first = operation("select.int", "end", self=Name("wider"), dim=0, index=0)
+    expected = replace(wider, arguments={"self": Name("x"), "size": (7, -1, 2, 4, 5)})
+    assert freed(wider, first).operations == (expected, first)
+
+
+def test_a_reshape_of_nothing_is_told() -> None:
+    words = r"^m holds a program whose sizes do not fit \(at end: .*lacks its argument 'self'\)\.$"
+    with pytest.raises(ModelError, match=words):
+        freed(operation("view.default", "end", size=(3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("operations", "shape"),
+    [
+        ([operation("mean.dim", "end", self=Name("x"), dim=(0,))], r"\(2, 1, 1\)"),
+        ([operation("mean.default", "end", self=Name("x"))], r"\(\)"),
+    ],
+    ids=["without the batch", "one number"],
+)
+def test_an_answer_to_all_images_at_once_is_none(operations: list[Operation], shape: str) -> None:
+    words = rf"exported for batches of 3 .*\(at end: it gives {shape} for 3 images\); export it"
+    with pytest.raises(ModelError, match=words):
+        freed(*operations)
+    any_size = Program(tuple(operations), "x", (None, *FIXED[1:]), FIXED, ("end",), {}, (), (), "")
+    with pytest.raises(ModelError, match=rf"sizes do not fit \(at end: it gives {shape} for 3"):
+        sized(any_size, {}, "m")

@@ -1,8 +1,10 @@
 """Every kind of file that is told by its first bytes or its ending, by an example of its own."""
 
 import io
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -106,11 +108,11 @@ def test_endings_that_nobody_takes_for_pictures_are_counted_one_by_one(tmp_path:
 
 
 def test_one_entry_that_is_left_out_is_one(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").touch()
+    (tmp_path / "a.log").touch()
     assert listing([tmp_path]).notes == (
-        "1 entry that is plainly not an image was left out of the folder (1 .csv).",
+        "1 entry that is plainly not an image was left out of the folder (1 .log).",
     )
-    assert listing([tmp_path / "a.csv"]).notes == ()
+    assert listing([tmp_path / "a.log"]).notes == ()
 
 
 def test_what_is_read_and_how_large_it_may_be_is_as_stated() -> None:
@@ -129,3 +131,30 @@ def test_the_side_of_a_picture_is_limited(size: tuple[int, int], fits: bool) -> 
     else:
         with pytest.raises(UnreadableImage, match=r"64 megapixels .*32,768 pixels a side"):
             decode(stream.getvalue())
+
+
+def zipped(**records: bytes) -> bytearray:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    return bytearray(stream.getvalue())
+
+
+def test_an_archive_of_arrays_is_named() -> None:
+    arrays = io.BytesIO()
+    np.savez(arrays, weight=np.ones((2, 3)), bias=np.ones(2))
+    words = r"^m\.pth is an archive of NumPy arrays \(\.npz\), not a PyTorch model\.$"
+    with pytest.raises(ModelError, match=words):
+        kind_of(arrays, "m.pth")
+    with pytest.raises(ModelError, match="is an ordinary zip archive"):
+        kind_of(io.BytesIO(zipped(**{"weight.npy": b"1", "model/data.pkl": b"2"})), "m.pth")
+
+
+def test_an_encrypted_record_is_refused() -> None:
+    whole = zipped(**{"m/data.pkl": b"\x80\x02}.", "m/version": b"3"})
+    assert kind_of(io.BytesIO(whole), "m.pth") == "zip"
+    flags = whole.rindex(b"PK\x01\x02") + 8
+    whole[flags] |= 1
+    with pytest.raises(ModelError, match=r"^m\.pth holds an encrypted record \(m/version\)\.$"):
+        kind_of(io.BytesIO(whole), "m.pth")

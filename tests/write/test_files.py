@@ -133,3 +133,34 @@ def test_a_folder_that_is_not_there_is_made_where_that_is_asked_for(tmp_path):
     with pytest.raises(OutputError, match=r"; run it elsewhere$"):
         write_file(tmp_path / "runs/file/x/events", b"1", parents=True, hint="run it elsewhere")
     assert names(tmp_path / "runs") == ["a", "file"]
+
+
+@pytest.mark.parametrize("had_old", [True, False])
+def test_files_that_can_neither_be_replaced_nor_put_back_are_named(tmp_path, monkeypatch, had_old):
+    first, second = tmp_path / "p.pth", tmp_path / "p.pt2"
+    if had_old:
+        first.write_bytes(b"old")
+    second.write_bytes(b"old")
+    replaced, unlinked = Path.replace, Path.unlink
+
+    def refuses(place, target=None, **_):
+        raise OSError(5, "Input/output error")
+
+    def once(place, target):
+        """The disk fails for good after the first file."""
+        monkeypatch.setattr(Path, "replace", refuses)
+        monkeypatch.setattr(Path, "unlink", lambda p, **k: (refuses if p == first else unlinked)(p))
+        return replaced(place, target)
+
+    monkeypatch.setattr(Path, "replace", once)
+    files = {first: b"new", second: b"new"}
+    words = (
+        r"p\.pth was replaced while what belongs to it could not be, and cannot be put back; run"
+    )
+    with pytest.raises(OutputError, match=words):
+        write_together(files)
+    monkeypatch.undo()
+    assert (first.read_bytes(), second.read_bytes()) == (b"new", b"old")
+    write_together(files)
+    assert second.read_bytes() == b"new"
+    assert names(tmp_path) == ["p.pt2", "p.pth"]
