@@ -68,7 +68,7 @@ def load_model(
 
     Args:
         path: the file; its bytes decide what it is, not its extension.
-        arch: `FILE.py:NAME` or `torchvision:NAME`; empty to recognise a torchvision classifier.
+        arch: `FILE.py:NAME`, `torchvision:NAME` or `timm:NAME`; empty to recognise it.
         arch_args: keyword arguments of its constructor, as JSON.
         weights_key: which entry of a wrapped checkpoint holds the weights; empty to find it.
 

@@ -11,6 +11,7 @@ from reportgen.load.known_network import with_weights
 from reportgen.load.prefixes import readings
 from reportgen.load.pruned_network import pruned_network
 from reportgen.load.request import OWN_CODE, Network, Request
+from reportgen.load.timm_network import timm_network
 
 
 def network_for(request: Request) -> Network:
@@ -32,8 +33,10 @@ def network_for(request: Request) -> Network:
 
 def _asked(request: Request) -> Network:
     """The network that the user names, with the class count of the file."""
-    make, count = maker(request)
     place, _, name = request.arch.rpartition(":")
+    if place == "timm":
+        return timm_network(request, name)
+    make, count = maker(request)
     if place != "torchvision":
         return built(request, make, count)
     for reading, notes in readings(request.checkpoint.tensors):

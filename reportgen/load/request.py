@@ -12,6 +12,7 @@ from reportgen.load.torchvision_nets import Publication
 from reportgen.report.pruned import Pruned
 
 BY_SHAPES = "recognised from keys and shapes"
+BY_TIMM = "recognised from keys and shapes, among timm's networks"
 BY_FLAG = "stated by flag"
 OWN_CODE = "If it is your own network, give its code: --arch FILE.py:NAME."
 

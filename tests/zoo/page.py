@@ -1,0 +1,122 @@
+"""docs/zoo.md from the rows that were measured; what was not run says so."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reportgen.analyses import ANALYSES
+from tests.zoo.members import Member, members
+from tests.zoo.row import LEFT_OUT, TOLERANCE, has_published_macs
+
+ROOT = Path(__file__).parent.parent.parent
+ROWS = ROOT / "build" / "zoo"
+PAGE = ROOT / "docs" / "zoo.md"
+
+_HEAD = """# The model zoo: which networks a report was made of, and what was checked
+
+    make zoo
+
+builds a report of each architecture below and writes this page. Rows are kept under `build/zoo/`,
+so a run that was ended goes on where it was; what was not run says so. Ten small ones are run by
+every `make test`.
+
+Each network has random weights (seed 0) and two images of noise, of which one is pictured, at the
+size in the table. Occlusion hides quarters of the image, no picture is painted by gradient
+ascent, and the section {left_out} is left out, which runs each method of attribution hundreds of
+times: a real report of a network takes longer. Seconds are those of the whole report, written, on
+two shared cores, so they tell orders of magnitude; MB is the folder.
+
+What was held against what:
+
+- **shapes**: what each leaf module of torch.nn gave, seen by a hook of its own, against the shape of that
+  call in the report. Where windows of an image lie on the axis of the images, as in Swin, the
+  report says the windows of one image.
+- **parameters** at the published size, against the number published: torchvision's `num_params`,
+  which has to be the very number, and timm's table in millions with two decimals.
+- **MACs** of the report against a second count, of the shapes of all matrix products and
+  convolutions, which has to be the very number; and that count at the published size against the
+  published number: torchvision's `_ops` within {torchvision:.0%}, timm's benchmark table within
+  {timm:.0%}.
+- **answers**: classes and scores in the report against those that the network gives by itself.
+
+{attention}
+"""
+
+_ATTENTION = """Attention is shown of networks in which all positions attend to all others. It
+does not apply to convolutional networks and mixers, nor to attention within windows or between
+channels (Swin, MaxViT, CoAtNet's windows, XCiT, DaViT), over pooled positions (PVT, Twins), or where what is
+softened is changed before it is used (LeViT, EfficientFormer): the table says of each network
+whether it was found. Class activation maps and units one by one need a grid of positions that was
+followed from the image to the layer. A tower without a classifier (DINOv2, CLIP's ResNet) gives
+features, which stand where classes stand elsewhere; their numbers mean nothing by themselves."""
+
+
+def written_page() -> None:
+    """Writes the page."""
+    PAGE.write_text(page(measured()), "utf-8")
+
+
+def measured() -> Mapping[str, Mapping[str, Any]]:
+    """The rows that there are, by label."""
+    rows = [json.loads(file.read_text("utf-8")) for file in sorted(ROWS.glob("*.json"))]
+    return {row["label"]: row for row in rows}
+
+
+def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page in Markdown."""
+    lines = [_HEAD.format(left_out=" and ".join(LEFT_OUT), attention=_ATTENTION, **TOLERANCE)]
+    for library in ("torchvision", "timm"):
+        shown = [member for member in members() if member.library == library]
+        run = [m for m in shown if m.label in rows]
+        passed = [m for m in run if not rows[m.label]["failures"]]
+        lines += [
+            f"## {library}",
+            "",
+            f"{len(run)} of {len(shown)} run, {len(passed)} with all checks passed.",
+            "",
+            "| architecture | family | size | calls | sections | seconds | MB | checks |",
+            "|---|---|---|---|---|---|---|---|",
+            *(_line(member, rows.get(member.label)) for member in shown),
+            "",
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _line(member: Member, row: Mapping[str, Any] | None) -> str:
+    size = f"{member.size[0]} x {member.size[1]}"
+    start = f"| {member.name} | {member.family} | {size} |"
+    if row is None:
+        return f"{start} | | | | not run |"
+    if "sections" not in row:
+        return f"{start} | none | | | failed: {'; '.join(row['failures'])} |".replace("\n", " ")
+    cells = [row["layers"], _sections(row), row["seconds"], row["megabytes"]]
+    return f"{start} {' | '.join(map(str, cells))} | {'; '.join(_checks(member, row))} |"
+
+
+def _sections(row: Mapping[str, Any]) -> str:
+    """How many sections have something to show, and which have not."""
+    known = [analysis.name for analysis in ANALYSES if analysis.name not in LEFT_OUT]
+    absent = [name for name in known if name not in row["sections"]]
+    count = f"{len(known) - len(absent)} of {len(known)}"
+    words = [
+        f"{name} ({row['absent'][name]})" if name in row["absent"] else name for name in absent
+    ]
+    return f"{count}, no {', '.join(words)}" if absent else count
+
+
+def _checks(member: Member, row: Mapping[str, Any]) -> Iterator[str]:
+    if row["failures"]:
+        yield f"**failed**: {'; '.join(row['failures'])}".replace("|", "/")
+    fits, seen = row["shapes"]
+    ours, _ = row["parameters"]
+    exact = f"{ours:,}" if member.library == "torchvision" else f"{ours / 1e6:.2f} M"
+    counted, stated = row["native_macs"]
+    macs = f"{counted / 1e9:.2f} G MACs of {stated:.2f}"
+    if not row["failures"]:
+        yield "passed"
+    yield f"{fits:,} of {seen:,} shapes, {exact} parameters"
+    if has_published_macs(row["native_macs"], member):
+        yield macs
+    else:
+        yield f"{macs} ({member.note or 'another number'})"
