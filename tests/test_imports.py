@@ -104,7 +104,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}
-        | {"reportgen.options", "reportgen.report", "reportgen.load"}
+        | {"transformers", "reportgen.options", "reportgen.report", "reportgen.load"}
     ),
     "probe": frozenset(
         {"torch", "torchvision", "numpy", "numba", "llvmlite", "reportgen.errors"}

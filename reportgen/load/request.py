@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from reportgen.load.checkpoint import Checkpoint
+from reportgen.load.hub_folder import HubFolder
 from reportgen.load.pruned_files import NOTHING, Description
 from reportgen.load.torchvision_nets import Publication
 from reportgen.report.pruned import Pruned
@@ -30,6 +31,8 @@ class Request:
     "Of the constructor."
     description: Description = NOTHING
     "What is said beside it of what it was pruned from."
+    folder: HubFolder | None = None
+    "The folder around it, where Hugging Face's libraries saved it."
 
 
 @dataclass(frozen=True, eq=False)

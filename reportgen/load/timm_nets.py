@@ -6,12 +6,13 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
+import torch
 from torch import nn
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from reportgen.errors import OptionError
 from reportgen.load.prefixes import Weights
-from reportgen.load.torchvision_nets import Publication
+from reportgen.load.torchvision_nets import Counting, Publication
 from reportgen.report.records import Preprocessing
 
 Metadata: TypeAlias = Mapping[str, Any]
@@ -50,11 +51,11 @@ def metadata(name: str, asked: str) -> Metadata:
         close = get_close_matches(architecture.lower(), timm.list_models(), n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(close)}?" if close else "timm has no such network."
         raise OptionError(f"{asked}: {hint}")
-    known = timm.list_models(f"{architecture}.*", pretrained=True)
+    known = tags(architecture)
     if tag and name not in known:
-        tags = ", ".join(one.partition(".")[2] for one in known[:8])
+        listed = ", ".join(one.partition(".")[2] for one in known[:8])
         raise OptionError(
-            f"{asked}: timm has no weights {tag!r} of {architecture}; it has {tags or 'none'}."
+            f"{asked}: timm has no weights {tag!r} of {architecture}; it has {listed or 'none'}."
         )
     found = get_pretrained_cfg(name)
     return asdict(found) if found else {}
@@ -75,9 +76,31 @@ def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
             f"--arch-args: `{min(refused)}` would read other weights than the file's."
         )
     try:
-        return timm.create_model(name.partition(".")[0], **arguments)
+        net: nn.Module = timm.create_model(name.partition(".")[0], **arguments)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise OptionError(f"--arch-args do not suit {name}: {error}") from error
+    return net
+
+
+def tags(name: str) -> list[str]:
+    """Every published set of weights of a network, as `NAME.TAG`."""
+    import timm
+
+    found: list[str] = timm.list_models(f"{name}.*", pretrained=True)
+    return found
+
+
+def outlined(name: str, classes: int) -> nn.Module:
+    """A network with shapes and no values: on the meta device."""
+    import timm
+
+    try:
+        with torch.device("meta"):
+            net: nn.Module = timm.create_model(name, num_classes=classes)
+    except (NotImplementedError, RuntimeError, TypeError):
+        with torch.device("meta"), Counting():
+            net = timm.create_model(name, num_classes=classes)
+    return net
 
 
 def sizes_in(weights: Weights, known: Metadata) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """A network of timm that was named, built for the sizes in a file, with its weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,10 +9,14 @@ from torch import nn
 
 from reportgen.errors import ModelError
 from reportgen.load import timm_nets
-from reportgen.load.fitting import fit, listed, pour
+from reportgen.load.fitting import fit, listed, pour, unlike
+from reportgen.load.known_network import own_modules
 from reportgen.load.prefixes import Weights, readings
-from reportgen.load.request import BY_FLAG, Network, Request
+from reportgen.load.request import BY_FLAG, BY_TIMM, OWN_CODE, Network, Request
 from reportgen.load.timm_nets import Metadata
+
+_LISTED = 8
+"Candidates that a message names."
 
 
 def timm_network(request: Request, name: str, source: str = BY_FLAG) -> Network:
@@ -34,6 +38,24 @@ def timm_network(request: Request, name: str, source: str = BY_FLAG) -> Network:
         said=f"published with {whose}; {words}",
         is_assumed=not tag,
     )
+
+
+def recognised_timm(request: Request, names: Sequence[str]) -> Network:
+    """The network whose weights these are.
+
+    Raises:
+        ModelError: if several have such weights and compute other things with them.
+        OptionError: if timm is missing.
+    """
+    if len(names) > 1:
+        others = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        raise ModelError(
+            f"{request.file} has weights that several networks of timm share, which may give other "
+            f"answers with them ({', '.join(names[:_LISTED])}{others}); say which with --arch "
+            f"timm:{names[0]}."
+        )
+    timm_nets.require_timm(f"{request.file} holds timm's {names[0]}, which")
+    return timm_network(request, names[0], BY_TIMM)
 
 
 def with_metadata(
@@ -64,6 +86,17 @@ def with_metadata(
     stated = {**(settings or {}), **request.arguments}
     module, arguments, reading, notes = _fitted(request, architecture, known, stated)
     pour(module, reading, request.file)
+    checkpoint = request.checkpoint
+    modules = own_modules(checkpoint, reading) if checkpoint.modules else {}
+    contradictions = unlike(module, modules, is_whole=checkpoint.format == "whole module")
+    if contradictions and source == BY_TIMM:
+        raise ModelError(
+            f"{request.file} has the weights of timm's {architecture}, but another network around "
+            f"them: {listed(contradictions)}. {OWN_CODE}"
+        )
+    if contradictions:
+        differ = f"The file's own modules differ from timm's {architecture}"
+        notes = (*notes, f"{differ}: {listed(contradictions)}.")
     classes = int(getattr(module, "num_classes", 0))
     if not classes:
         notes = (

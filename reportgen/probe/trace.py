@@ -217,7 +217,10 @@ class Tracer(Observer):
         flops = self._counter.get_total_flops() - pending.flops
         flops -= self._listed_flops - pending.listed_flops
         self._listed_flops += flops
-        if pending.is_constant:
+        kind = _kind(source, pending)
+        # Some make positions anew for each image of a batch, as EdgeNeXt does.
+        is_repeated = kind == "conv" and output.ndim == 4 and len(output) == COPIES
+        if pending.is_constant and not is_repeated:
             # It is computed once for all images, and here there are `COPIES` of them.
             flops *= COPIES
             self.constant_flops += flops // COPIES * (COPIES - 1)
@@ -225,7 +228,7 @@ class Tracer(Observer):
             None, UNSEEN, pending.inputs, is_constant=pending.is_constant
         )
         arranged = None if flow.is_constant else arrangement(flow.layout, output.shape, COPIES)
-        kind = _kind(source, pending)
+        own_shape = output.shape[1:] if flow.is_constant and is_repeated else output.shape
         grid = None
         if arranged is not None:
             self.arrangements[key] = arranged
@@ -235,7 +238,7 @@ class Tracer(Observer):
                 key=key,
                 type=source.type if isinstance(source, FunctionCall) else type(source).__name__,
                 kind=kind,
-                output_shape=arranged.shape if arranged else tuple(output.shape),
+                output_shape=arranged.shape if arranged else tuple(own_shape),
                 channel_axis=arranged.channel_axis if arranged else None,
                 spatial_axes=arranged.spatial_axes if arranged else None,
                 parameters=self._new_parameters(source),

@@ -145,7 +145,7 @@ _OF_TIMM = (
     _timm("efficientnet_b0", "EfficientNet", 5.29, 0.40),
     _timm("tf_efficientnetv2_b0", "EfficientNet v2", 7.14, 0.54, 192),
     _timm("mobilenetv4_conv_small", "MobileNet v4", 3.77, 0.19),
-    _timm("mobilevit_xxs", "MobileViT", 1.27, 0.34, 256),
+    _timm("mobilevit_xxs", "MobileViT", 1.27, 0.34, 256, note=_FUSED),
     _timm("ghostnet_100", "GhostNet", 5.18, 0.15),
     _timm("mixer_s32_224", "MLP-Mixer", 19.10, 1.00, img_size=SMALL),
     _timm("resmlp_12_224", "ResMLP", 15.35, 3.01, img_size=SMALL),

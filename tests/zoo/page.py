@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from reportgen.analyses import ANALYSES
 from tests.zoo.members import Member, members
-from tests.zoo.row import LEFT_OUT, TOLERANCE, has_published_macs
+from tests.zoo.row import LEFT_OUT, TOLERANCE, Row, failures, has_published_macs
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = ROOT / "build" / "zoo"
@@ -29,9 +28,9 @@ two shared cores, so they tell orders of magnitude; MB is the folder.
 
 What was held against what:
 
-- **shapes**: what each leaf module of torch.nn gave, seen by a hook of its own, against the shape of that
-  call in the report. Where windows of an image lie on the axis of the images, as in Swin, the
-  report says the windows of one image.
+- **shapes**: what each leaf module of torch.nn gave, seen by a hook of its own, against the shape
+  of that call in the report. Where windows of an image lie on the axis of the images, as in Swin,
+  the report says the windows of one image.
 - **parameters** at the published size, against the number published: torchvision's `num_params`,
   which has to be the very number, and timm's table in millions with two decimals.
 - **MACs** of the report against a second count, of the shapes of all matrix products and
@@ -45,11 +44,12 @@ What was held against what:
 
 _ATTENTION = """Attention is shown of networks in which all positions attend to all others. It
 does not apply to convolutional networks and mixers, nor to attention within windows or between
-channels (Swin, MaxViT, CoAtNet's windows, XCiT, DaViT), over pooled positions (PVT, Twins), or where what is
-softened is changed before it is used (LeViT, EfficientFormer): the table says of each network
-whether it was found. Class activation maps and units one by one need a grid of positions that was
-followed from the image to the layer. A tower without a classifier (DINOv2, CLIP's ResNet) gives
-features, which stand where classes stand elsewhere; their numbers mean nothing by themselves."""
+channels (Swin, MaxViT, CoAtNet's windows, XCiT, DaViT), over pooled positions (PVT, Twins), or
+where what is softened is changed before it is used (LeViT, EfficientFormer): the table says of
+each network whether it was found. Class activation maps and units one by one need a grid of
+positions that was followed from the image to the layer. A tower without a classifier (DINOv2,
+CLIP's ResNet) gives features, which stand where classes stand elsewhere; their numbers mean
+nothing by themselves."""
 
 
 def written_page() -> None:
@@ -57,19 +57,22 @@ def written_page() -> None:
     PAGE.write_text(page(measured()), "utf-8")
 
 
-def measured() -> Mapping[str, Mapping[str, Any]]:
-    """The rows that there are, by label."""
-    rows = [json.loads(file.read_text("utf-8")) for file in sorted(ROWS.glob("*.json"))]
-    return {row["label"]: row for row in rows}
+def measured() -> Mapping[str, Row | str]:
+    """The rows that there are, by label; a sentence where there was no report."""
+    found: dict[str, Row | str] = {}
+    for file in sorted(ROWS.glob("*.json")):
+        data = json.loads(file.read_text("utf-8"))
+        found[data["label"]] = data["error"] if "error" in data else Row(**data)
+    return found
 
 
-def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
+def page(rows: Mapping[str, Row | str]) -> str:
     """The page in Markdown."""
     lines = [_HEAD.format(left_out=" and ".join(LEFT_OUT), attention=_ATTENTION, **TOLERANCE)]
     for library in ("torchvision", "timm"):
         shown = [member for member in members() if member.library == library]
-        run = [m for m in shown if m.label in rows]
-        passed = [m for m in run if not rows[m.label]["failures"]]
+        run = {m: rows[m.label] for m in shown if m.label in rows}
+        passed = [m for m, made in run.items() if isinstance(made, Row) and not failures(made, m)]
         lines += [
             f"## {library}",
             "",
@@ -83,40 +86,39 @@ def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _line(member: Member, row: Mapping[str, Any] | None) -> str:
-    size = f"{member.size[0]} x {member.size[1]}"
-    start = f"| {member.name} | {member.family} | {size} |"
-    if row is None:
+def _line(member: Member, made: Row | str | None) -> str:
+    start = f"| {member.name} | {member.family} | {member.size[0]} x {member.size[1]} |"
+    if made is None:
         return f"{start} | | | | not run |"
-    if "sections" not in row:
-        return f"{start} | none | | | failed: {'; '.join(row['failures'])} |".replace("\n", " ")
-    cells = [row["layers"], _sections(row), row["seconds"], row["megabytes"]]
-    return f"{start} {' | '.join(map(str, cells))} | {'; '.join(_checks(member, row))} |"
+    if isinstance(made, str):
+        return f"{start} | none | | | **no report**: {_cell(made)} |"
+    checks = _cell("; ".join(_checks(member, made)))
+    return (
+        f"{start} {made.layers} | {_cell(_sections(made))} | {made.seconds} | {made.megabytes} "
+        f"| {checks} |"
+    )
 
 
-def _sections(row: Mapping[str, Any]) -> str:
-    """How many sections have something to show, and which have not."""
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())
+
+
+def _sections(made: Row) -> str:
+    """How many sections have something to show, and why the others have not."""
     known = [analysis.name for analysis in ANALYSES if analysis.name not in LEFT_OUT]
-    absent = [name for name in known if name not in row["sections"]]
-    count = f"{len(known) - len(absent)} of {len(known)}"
-    words = [
-        f"{name} ({row['absent'][name]})" if name in row["absent"] else name for name in absent
-    ]
-    return f"{count}, no {', '.join(words)}" if absent else count
+    missing = [name for name in known if name not in made.sections and name != "visualisation"]
+    words = [f"{name} ({made.absent[name]})" if name in made.absent else name for name in missing]
+    return "all" if not words else f"all but {', '.join(words)}"
 
 
-def _checks(member: Member, row: Mapping[str, Any]) -> Iterator[str]:
-    if row["failures"]:
-        yield f"**failed**: {'; '.join(row['failures'])}".replace("|", "/")
-    fits, seen = row["shapes"]
-    ours, _ = row["parameters"]
+def _checks(member: Member, made: Row) -> Iterator[str]:
+    failed = failures(made, member)
+    yield f"**failed**: {', '.join(failed)}" if failed else "passed"
+    fits, seen = made.shapes
+    ours = made.parameters[0]
     exact = f"{ours:,}" if member.library == "torchvision" else f"{ours / 1e6:.2f} M"
-    counted, stated = row["native_macs"]
-    macs = f"{counted / 1e9:.2f} G MACs of {stated:.2f}"
-    if not row["failures"]:
-        yield "passed"
     yield f"{fits:,} of {seen:,} shapes, {exact} parameters"
-    if has_published_macs(row["native_macs"], member):
-        yield macs
-    else:
-        yield f"{macs} ({member.note or 'another number'})"
+    counted, stated = made.native_macs
+    macs = f"{counted / 1e9:.2f} G MACs of {stated:.2f}"
+    is_same = has_published_macs(made.native_macs, member)
+    yield macs if is_same else f"{macs} ({member.note or 'another number'})"
