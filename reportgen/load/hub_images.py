@@ -82,7 +82,7 @@ def _shape(said: Mapping[str, Any]) -> tuple[int, int, int | None] | None:
     size, crop = said.get("size"), said.get("crop_size")
     shorter = size.get("shortest_edge") if isinstance(size, Mapping) else None
     if "crop_pct" in said:
-        side, share = int(shorter or size), float(said["crop_pct"] or 1)
+        side, share = int(shorter or size or 0), float(said["crop_pct"] or 1)
         return side, side, None if side >= _SQUEEZED_FROM else int(side / share)
     squeezed = _box(size)
     if not said.get("do_center_crop"):

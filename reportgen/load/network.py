@@ -62,8 +62,8 @@ def _recognised(request: Request) -> Network:
             )
         if matches:
             return with_weights(request, *matches[0], reading, notes)
-        if names := timm_names(shapes_of(reading)):
-            return recognised_timm(request, names)
+        if shared := timm_names(shapes_of(reading)):
+            return recognised_timm(request, shared)
     if request.checkpoint.exported:
         return program_network(request)
     raise ModelError(_unrecognised(request))

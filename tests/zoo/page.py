@@ -42,12 +42,9 @@ What was held against what:
 {attention}
 """
 
-_ATTENTION = """Attention is shown of networks in which all positions attend to all others. It
-does not apply to convolutional networks and mixers, nor to attention within windows or between
-channels (Swin, MaxViT, CoAtNet's windows, XCiT, DaViT), over pooled positions (PVT, Twins), or
-where what is softened is changed before it is used (LeViT, EfficientFormer): the table says of
-each network whether it was found. Class activation maps and units one by one need a grid of
-positions that was followed from the image to the layer. A tower without a classifier (DINOv2,
+_ATTENTION = """Sections that a network has not stand in its row, with the reason that the report
+gives: attention is shown of networks in which all positions attend to all others, which leaves
+out convolutions, mixers, and attention within windows. A tower without a classifier (DINOv2,
 CLIP's ResNet) gives features, which stand where classes stand elsewhere; their numbers mean
 nothing by themselves."""
 
@@ -71,8 +68,8 @@ def page(rows: Mapping[str, Row | str]) -> str:
     lines = [_HEAD.format(left_out=" and ".join(LEFT_OUT), attention=_ATTENTION, **TOLERANCE)]
     for library in ("torchvision", "timm"):
         shown = [member for member in members() if member.library == library]
-        run = {m: rows[m.label] for m in shown if m.label in rows}
-        passed = [m for m, made in run.items() if isinstance(made, Row) and not failures(made, m)]
+        run = [(m, rows[m.label]) for m in shown if m.label in rows]
+        passed = [m for m, made in run if isinstance(made, Row) and not failures(made, m)]
         lines += [
             f"## {library}",
             "",

@@ -175,6 +175,8 @@ def fits(shown: tuple[int, ...], shape: tuple[int, ...], images: int) -> bool:
     """Whether a shape of one image is that of a batch: without it, or with it split into parts."""
     if shown == shape[1:] and shape[0] == images:
         return True
+    if shown == shape and shape[0] == 1:  # made once for all images, as XCiT's positions
+        return True
     # Windows of all images lie on one axis: (images x windows, ...) is (windows, ...) for one.
     return shape[0] % images == 0 and math.prod(shown) * images == math.prod(shape)
 
