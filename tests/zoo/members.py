@@ -158,7 +158,7 @@ _OF_TIMM = (
     _timm("xcit_nano_12_p16_224", "XCiT", 3.05, 0.56),
     _timm("crossvit_9_240", "CrossViT", 8.55, 1.55, 240, size=(240, 240)),
     _timm("twins_pcpvt_small", "Twins", 24.11, 3.68, img_size=SMALL),
-    _timm("pvt_v2_b0", "PVT v2", 3.67, 0.53),
+    _timm("pvt_v2_b0", "PVT v2", 3.67, 0.53, note=_FUSED),
     _timm("poolformer_s12", "PoolFormer", 11.92, 1.82),
     _timm("efficientformer_l1", "EfficientFormer", 12.29, 1.30, size=(224, 224)),
     _timm("edgenext_xx_small", "EdgeNeXt", 1.33, 0.26, 256),
