@@ -1,6 +1,7 @@
 """Where the sample models are, how to run the command, and one real report that many tests read."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def left_with(*words: object) -> int:
     with pytest.raises(SystemExit) as left:
         main([str(word) for word in words])
     return int(left.value.code or 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _freed_memory_goes_back() -> Iterator[None]:
+    """Commands keep what they free, for they end soon; a process of a thousand tests would grow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reportgen.allocator.keep_freed_memory", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session")

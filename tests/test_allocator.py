@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reportgen.allocator import keep_freed_memory
 from reportgen.cli import main
 
 FAULTS = """
@@ -44,7 +45,7 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: pytest.fail("it was loaded"))
-    allocator.keep_freed_memory()
+    keep_freed_memory()
 
 
 def test_a_build_from_the_command_line_sets_it(

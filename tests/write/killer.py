@@ -34,7 +34,6 @@ def _answer(asked: dict[str, Any], run: Callable[[list[str]], NoReturn]) -> dict
     if not child:
         os.dup2(descriptor, 2)
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         run(asked["words"])
     os.close(descriptor)
     said = Path(name)
@@ -102,6 +101,9 @@ PREPARED = tuple(
 "Two reports with different files."
 
 if __name__ == "__main__":
+    # In the background Ctrl-C is ignored. Before the first fork, for a signal may come before a new
+    # process has done anything.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, str(Path(__file__).parents[2]))
     if sys.argv[1] == "writing":
         import reportgen.write as imported
