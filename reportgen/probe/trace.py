@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from reportgen.errors import ModelError, first_line
 from reportgen.probe.answers import logits_in
 from reportgen.probe.blame import kind_and_words
+from reportgen.probe.borrow import frozen
 from reportgen.probe.evidence import Call, CallKey, Kind
 from reportgen.probe.flow import UNSEEN, Flow, Operation
 from reportgen.probe.layout import Arrangement, arrangement, maps
@@ -53,7 +54,7 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
     first = logits_in(_first_forward(module, batch.clone()), COPIES)
     counter = FlopCounterMode(display=False)
     tracer = Tracer(counter, batch)
-    with counter, Watch(module, tracer):
+    with frozen(module), counter, Watch(module, tracer):
         output = module(batch)
     again = logits_in(output, COPIES)
     scale = float(first.abs().max()) if first.numel() else 0.0

@@ -214,6 +214,30 @@ def test_what_does_not_depend_on_the_image_is_counted_once() -> None:
     assert found.macs == 30 * 2 * 4 + 30 * 3 * 4 + 12 * 9 * 4 * 2
 
 
+def test_a_view_of_a_parameter_may_be_handed_on_in_a_tuple() -> None:
+    """As PiT hands on its class token."""
+
+    class Pair(nn.Module):
+        def forward(self, pair: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+            return pair[0].mean((2, 3)) + pair[1][:, 0]
+
+    class Tupled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.ones(1, 1, 4))
+            self.conv = nn.Conv2d(3, 4, 1)
+            self.pair = Pair()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.pair((self.conv(x), self.token.expand(len(x), -1, -1)))
+            return found
+
+    net = Tupled()
+    with torch.no_grad(), borrowed(net):
+        assert trace(net, torch.rand(3, 5, 6)).macs == 30 * 3 * 4
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
 def test_positions_that_are_made_anew_for_each_image_count_once_an_image() -> None:
     class Placed(nn.Module):
         """As many maps of positions as there are images, as in EdgeNeXt."""
