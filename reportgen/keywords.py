@@ -22,6 +22,7 @@ _LOWEST = {
     "seed": 0,
     "max_pixels": 1,
     "threads": 1,
+    "workers": 0,
 }
 _WITH_COMMAS = {"sections", "exclude"}
 

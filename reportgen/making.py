@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 
 from reportgen.analyses import ANALYSES
+from reportgen.analyses.chosen_images import with_pictures
 from reportgen.analyses.findings import by_severity
 from reportgen.analyses.overview import verdict
 from reportgen.analyses.study import Analysis, Outcome, Study
@@ -23,14 +24,17 @@ from reportgen.errors import OptionError, ReportgenError
 from reportgen.figures.files import Print, prints
 from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
 from reportgen.gates.language import Condition
+from reportgen.load.ahead import workers_of
 from reportgen.load.given_images import GivenImages
-from reportgen.load.images import images_of
+from reportgen.load.images import ImageSet, images_of, over_whole_images
 from reportgen.load.labels import class_names, true_indices
+from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.preprocessing import preprocessing_for
 from reportgen.options import Options
 from reportgen.probe.borrow import own_state
 from reportgen.probe.device import device_named
+from reportgen.probe.evidence import Evidence
 from reportgen.probe.probe import Probe
 from reportgen.progress import Progress
 from reportgen.provenance import provenance
@@ -59,7 +63,7 @@ class Source:
     def inputs(self, options: Options) -> tuple[Path, ...]:
         """The files and folders that are read."""
         model = () if self.model else (options.model,)
-        return model if self.images else (*model, *options.images)
+        return model if self.images else (*model, *files_of(options.images))
 
 
 FILES = Source()
@@ -143,22 +147,28 @@ def _study(
     if not any(file.is_labelled for file in images.files):
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
-    pictured = _evenly_spaced(len(images.files), options.max_images)
 
-    progress.stage("Running the network", len(images.files))
-    evidence = probe.collect(
-        images.batches,
-        len(images.files),
-        pictured,
-        keep_arrays=options.save_arrays,
-        layers=options.layers,
-        correlated=unit_calls if len(images.files) >= FEWEST_IMAGES else None,
-        progress=progress.reached,
-    )
+    def watched(images: ImageSet) -> Evidence:
+        count = len(images.files)
+        progress.stage("Running the network", count)
+        return probe.collect(
+            images.batches,
+            count,
+            range(count) if count <= options.max_images else (),
+            keep_arrays=options.save_arrays,
+            layers=options.layers,
+            correlated=unit_calls if count >= FEWEST_IMAGES else None,
+            progress=progress.reached,
+        )
+
+    images = replace(images, workers=workers_of(options), is_pinned=probe.device.type == "cuda")
+    images, evidence = over_whole_images(images, watched)
     labels, labels_source = class_names(
         loaded, images, options, evidence.classes, given=source.labels
     )
     truth = true_indices(images, labels)
+    if len(images.files) > options.max_images:
+        images, evidence = with_pictures(probe, images, evidence, truth, options)
     study = Study(
         options=options,
         loaded=loaded,
@@ -166,18 +176,12 @@ def _study(
         evidence=evidence,
         probe=probe,
         layer_records=layer_records(evidence),
-        image_records=image_records(images, evidence, labels, truth, pictured),
+        image_records=image_records(images, evidence, labels, truth, evidence.pictures),
         parameter_records=parameter_records(loaded.module),
         labels=labels,
         progress=progress.reached,
     )
     return study, labels_source
-
-
-def _evenly_spaced(count: int, most: int) -> tuple[int, ...]:
-    """At most `most` of `count` indices, evenly spaced, and so spread over the class folders."""
-    shown = min(count, most)
-    return tuple(index * count // shown for index in range(shown))
 
 
 def _outcomes(

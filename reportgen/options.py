@@ -71,6 +71,8 @@ class Options:
     # the run
     device: str = "auto"
     batch_size: int = 16
+    workers: int | None = None
+    "Threads that decode images ahead of the network. None for the processors left free, to 16."
     timeout: float | None = None
     "Seconds after which a build that is not done is ended. None for as long as it takes."
     threads: int = 2
@@ -127,5 +129,5 @@ class Options:
 # images are told of by their own records.
 _SHAPING = {option.name for option in fields(Options)} - (
     {"model", "images", "output", "force", "strict", "summary_file", "summary_base"}
-    | {"single_file", "log", "timeout"}
+    | {"single_file", "log", "timeout", "workers"}
 )

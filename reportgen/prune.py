@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from reportgen.errors import ChangedError, ModelError, OptionError, first_line
-from reportgen.load.images import ImageSet, images_of
+from reportgen.load.images import ImageSet, images_of, over_whole_images
 from reportgen.load.labels import class_names, true_indices
+from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.narrowing import narrowed
 from reportgen.load.preprocessing import preprocessing_for
@@ -63,7 +64,8 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
     if isnan(asked.max_drop):
         raise OptionError("--max-drop nan: give a share between 0 and 1.")
     if not asked.dry_run:
-        check_targets(options.output, (options.model, *options.images), force=options.force)
+        inputs = (options.model, *files_of(options.images))
+        check_targets(options.output, inputs, force=options.force)
     loaded, images, probe, evidence = _watched(options, progress)
     progress.stage("Planning")
     first = next(iter(images.batches(1)))[0]
@@ -137,8 +139,12 @@ def _watched(options: Options, progress: Progress) -> tuple[LoadedModel, ImageSe
     images = images_of(options, preprocessing_for(loaded, options))
     probe = Probe(loaded.module, device=options.device, batch_size=options.batch_size)
     torch.manual_seed(options.seed)
-    progress.stage("Running the network", len(images.files))
-    evidence = probe.collect(images.batches, len(images.files), (), progress=progress.reached)
+
+    def watched(images: ImageSet) -> Evidence:
+        progress.stage("Running the network", len(images.files))
+        return probe.collect(images.batches, len(images.files), (), progress=progress.reached)
+
+    images, evidence = over_whole_images(images, watched)
     return loaded, images, probe, evidence
 
 

@@ -1,6 +1,7 @@
 """Where the sample models are, how to run the command, and one real report that many tests read."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Builds take two threads whatever is said above. Where several test processes share the cores,
 # threads that wait must not keep them busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Whoever starts the tests in the background has Ctrl-C ignored, and some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 LENET_WORDS = (

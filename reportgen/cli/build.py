@@ -10,7 +10,6 @@ from reportgen.cli.flags import (
     ANALYSIS,
     CI,
     COMPUTE,
-    IMAGES,
     LOG,
     MODEL,
     MODEL_AND_IMAGES,
@@ -23,6 +22,7 @@ from reportgen.cli.flags import (
     options_of,
 )
 from reportgen.cli.groups import flags
+from reportgen.cli.image_flags import IMAGES
 from reportgen.cli.outcome import remarks, tell
 from reportgen.options import Options
 
@@ -39,7 +39,10 @@ EXAMPLES = (
 @flags(MODEL_AND_IMAGES, OUTPUT, SIZE, MODEL, IMAGES, ANALYSIS, OCCLUSION, COMPUTE)
 @flags(CI, LOG, STRICT, QUIET, PROFILE)
 def command(quiet: bool, profile: bool, **given: Any) -> None:
-    """Run MODEL over IMAGES (files or folders) and write the report."""
+    """Run MODEL over IMAGES and write the report.
+
+    IMAGES are files, folders, lists (@files.txt, CSV), archives (ZIP, tar) or saved data sets.
+    """
     from reportgen.allocator import keep_freed_memory
     from reportgen.profile import Profile
 

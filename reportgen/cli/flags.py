@@ -10,16 +10,13 @@ from typing import Any, get_args
 import click
 
 from reportgen.cli.groups import PATH, Decorator, force, group, output
-from reportgen.cli.kinds import Architecture, Choice, Labels, Numbers, Sections, Texts
+from reportgen.cli.kinds import Architecture, Choice, Sections, Texts
 from reportgen.options import SERVICES, Engine, Fill, Options
 
 MODEL_AND_IMAGES: tuple[Decorator, ...] = (
     click.argument("model", type=PATH),
     click.argument("images", type=PATH, nargs=-1, required=True),
 )
-
-PILLOWS_LIMIT = 178_956_970
-"Pixels from which on Pillow refuses a file itself."
 
 _model = group("Model")
 MODEL = (
@@ -45,51 +42,6 @@ MODEL = (
     ),
 )
 "How the file becomes a network."
-
-_images = group("Images")
-IMAGES = (
-    _images(
-        "--labels",
-        type=Labels(),
-        default="",
-        metavar="FILE | imagenet",
-        help="Class names, one a line.",
-        show_default="known weights, else folder names",
-        is_essential=True,
-    ),
-    _images(
-        "--input-size",
-        type=int,
-        nargs=2,
-        metavar="H W",
-        help="Pixels the network is given.",
-        is_essential=True,
-    ),
-    _images("--crop-pct", type=float, help="Share of the shorter side kept by the centre crop."),
-    _images(
-        "--mean",
-        type=Numbers(),
-        metavar="R G B",
-        help="Normalisation mean, in 0..1, one number a channel.",
-        is_essential=True,
-    ),
-    _images(
-        "--std",
-        type=Numbers(),
-        metavar="R G B",
-        help="Normalisation standard deviation, as --mean.",
-        is_essential=True,
-    ),
-    _images(
-        "--max-pixels",
-        type=click.IntRange(1, PILLOWS_LIMIT),
-        default=Options.max_pixels,
-        metavar="N",
-        help="Larger files are skipped, before they are unpacked.",
-    ),
-    _images("--follow-links", is_flag=True, help="Read links out of the folder and to folders."),
-)
-"What the images go through."
 
 _analysis = group("Analysis")
 ANALYSIS = (

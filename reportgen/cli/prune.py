@@ -5,8 +5,9 @@ from typing import Any
 import click
 
 from reportgen.cli.command import Command
-from reportgen.cli.flags import COMPUTE, IMAGES, MODEL, MODEL_AND_IMAGES, QUIET, options_of
+from reportgen.cli.flags import COMPUTE, MODEL, MODEL_AND_IMAGES, QUIET, options_of
 from reportgen.cli.groups import flags, force, group, output
+from reportgen.cli.image_flags import IMAGES
 
 EXAMPLES = (
     "reportgen prune model.pth photos/ --dry-run",

@@ -4,7 +4,8 @@ import codecs
 import io
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ MAX_BYTES = 512 * 2**20
 
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _ORIENTATION = 0x0112
+_LYING = range(5, 9)
+"Orientations in which width and height are exchanged."
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -65,6 +68,17 @@ class Decoded:
     "What was done on the way that changes what is seen, one sentence each."
 
 
+@dataclass(frozen=True)
+class Look:
+    """What the beginning of an image file tells."""
+
+    width: int
+    height: int
+    "In pixels, upright."
+    notes: tuple[str, ...]
+    "What the decoder warns of."
+
+
 def decode(data: bytes, most: int = MAX_PIXELS) -> Decoded:
     """The picture in `data`, whatever its file is called.
 
@@ -75,33 +89,81 @@ def decode(data: bytes, most: int = MAX_PIXELS) -> Decoded:
     Raises:
         UnreadableImage: for everything that is not a whole picture with a defined range.
     """
-    if not data:
-        raise UnreadableImage("The file is empty.")
+    with _warnings() as caught:
+        decoded = decoded_in_thread(data, most)
+    return Decoded(decoded.picture, (*decoded.notes, *_warned(caught)))
+
+
+def decoded_in_thread(data: bytes, most: int = MAX_PIXELS) -> Decoded:
+    """As `decode`, without what the decoder warns of, which `looked_at` tells.
+
+    Python's warnings are caught for all threads at once, so no thread beside others can know its
+    own.
+
+    Raises:
+        UnreadableImage: as `decode` does.
+    """
+    with _told(data, most):
+        return Decoded(*_decode(data, most))
+
+
+def looked_at(data: bytes, most: int = MAX_PIXELS) -> Look:
+    """What the beginning of a picture tells, in a small part of the time that decoding it takes.
+
+    Raises:
+        UnreadableImage: if that is enough to know that it cannot be used.
+    """
+    with _warnings() as caught, _told(data, most):
+        opened = _opened(data, most)
+        width, height = opened.size
+        # A PNG may state it after its pixels, which would all be read for it.
+        is_known = opened.format != "PNG" or "exif" in opened.info
+        is_lying = is_known and _stated_orientation(opened) in _LYING
+        if is_lying and not isinstance(opened, TiffImageFile):  # whose size is upright already
+            width, height = height, width
+    return Look(width, height, _warned(caught))
+
+
+@contextmanager
+def _warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """All warnings of what is done inside, but of the limit, which is ours and was asked for."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        # The limit is ours, and was asked for.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            picture, notes = _decode(data, most)
-        except UnreadableImage:
-            raise
-        except UnidentifiedImageError:
-            raise UnreadableImage(_unidentified(data)) from None
-        except Image.DecompressionBombError:
-            raise UnreadableImage(_too_large(most)) from None
-        # Damaged files reach every kind of exception inside the decoders (SyntaxError,
-        # RuntimeError, ValueError, struct.error): none may end the report.
-        except Exception as error:
-            raise UnreadableImage(_damaged(data, error)) from error
-    return Decoded(picture, (*notes, *_warned(str(warning.message) for warning in caught)))
+        yield caught
 
 
-def _decode(data: bytes, most: int) -> tuple[Image.Image, list[str]]:
-    """The picture in mode `L` or `RGB`, upright, with notes."""
+@contextmanager
+def _told(data: bytes, most: int) -> Iterator[None]:
+    """Turns what goes wrong inside into one plain sentence."""
+    if not data:
+        raise UnreadableImage("The file is empty.")
+    try:
+        yield
+    except UnreadableImage:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableImage(_unidentified(data)) from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(_too_large(most)) from None
+    # Damaged files reach every kind of exception inside the decoders (SyntaxError,
+    # RuntimeError, ValueError, struct.error): none may end the report.
+    except Exception as error:
+        raise UnreadableImage(_damaged(data, error)) from error
+
+
+def _opened(data: bytes, most: int) -> ImageFile:
+    """The picture, none of it unpacked, if it is not too large."""
     opened = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = opened.size
     if width * height > most or max(width, height) > MAX_SIDE:
         raise UnreadableImage(_too_large(most))
+    return opened
+
+
+def _decode(data: bytes, most: int) -> tuple[Image.Image, tuple[str, ...]]:
+    """The picture in mode `L` or `RGB`, upright, with notes."""
+    opened = _opened(data, most)
     notes = []
     if getattr(opened, "is_animated", False):
         notes.append("The file holds several pictures; the first is used.")
@@ -117,7 +179,7 @@ def _decode(data: bytes, most: int) -> tuple[Image.Image, list[str]]:
     if is_turned and not isinstance(opened, TiffImageFile):
         picture = ImageOps.exif_transpose(opened)
     picture, colour_notes = _eight_bit(picture)
-    return picture, [*notes, *turn_notes, *colour_notes]
+    return picture, (*notes, *turn_notes, *colour_notes)
 
 
 def _too_large(most: int) -> str:
@@ -134,13 +196,22 @@ def _is_wide(picture: ImageFile) -> bool:
 
 def _orientation(picture: Image.Image) -> tuple[bool, list[str]]:
     """Whether the file asks to be turned or mirrored, and what to say of it."""
-    try:
-        orientation = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:
+    orientation = _stated_orientation(picture)
+    if orientation is None:
         return False, ["Its EXIF data is damaged, so it is shown as stored."]
     if orientation in range(2, 9):
         return True, ["Turned upright as its EXIF orientation says."]
     return False, []
+
+
+def _stated_orientation(picture: Image.Image) -> int | None:
+    """The number of EXIF's tag, 1 where there is none; None where it cannot be read."""
+    try:
+        stated = picture.getexif().get(_ORIENTATION, 1)
+    # Damaged EXIF data reaches every kind of exception, and leaves the pixels as they are.
+    except Exception:
+        return None
+    return stated if isinstance(stated, int) else 1
 
 
 def _eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
@@ -179,9 +250,10 @@ def _scaled_from_sixteen_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray(levels)
 
 
-def _warned(messages: Iterable[str]) -> tuple[str, ...]:
+def _warned(caught: Iterable[warnings.WarningMessage]) -> tuple[str, ...]:
     """What the decoder warned of, once each."""
-    return tuple(dict.fromkeys(f"The decoder warns: {_one_line(text)}." for text in messages))
+    said = (_one_line(str(warning.message)) for warning in caught)
+    return tuple(dict.fromkeys(f"The decoder warns: {text}." for text in said))
 
 
 def _unidentified(data: bytes) -> str:

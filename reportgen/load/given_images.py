@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from reportgen.errors import ImageError, OptionError
-from reportgen.load.decode import UnreadableImage, decode
-from reportgen.load.images import ImageFile, ImageSet, geometry_notes
+from reportgen.load.decode import UnreadableImage, decode, decoded_in_thread
+from reportgen.load.image_files import ImageFile, geometry_notes
+from reportgen.load.images import ImageSet
 from reportgen.load.preprocessing import denormalise
 from reportgen.report.records import Preprocessing
 
@@ -93,7 +94,7 @@ class _InMemory(ImageSet):
     def picture(self, index: int) -> Image.Image:
         item = self.given[index]
         if isinstance(item, bytes):
-            return decode(item).picture
+            return decoded_in_thread(item).picture
         levels = (item.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         return Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
 

@@ -1,57 +1,37 @@
 """Image files to the pixels that a network takes."""
 
 import hashlib
-import os
-import re
-import stat
-import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 
 from reportgen.errors import ImageError
-from reportgen.load.decode import MAX_BYTES, MAX_PIXELS, UnreadableImage, decode
-from reportgen.load.listing import Candidate, listing, natural
-from reportgen.load.preprocessing import crop_box, input_pixels, normalise
+from reportgen.load.ahead import ahead, workers_of
+from reportgen.load.candidates import Candidate, Listed, Looked
+from reportgen.load.content import content
+from reportgen.load.decode import MAX_PIXELS, UnreadableImage, decoded_in_thread, looked_at
+from reportgen.load.image_files import ImageFile, geometry_notes, labelled, slug_of
+from reportgen.load.listing import listing, natural
+from reportgen.load.preprocessing import input_pixels, normalise
 from reportgen.options import Options
 from reportgen.report.arrays import ByteArray
 from reportgen.report.records import Preprocessing, SkippedImage
 
-_ENLARGED = 4.0
-"Times a file is enlarged from which its page says so."
-_KEPT = 0.25
-"Share of a file that the crop keeps below which its page says so."
-_RESERVED_SLUG = re.compile(r"index|con|prn|aux|nul|com\d|lpt\d")
-"Taken by the list of images, or not allowed as a file name on Windows."
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class ImageFile:
-    """One readable image file."""
+class DamagedImage(ImageError):
+    """A file that is as it was when it was listed, and cannot be decoded."""
 
-    location: Path
-    path: str
-    "Relative to the folder given, with forward slashes."
-    slug: str
-    "ASCII, unique when case is folded: the name of its page."
-    sha256: str
-    width: int
-    height: int
-    "In pixels, upright."
-    true_class: str | None
-    "Name of its folder, where the images lie in one folder a class."
-    notes: tuple[str, ...]
-    true_index: int | None = None
-    "Index of its class, where a program states it."
 
-    @property
-    def is_labelled(self) -> bool:
-        """Whether its class is stated in either way."""
-        return self.true_class is not None or self.true_index is not None
+Facts: TypeAlias = tuple[int, int, tuple[str, ...]]
+"Width and height of the upright picture, and what was done to make it, known once it is decoded."
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,21 +45,45 @@ class ImageSet:
     "What was left out unlisted, and how the folders were understood, one sentence each."
     max_pixels: int = MAX_PIXELS
     "Pixels that a file may have."
+    class_names: tuple[str, ...] = ()
+    "Names of the classes in their order, where a data set states them."
+    is_stated: bool = False
+    "Whether classes are stated, and not taken from the names of folders."
+    listed: Listed | None = None
+    "What `checked` begins with; None where there are no files."
+    workers: int = 0
+    "Threads that decode ahead; with 0 nothing is decoded before it is asked for."
+    is_pinned: bool = False
+    "Whether batches lie where a GPU copies them from while it computes."
+    facts: dict[int, Facts] = field(default_factory=dict)
+    "By index: what decoding a file told beyond its beginning. It grows as images are read."
 
     def pixels(self, index: int) -> torch.Tensor:
         """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
         return input_pixels(self.picture(index), self.preprocessing)
 
     def picture(self, index: int) -> Image.Image:
-        """The whole upright file of image `index`, in mode `L` or `RGB`."""
-        file = self.files[index]
+        """The whole upright file of image `index`, in mode `L` or `RGB`.
+
+        Raises:
+            DamagedImage: if it cannot be decoded.
+            ImageError: if it is not what it was.
+        """
+        file, data = self.files[index], b""
         try:
-            return decode(_bytes(file.location), self.max_pixels).picture
+            data = content(file.location)
+            decoded = decoded_in_thread(data, self.max_pixels)
         except UnreadableImage as reason:
+            if hashlib.sha256(data).hexdigest() == file.sha256:
+                raise DamagedImage(f"{file.path} cannot be read: {reason}") from reason
             raise ImageError(
                 f"{file.path} changed while the report was made, and can no longer be read: "
                 f"{reason}"
             ) from reason
+        width, height = decoded.picture.size
+        if decoded.notes or (width, height) != (file.width, file.height):
+            self.facts[index] = (width, height, decoded.notes)
+        return decoded.picture
 
     def thumbnail(self, index: int, longest: int) -> ByteArray:
         """The whole of image `index`, (h w 3) uint8, no side of it over `longest` pixels."""
@@ -87,25 +91,97 @@ class ImageSet:
         picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
         return np.array(picture)
 
-    def batches(self, size: int) -> Iterator[torch.Tensor]:
-        """All images in order, normalised, (b c h w) float32."""
-        for start in range(0, len(self.files), size):
-            indices = range(start, min(start + size, len(self.files)))
-            yield self.normalise(torch.stack([self.pixels(index) for index in indices]))
+    def batches(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[torch.Tensor]:
+        """Images `start` to before `stop` (all) in order, normalised, (b c h w) float32.
+
+        The next are decoded while a batch is used. Any number of workers gives the same bytes.
+        """
+        last = len(self.files) if stop is None else min(stop, len(self.files))
+        # Who wants one image at a time wants the first alone, mostly.
+        workers = self.workers if size > 1 and last - start > 1 else 0
+        made = ahead(self.pixels, range(start, last), workers, max(size, 2 * workers))
+        for first in range(start, last, size):
+            several = list(itertools.islice(made, min(size, last - first)))
+            batch = self.normalise(torch.stack(several))
+            yield batch.pin_memory() if self.is_pinned else batch
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels in [0, 1] to what the network takes; (... c h w)."""
         return normalise(pixels, self.preprocessing)
 
+    def settled(self) -> "ImageSet":
+        """The same with what decoding told of each file that was decoded."""
+        if self.listed is None or not self.facts:
+            return self
+        files = list(self.files)
+        for index, (width, height, notes) in self.facts.items():
+            warned = self.listed.looks[index].notes
+            geometry = geometry_notes(width, height, self.preprocessing)
+            files[index] = replace(
+                files[index], width=width, height=height, notes=(*notes, *warned, *geometry)
+            )
+        return replace(self, files=tuple(files))
+
 
 def images_of(options: Options, preprocessing: Preprocessing) -> ImageSet:
-    """The images of a build, as `image_set` reads them."""
+    """The images of a build, of which some may turn out to be damaged: see `over_whole_images`."""
     return image_set(
         options.images,
         preprocessing,
         max_pixels=options.max_pixels,
         follow_links=options.follow_links,
+        workers=workers_of(options),
+        is_checked=False,
     )
+
+
+def checked(images: ImageSet) -> ImageSet:
+    """The same without the images that cannot be decoded, each of which is decoded once.
+
+    Raises:
+        ImageError: if none is left.
+    """
+    listed = images.listed
+    if listed is None:
+        return images
+
+    def problem(index: int) -> str:
+        try:
+            images.picture(index)
+        except DamagedImage as error:
+            return str(error.__cause__)
+        return ""
+
+    indices = range(len(images.files))
+    problems = list(ahead(problem, indices, images.workers, 2 * images.workers))
+    skipped = [SkippedImage(f.path, p) for f, p in zip(images.files, problems, strict=True) if p]
+    if not skipped:
+        return images.settled()
+    kept = [index for index in indices if not problems[index]]
+    listed = replace(
+        listed,
+        looks=tuple(listed.looks[index] for index in kept),
+        skipped=(*listed.skipped, *skipped),
+    )
+    facts = {at: images.facts[index] for at, index in enumerate(kept) if index in images.facts}
+    made = _made(listed, images.preprocessing, images.max_pixels, images.workers, facts)
+    return replace(made, is_pinned=images.is_pinned).settled()
+
+
+def over_whole_images(
+    images: ImageSet, run: Callable[[ImageSet], Result]
+) -> tuple[ImageSet, Result]:
+    """What running over all images gives, and the images with what decoding them told.
+
+    Each file is decoded once, on the way into the network. Only where one is damaged behind a good
+    beginning all are checked first, and the run begins again without it.
+    """
+    try:
+        result = run(images)
+    except DamagedImage:
+        images = checked(images)
+        result = run(images)
+    return images.settled(), result
 
 
 def image_set(
@@ -114,127 +190,97 @@ def image_set(
     *,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
+    workers: int = 0,
+    is_checked: bool = True,
 ) -> ImageSet:
-    """The images in `paths` (files and folders), sorted; unreadable ones are listed with a reason.
-
-    Every file is decoded once here, so that what is skipped is known before the network runs.
+    """The images in `paths`, sorted; unreadable ones are listed with a reason.
 
     Args:
-        paths: files and folders.
+        paths: files, folders, lists, archives and saved data sets, as `listing` takes them.
         preprocessing: what they go through.
         max_pixels: of a file; larger ones are skipped.
         follow_links: whether links may lead out of a folder, and to folders.
+        workers: threads that read and decode ahead.
+        is_checked: whether each is decoded once here, so that every damaged one is known; else
+            those are that their beginning tells.
 
     Raises:
         ImageError: if no image can be read.
         OptionError: if a path does not exist.
     """
-    listed = listing(paths, follow_links=follow_links)
-    skipped = list(listed.skipped)
-    read: list[tuple[Candidate, ImageFile]] = []
-    slugs: set[str] = set()
-    for candidate in listed.candidates:
+    found = listing(paths, follow_links=follow_links)
+    skipped = list(found.skipped)
+    looks: list[Looked] = []
+    contents = ahead(_content_and_hash, found.candidates, workers, 2 * workers)
+    for candidate, (data, digest) in zip(found.candidates, contents, strict=True):
         try:
-            data = _bytes(candidate.location)
-            decoded = decode(data, max_pixels)
+            if isinstance(data, UnreadableImage):
+                raise data
+            look = looked_at(data, max_pixels)
         except UnreadableImage as reason:
             skipped.append(SkippedImage(candidate.path, str(reason)))
             continue
-        width, height = decoded.picture.size
-        file = ImageFile(
-            location=candidate.location,
-            path=candidate.path,
-            slug=_slug(candidate.path, slugs),
-            sha256=hashlib.sha256(data).hexdigest(),
-            width=width,
-            height=height,
-            true_class=None,
-            notes=(*decoded.notes, *geometry_notes(width, height, preprocessing)),
-        )
-        read.append((candidate, file))
-    if not read:
-        raise ImageError(_nothing(paths, skipped))
-    files, notes = _labelled(read)
-    skipped.sort(key=lambda entry: natural(entry.path))
-    return ImageSet(files, tuple(skipped), preprocessing, (*listed.notes, *notes), max_pixels)
-
-
-def _bytes(location: Path) -> bytes:
-    """The content of an image file.
-
-    What was a file when the folder was listed may be a pipe by now: to open one must not wait for
-    whoever writes to it.
-    """
-    try:
-        with open(location, "rb", opener=_without_waiting) as file:
-            known = os.fstat(file.fileno())
-            if not stat.S_ISREG(known.st_mode):
-                raise UnreadableImage("This is not a regular file.")
-            if known.st_size > MAX_BYTES:
-                raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
-            return file.read(MAX_BYTES)
-    except OSError as error:
-        raise UnreadableImage(f"The file cannot be opened ({error.strerror}).") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _labelled(
-    read: Sequence[tuple[Candidate, ImageFile]],
-) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
-    """The files with the class that their folder names, where all lie in one folder a class."""
-    files = tuple(file for _, file in read)
-    folders = [candidate.folder for candidate, _ in read]
-    if len(set(folders) - {None}) < 2:
-        return files, ()
-    outside = folders.count(None)
-    if outside:
-        return files, (
-            f"Folder names are not taken as classes: {outside} of {len(files)} images "
-            "do not lie exactly one folder below the one given.",
-        )
-    return tuple(
-        replace(file, true_class=folder) for file, folder in zip(files, folders, strict=True)
-    ), ()
-
-
-def geometry_notes(width: int, height: int, preprocessing: Preprocessing) -> Iterator[str]:
-    """What the resize and the crop do to this file, where that is much."""
-    left, top, right, bottom = crop_box(width, height, preprocessing)
-    enlarged = max(
-        preprocessing.width / (right - left),
-        preprocessing.height / (bottom - top),
-    )
-    if enlarged >= _ENLARGED:
-        yield (
-            f"The file has only {width} x {height} pixels; "
-            f"the network sees it enlarged {enlarged:.1f} times."
-        )
-    kept = (right - left) * (bottom - top) / (width * height)
-    if kept < _KEPT:
-        yield f"The centre crop keeps only {kept:.2%} of the picture."
-
-
-def _slug(path: str, taken: set[str]) -> str:
-    """A file name of our own for `path`: `cat/IMG 1.png` is `cat-img-1`; added to `taken`."""
-    plain = unicodedata.normalize("NFKD", path.rpartition(".")[0] or path)
-    words = re.findall("[a-z0-9]+", plain.encode("ascii", "ignore").decode().lower())
-    stem = "-".join(words)[-60:].strip("-") or "image"
-    if _RESERVED_SLUG.fullmatch(stem):
-        stem = f"image-{stem}"
-    slug, count = stem, 1
-    while slug in taken:
-        count += 1
-        slug = f"{stem}-{count}"
-    taken.add(slug)
-    return slug
-
-
-def _nothing(paths: Sequence[Path], skipped: Sequence[SkippedImage]) -> str:
-    """Why there is nothing to report on."""
+        looks.append(Looked(candidate, digest, look.width, look.height, look.notes))
     where = ", ".join(str(path) for path in paths)
+    listed = Listed(where, tuple(looks), tuple(skipped), found.notes, found.class_names)
+    images = _made(listed, preprocessing, max_pixels, workers, {})
+    return checked(images) if is_checked else images
+
+
+def _content_and_hash(candidate: Candidate) -> tuple[bytes | UnreadableImage, str]:
+    try:
+        data = content(candidate.location)
+    except UnreadableImage as reason:
+        return reason, ""
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def _made(
+    listed: Listed,
+    preprocessing: Preprocessing,
+    max_pixels: int,
+    workers: int,
+    facts: dict[int, Facts],
+) -> ImageSet:
+    """The images of what was listed.
+
+    Raises:
+        ImageError: if there is none.
+    """
+    if not listed.looks:
+        raise ImageError(_nothing(listed.where, listed.skipped))
+    slugs: set[str] = set()
+    unlabelled = tuple(
+        ImageFile(
+            location=look.candidate.location,
+            path=look.candidate.path,
+            slug=slug_of(look.candidate.path, slugs),
+            sha256=look.sha256,
+            width=look.width,
+            height=look.height,
+            true_class=None,
+            notes=(*look.notes, *geometry_notes(look.width, look.height, preprocessing)),
+        )
+        for look in listed.looks
+    )
+    candidates = [look.candidate for look in listed.looks]
+    files, notes = labelled(candidates, unlabelled)
+    return ImageSet(
+        files,
+        tuple(sorted(listed.skipped, key=lambda entry: natural(entry.path))),
+        preprocessing,
+        (*listed.notes, *notes),
+        max_pixels,
+        listed.class_names,
+        any(candidate.label is not None for candidate in candidates),
+        listed,
+        workers,
+        facts=facts,
+    )
+
+
+def _nothing(where: str, skipped: Sequence[SkippedImage]) -> str:
+    """Why there is nothing to report on."""
     if not skipped:
         return f"There is no image in {where}."
     first = skipped[0]

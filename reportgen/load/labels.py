@@ -42,9 +42,12 @@ def class_names(
     if len(loaded.labels) == classes:
         return loaded.labels, loaded.labels_source
     # Sorted as torchvision's ImageFolder sorts, which is what numbered the classes in training.
-    folders = sorted({file.true_class for file in images.files if file.true_class is not None})
-    if len(folders) == classes:
-        return tuple(folders), "folder names, numbered in alphabetical order"
+    if len(images.class_names) == classes:
+        return images.class_names, "stated by the data set"
+    found = sorted({file.true_class for file in images.files if file.true_class is not None})
+    if len(found) == classes:
+        of = "names stated with the images" if images.is_stated else "folder names"
+        return tuple(found), f"{of}, numbered in alphabetical order"
     return tuple(f"class {index}" for index in range(classes)), "no names are known"
 
 
@@ -110,6 +113,9 @@ def true_indices(images: ImageSet, labels: Sequence[str]) -> tuple[int | None, .
     if list(labels) == _IMAGENET_CATEGORIES:
         ids = resources.files("reportgen.load").joinpath("imagenet_synsets.txt").read_text("ascii")
         places |= {synset: [index] for index, synset in enumerate(ids.split())}
+    if len(images.class_names) == len(labels):
+        # A data set of these very classes: its names may be spelled in another way.
+        places |= {_plain(name): [index] for index, name in enumerate(images.class_names)}
     return tuple(
         file.true_index if file.true_class is None else _index(file.true_class, places, len(labels))
         for file in images.files

@@ -5,32 +5,21 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reportgen.errors import OptionError
+from reportgen.load.archives import archived, is_archive
+from reportgen.load.candidates import PLAINLY_OTHER, UNFOLLOWED, Candidate, Part, text
+from reportgen.load.content import opened
+from reportgen.load.decode import UnreadableImage
+from reportgen.load.lists import TABLES, listed
+from reportgen.load.saved_datasets import is_dataset, is_table, saved
 from reportgen.report.records import SkippedImage
 
-PLAINLY_OTHER = frozenset(
-    {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log"}
-    | {".md", ".rst", ".html", ".py", ".ipynb", ".db", ".npy", ".npz", ".pth", ".pt"}
-    | {".safetensors", ".zip", ".tar", ".gz"}
-)
-"Endings that nobody takes for images: in a folder such files are counted, not listed."
-
-_UNFOLLOWED = "which is followed with --follow-links only."
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A regular file that may be an image."""
-
-    location: Path
-    path: str
-    "Relative to the folder given, with forward slashes; always valid text."
-    folder: str | None
-    "Name of its folder where it lies exactly one folder below the one given."
+_LIST = "@"
+"What the name of a list of files begins with."
 
 
 @dataclass(frozen=True)
@@ -40,54 +29,130 @@ class Listing:
     candidates: tuple[Candidate, ...]
     skipped: tuple[SkippedImage, ...]
     notes: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
+    "Names of the classes in their order, where one data set states them."
 
 
 def listing(paths: Sequence[Path], *, follow_links: bool = False) -> Listing:
-    """The files in `paths`: files as given, folders with all below them.
+    """The files in `paths`, in the order of their names, wherever they lie.
 
-    Links are followed to files inside the folder only, and never to folders, so that no walk is
-    endless and nothing from elsewhere gets into a report unasked.
+    A folder gives all below it, a list what it names, an archive or a data set what it holds. Links
+    are followed to files inside the folder only, and never to folders, so that no walk is endless
+    and nothing from elsewhere gets into a report unasked.
 
     Args:
-        paths: files and folders.
+        paths: files, folders, lists (`@files.txt`, CSV), archives (ZIP, tar) and saved data sets.
         follow_links: whether to follow them all the same; each folder is read once, by whichever
             way it is reached first, so that no walk is endless then either.
 
     Raises:
-        OptionError: if a path does not exist.
+        OptionError: if a path does not exist, or a list or a data set cannot be understood.
     """
-    candidates: dict[Path, Candidate] = {}
-    skipped: dict[Path, SkippedImage] = {}
+    candidates: dict[Hashable, Candidate] = {}
+    skipped: dict[Hashable, SkippedImage] = {}
     left_out: Counter[str] = Counter()
+    notes: list[str] = []
+    names: set[tuple[str, ...]] = set()
     for root, name in zip(paths, _names(paths), strict=True):
-        mode = _mode(root)
-        if mode is None:
-            raise OptionError(f"There is no file or folder {root}: check the path of the images.")
-        walk = _walk(root, left_out, follow_links) if stat.S_ISDIR(mode) else [(root, "")]
-        for location, problem in walk:
-            relative = location.relative_to(root)
-            path = "/".join(_text(part) for part in (name, *relative.parts) if part) or root.name
-            key = _absolute(location)
-            # A file that is gone by now is a candidate too: reading it says what is wrong.
-            if problem or not stat.S_ISREG(_mode(location) or stat.S_IFREG):
-                skipped[key] = SkippedImage(path, problem or "This is not a regular file.")
-            else:
-                folder = _text(relative.parts[0]) if len(relative.parts) == 2 else None
-                candidates.setdefault(key, Candidate(location, path, folder))
+        part = _part(root, follow_links)
+        for found in part.candidates:
+            path = "/".join(filter(None, (name, found.path))) or text(root.name)
+            place = found.location
+            key: Hashable = _absolute(place) if isinstance(place, Path) else place
+            candidates.setdefault(key, replace(found, path=path))
+        for at, entry in part.skipped.items():
+            path = "/".join(filter(None, (name, entry.path))) or text(root.name)
+            skipped[at if isinstance(at, Path) else (root, at)] = replace(entry, path=path)
+        left_out += part.left_out
+        notes += part.notes
+        names.add(part.class_names)
     return Listing(
         tuple(sorted(candidates.values(), key=lambda candidate: natural(candidate.path))),
         tuple(sorted(skipped.values(), key=lambda entry: natural(entry.path))),
-        _said(left_out),
+        (*_said(left_out), *notes),
+        names.pop() if len(names) == 1 else (),
     )
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """The same paths as files and folders: `@files.txt` is the list `files.txt`."""
+    return [_list(path) or path for path in paths]
 
 
 def shown_names(paths: Sequence[Path]) -> list[str]:
     """What the paths are called in a report, the same however they are spelled.
 
-    One folder is `images`: its own name stands nowhere else in the report, and may be that of its
-    owner.
+    One folder is `images`, one archive `images.zip`: its own name stands nowhere else in the
+    report, and may be that of its owner.
     """
-    return sorted((name or "images" for name in _names(paths)), key=natural)
+    return sorted((name or _stand_in(paths[0]) for name in _names(paths)), key=natural)
+
+
+def _stand_in(path: Path) -> str:
+    """What one folder, list, archive or data set is called, whatever its name."""
+    if _list(path) is not None:
+        return f"{_LIST}images.txt"
+    is_folder = stat.S_ISDIR(_mode(path) or stat.S_IFDIR)
+    endings = "" if is_folder else re.search(r"(\.tar)?\.[^.]*$", path.name.lower())
+    return f"images{endings[0] if endings else ''}"
+
+
+def _list(path: Path) -> Path | None:
+    """The list that `@files.txt` names; None for a path that is there as it is, or is no list."""
+    is_list = str(path).startswith(_LIST) and _mode(path) is None
+    return Path(str(path)[len(_LIST) :]) if is_list else None
+
+
+def _part(root: Path, follow_links: bool) -> Part:
+    """What lies in one of the paths.
+
+    Raises:
+        OptionError: if it does not exist, or cannot be understood.
+    """
+    mode = _mode(_list(root) or root)
+    if mode is None:
+        raise OptionError(f"There is no file or folder {root}: check the path of the images.")
+    kind = _kind(root)
+    if kind == "list":
+        return listed(_list(root) or root, follow_links=follow_links)
+    if kind == "archive":
+        return archived(root)
+    if kind == "data set":
+        return saved(root)
+    left_out: Counter[str] = Counter()
+    candidates: list[Candidate] = []
+    skipped: dict[Hashable, SkippedImage] = {}
+    walk = _walk(root, left_out, follow_links) if kind == "folder" else [(root, "")]
+    for location, problem in walk:
+        parts = location.relative_to(root).parts
+        path = "/".join(map(text, parts))
+        # A file that is gone by now is a candidate too: reading it says what is wrong.
+        if problem or not stat.S_ISREG(_mode(location) or stat.S_IFREG):
+            reason = problem or "This is not a regular file."
+            skipped[_absolute(location)] = SkippedImage(path, reason)
+        else:
+            folder = text(parts[0]) if len(parts) == 2 else None
+            candidates.append(Candidate(location, path, folder))
+    return Part(tuple(candidates), skipped, left_out=left_out)
+
+
+def _kind(root: Path) -> str:
+    """What a path is: `folder`, `file`, `list`, `archive` or `data set`."""
+    mode = _mode(root)
+    if _list(root) is not None:
+        return "list"
+    if mode is not None and stat.S_ISDIR(mode):
+        return "data set" if is_dataset(root) else "folder"
+    if mode is None or not stat.S_ISREG(mode):
+        return "file"
+    if root.suffix.lower() in TABLES:
+        return "list"
+    try:
+        with opened(root) as file:
+            head = file.read(512)
+    except (OSError, UnreadableImage):  # which is said when it is read
+        return "file"
+    return "archive" if is_archive(head) else "data set" if is_table(head) else "file"
 
 
 def _walk(root: Path, left_out: Counter[str], follow_links: bool) -> Iterator[tuple[Path, str]]:
@@ -111,7 +176,7 @@ def _walk(root: Path, left_out: Counter[str], follow_links: bool) -> Iterator[tu
             elif follow_links:
                 read.add(_real(location))
             elif location.is_symlink():
-                yield location, f"This is a link to a folder, {_UNFOLLOWED}"
+                yield location, f"This is a link to a folder, {UNFOLLOWED}"
         for location in (Path(folder, name) for name in names if not name.startswith(".")):
             is_link = location.is_symlink()
             if location.suffix.lower() in PLAINLY_OTHER:
@@ -119,7 +184,7 @@ def _walk(root: Path, left_out: Counter[str], follow_links: bool) -> Iterator[tu
             elif is_link and _mode(location) is None:
                 yield location, "This is a link that leads nowhere."
             elif is_link and not follow_links and not _real(location).is_relative_to(inside):
-                yield location, f"This is a link out of the folder, {_UNFOLLOWED}"
+                yield location, f"This is a link out of the folder, {UNFOLLOWED}"
             else:
                 yield location, ""
     for name in unopened:
@@ -145,8 +210,11 @@ def _mode(location: Path) -> int | None:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """What stands before the relative paths: for one folder nothing, else what tells them apart."""
-    if len(paths) == 1 and stat.S_ISDIR(_mode(paths[0]) or 0):
+    """What stands before the relative paths: for one folder nothing, else what tells them apart.
+
+    A list, an archive and a data set are as a folder.
+    """
+    if len(paths) == 1 and _kind(paths[0]) != "file":
         return [""]
     ends = [_absolute(path).parts[1:] for path in paths]
     for depth in itertools.count(1):
@@ -154,11 +222,6 @@ def _names(paths: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(set(ends)):
             return names
     raise AssertionError("whole paths tell all places apart")
-
-
-def _text(name: str) -> str:
-    """A file name as valid text: bytes that are not UTF-8 are shown by their hex codes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _said(left_out: Counter[str]) -> tuple[str, ...]:

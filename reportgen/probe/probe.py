@@ -167,7 +167,8 @@ class Probe:
             ResourceError: if the memory is too small for what is done inside.
         """
         with self.borrow(), blamed(images, first, self.device):
-            yield self._module, images.to(self.device, self._dtype, copy=True)
+            is_pinned = images.is_pinned()  # then nobody waits for the copy
+            yield self._module, images.to(self.device, self._dtype, is_pinned, copy=True)
 
     def collect(
         self,

@@ -66,6 +66,20 @@ def test_pixels_and_batches(tmp_path):
     torch.testing.assert_close(torch.cat(list(images.batches(5))), whole, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(
+    ("start", "stop", "sizes"),
+    [(0, None, [2, 2, 1]), (1, 4, [2, 1]), (3, None, [2]), (3, 99, [2]), (2, 2, []), (5, None, [])],
+)
+def test_batches_of_a_range_are_the_images_of_that_range(tmp_path, start, stop, sizes):
+    for index in range(5):
+        picture(tmp_path / f"{index}.png", seed=index)
+    images = image_set([tmp_path], SMALL)
+    batches = list(images.batches(2, start, stop))
+    assert [len(batch) for batch in batches] == sizes
+    for offset, image in enumerate(image for batch in batches for image in batch):
+        assert torch.equal(image, images.normalise(images.pixels(start + offset)))
+
+
 def test_a_thumbnail_keeps_the_whole_picture_and_its_proportions(tmp_path):
     values = picture(tmp_path / "a.png", height=30, width=50)
     images = image_set([tmp_path], SMALL)
