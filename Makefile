@@ -10,7 +10,7 @@ TOOLS := $(VENV)-tools
 # One list for every system, from the pins; never an address of an index in it.
 PIN := $(TOOLS)/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: help demo test lint types unit coverage fuzz mutants docs bench browser-ready hashed pins audit sbom clean
+.PHONY: help demo test lint types unit coverage fuzz mutants docs zoo bench browser-ready hashed pins audit sbom clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ mutants: $(VENV)/.test ## How many small mistakes in the reading of files a test
 
 docs: $(VENV)/.run ## docs/cli.md and docs/config.md, from the commands
 	$(BIN)/python -m reportgen.cli.reference docs
+
+zoo: $(VENV)/.test ## A report of every architecture, to docs/zoo.md; goes on where it was ended
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo $(ONLY)
 
 bench: $(VENV)/.test ## What everything costs, to benchmarks/RESULTS.md (TOPIC=whole: one table)
 	$(BIN)/python -m benchmarks $(TOPIC)

@@ -127,7 +127,7 @@ def probe(
         model: a network, or a model file, which is read without running anything in it.
         device: as PyTorch names it; `auto` is a GPU where there is one.
         batch_size: images at a time, where a method takes them in batches.
-        arch: for a file: `FILE.py:NAME` or `torchvision:NAME`; empty to recognise it.
+        arch: for a file: `FILE.py:NAME`, `torchvision:NAME` or `timm:NAME`; empty to recognise it.
         arch_args: keyword arguments of its constructor, as JSON.
         weights_key: which entry of a wrapped checkpoint holds the weights; empty to find it.
 

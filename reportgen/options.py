@@ -37,7 +37,7 @@ class Options:
     title: str = ""
     # the network
     arch: str = ""
-    "`FILE.py:NAME`, `torchvision:NAME`; empty to recognise it from the file."
+    "`FILE.py:NAME`, `torchvision:NAME`, `timm:NAME`; empty to recognise it from the file."
     arch_args: str = ""
     "Keyword arguments of the constructor, as JSON."
     weights_key: str = ""

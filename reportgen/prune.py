@@ -16,7 +16,7 @@ from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model
 from reportgen.load.narrowing import narrowed
 from reportgen.load.preprocessing import preprocessing_for
-from reportgen.load.request import BY_SHAPES
+from reportgen.load.request import BY_SHAPES, BY_TIMM
 from reportgen.load.torchvision_nets import first_convolution
 from reportgen.options import Options
 from reportgen.probe.evidence import Evidence
@@ -203,12 +203,14 @@ def _prove(
 
 
 def _architecture(loaded: LoadedModel, options: Options) -> str:
-    """`torchvision:resnet18`, the user's own file and class, or a program and its class."""
+    """`torchvision:resnet18`, `timm:NAME`, the user's own file and class, or a program's class."""
     place, _, name = options.arch.rpartition(":")
     if loaded.pruned:
         return loaded.pruned.architecture
     if place.endswith(".py"):
         return f"{Path(place).name}:{name}"
+    if place == "timm" or loaded.architecture_source == BY_TIMM:
+        return f"timm:{loaded.architecture}"
     if place == "torchvision" or loaded.architecture_source == BY_SHAPES:
         return f"torchvision:{loaded.architecture}"
     # No constructor makes it: it comes back from the program that is written with it.

@@ -111,7 +111,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "load": frozenset(
         {"torch", "torchvision", "timm", "safetensors", "numpy", "PIL", "reportgen.errors"}
-        | {"pyarrow", "reportgen.options", "reportgen.report", "reportgen.load"}
+        | {"transformers", "pyarrow", "reportgen.options", "reportgen.report"}
+        | {"reportgen.load"}
     ),
     "probe": frozenset(
         {"torch", "torchvision", "numpy", "numba", "llvmlite", "reportgen.errors"}

@@ -24,7 +24,7 @@ MODEL = (
         "--arch",
         type=Architecture(),
         default="",
-        metavar="FILE.py:NAME | torchvision:NAME",
+        metavar="FILE.py:NAME | torchvision:NAME | timm:NAME",
         help="The network's code, where the file does not tell.",
         is_essential=True,
     ),

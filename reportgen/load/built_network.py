@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from reportgen.errors import ModelError, OptionError
-from reportgen.load import torchvision_nets
+from reportgen.load import timm_nets, torchvision_nets
 from reportgen.load.architectures import nearest, shapes_of
 from reportgen.load.dense_nets import build_dense, dense_arguments, dense_names
 from reportgen.load.fitting import class_count, fit, listed, pour
@@ -31,8 +31,17 @@ def maker(request: Request) -> tuple[Callable[..., nn.Module], str]:
             return torchvision_module(name, {**told, **arguments})
 
         return make, "num_classes"
+    if place == "timm":
+        timm_nets.metadata(name, f"--arch {request.arch}")
+
+        def make_timm(**arguments: Any) -> nn.Module:
+            return timm_nets.build(name, arguments)
+
+        return make_timm, "num_classes"
     if not place.endswith(".py"):
-        raise OptionError(f"--arch {request.arch}: give FILE.py:NAME or torchvision:NAME.")
+        raise OptionError(
+            f"--arch {request.arch}: give FILE.py:NAME, torchvision:NAME or timm:NAME."
+        )
     made = constructor(request.arch)
     return made, count_name(made)
 

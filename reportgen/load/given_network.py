@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 
 import torch
@@ -11,7 +11,7 @@ from torch.jit import ScriptModule
 from torch.nn.parameter import is_lazy
 
 from reportgen.errors import ModelError
-from reportgen.load import torchvision_nets
+from reportgen.load import timm_nets, torchvision_nets
 from reportgen.load.architectures import recognise, shapes_of
 from reportgen.load.model import LoadedModel, input_of
 from reportgen.load.request import BY_SHAPES
@@ -40,6 +40,18 @@ def given_network(module: nn.Module) -> LoadedModel:
         name = architecture.name
         publication = torchvision_nets.published(
             name, "", size, sizes["channels"], sizes["classes"]
+        )
+    known = getattr(module, "pretrained_cfg", None)
+    if type(module).__module__.startswith("timm.") and isinstance(known, Mapping):
+        name = str(known.get("architecture") or name)
+        size = timm_nets.fixed_size(known, {}) if size is None else size
+        publication = timm_nets.publication(
+            known,
+            channels=channels,
+            classes=0,
+            size=size,
+            source=f"published with timm's weights for {name}; assumed for this network",
+            is_assumed=True,
         )
     return LoadedModel(
         module=module if kinds <= {torch.float32} else deepcopy(module).float(),

@@ -35,7 +35,7 @@ def with_weights(
         name, request.sha256, size, sizes["channels"], sizes["classes"]
     )
     exported = request.checkpoint.exported
-    modules = saved_modules(request) if exported else _own_modules(request.checkpoint, reading)
+    modules = saved_modules(request) if exported else own_modules(request.checkpoint, reading)
     said: list[str] = list(notes)
     if name in torchvision_nets.REORDERS_COLOURS:
         flag = modules[""].settings.get("transform_input") if "" in modules else None
@@ -106,7 +106,7 @@ def _colour_note(name: str, is_own: bool) -> str:
     )
 
 
-def _own_modules(checkpoint: Checkpoint, reading: Weights) -> Mapping[str, SavedModule]:
+def own_modules(checkpoint: Checkpoint, reading: Weights) -> Mapping[str, SavedModule]:
     """The file's modules, with the prefix taken off that was taken off its weights."""
     new, tensor = next(iter(reading.items()))
     old = next(name for name, given in checkpoint.tensors.items() if given is tensor)

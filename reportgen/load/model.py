@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from reportgen.errors import ModelError, OptionError, ReportgenError
+from reportgen.load.hub_folder import hub_folder
 from reportgen.load.limited import read_limited
 from reportgen.load.network import network_for
 from reportgen.load.pruned_files import description
@@ -67,8 +68,9 @@ def load_model(
     """The network in a model file, without running anything that the file contains.
 
     Args:
-        path: the file; its bytes decide what it is, not its extension.
-        arch: `FILE.py:NAME` or `torchvision:NAME`; empty to recognise a torchvision classifier.
+        path: the file, whose bytes decide what it is and not its extension; or a folder as
+            Hugging Face's libraries save it.
+        arch: `FILE.py:NAME`, `torchvision:NAME` or `timm:NAME`; empty to recognise it.
         arch_args: keyword arguments of its constructor, as JSON.
         weights_key: which entry of a wrapped checkpoint holds the weights; empty to find it.
 
@@ -89,12 +91,14 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
     arguments = arguments_from(arch_args)
     if arguments and not arch:
         raise OptionError("--arch-args needs --arch: it is the constructor that takes them.")
+    folder = hub_folder(path)
+    path = folder.weights if folder else path
     with _opened(path) as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         size_in_bytes = stream.tell()
         checkpoint = read_limited(path, stream, weights_key)
     said = description(path, sha256, checkpoint.exported)
-    network = network_for(Request(path.name, sha256, checkpoint, arch, arguments, said))
+    network = network_for(Request(path.name, sha256, checkpoint, arch, arguments, said, folder))
     channels, size, notes = (*network.input, ()) if network.input else input_of(network.module)
     publication = network.publication
     return LoadedModel(

@@ -8,10 +8,13 @@ from reportgen.load.built_network import built, maker
 from reportgen.load.dense_nets import dense_names, dense_publication
 from reportgen.load.exported_network import program_network
 from reportgen.load.fitting import listed
+from reportgen.load.hub_network import hub_network
 from reportgen.load.known_network import with_weights
 from reportgen.load.prefixes import readings
 from reportgen.load.pruned_network import pruned_network
 from reportgen.load.request import OWN_CODE, Network, Request
+from reportgen.load.timm_index import timm_names
+from reportgen.load.timm_network import recognised_timm, timm_network
 
 
 def network_for(request: Request) -> Network:
@@ -24,6 +27,8 @@ def network_for(request: Request) -> Network:
     said = request.description
     if said.pruned:
         return pruned_network(request, said.pruned, said.file)
+    if request.folder and not request.arch:
+        return hub_network(request, request.folder)
     try:
         network = _asked(request) if request.arch else _recognised(request)
     except ModelError as error:
@@ -33,8 +38,10 @@ def network_for(request: Request) -> Network:
 
 def _asked(request: Request) -> Network:
     """The network that the user names, with the class count of the file."""
-    make, count = maker(request)
     place, _, name = request.arch.rpartition(":")
+    if place == "timm":
+        return timm_network(request, name)
+    make, count = maker(request)
     if place != "torchvision":
         return built(request, make, count)
     for reading, notes in readings(request.checkpoint.tensors):
@@ -49,7 +56,7 @@ def _asked(request: Request) -> Network:
 
 
 def _recognised(request: Request) -> Network:
-    """The torchvision classifier whose weights these are."""
+    """The classifier of torchvision, or else network of timm, whose weights these are."""
     for reading, notes in readings(request.checkpoint.tensors):
         matches = recognise(shapes_of(reading))
         if len(matches) > 1:
@@ -60,6 +67,8 @@ def _recognised(request: Request) -> Network:
             )
         if matches:
             return with_weights(request, *matches[0], reading, notes)
+        if shared := timm_names(shapes_of(reading)):
+            return recognised_timm(request, shared)
     if request.checkpoint.exported:
         return program_network(request)
     raise ModelError(_unrecognised(request))

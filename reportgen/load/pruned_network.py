@@ -15,8 +15,8 @@ from reportgen.report.pruned import Pruned
 def pruned_network(request: Request, pruned: Pruned, file: str) -> Network:
     """The network of a pruned checkpoint, with its weights, in eval mode.
 
-    torchvision's are built and narrowed. A user's own is built if the user names its code, and
-    else taken from the program, where there is one.
+    torchvision's and timm's are built and narrowed. A user's own is built if the user names its
+    code, and else taken from the program, where there is one.
 
     Args:
         request: the checkpoint, and the network that was asked for it.
@@ -30,7 +30,7 @@ def pruned_network(request: Request, pruned: Pruned, file: str) -> Network:
     exported = request.checkpoint.exported
     if request.arch:
         return _narrower(request, pruned, file)
-    if pruned.architecture.startswith("torchvision:"):
+    if pruned.architecture.startswith(("torchvision:", "timm:")):
         problem = f"{file} does not describe its weights: "
         try:
             network = _narrower(request, pruned, file)
@@ -78,7 +78,7 @@ def _narrower(request: Request, pruned: Pruned, file: str) -> Network:
     asked = replace(request, arch=arch, arguments=arguments)
     make, count = maker(asked)
     network = built(asked, narrowing(make, pruned), count)
-    name = name if place == "torchvision" else network.architecture
+    name = name if place in ("torchvision", "timm") else network.architecture
     source = f"{len(pruned.widths)} modules are narrower, as {file} says"
     network = replace(network, source=source, pruned=pruned)
     return _published(network, name, pruned, file)

@@ -7,11 +7,13 @@ from typing import Any
 from torch import nn
 
 from reportgen.load.checkpoint import Checkpoint
+from reportgen.load.hub_folder import HubFolder
 from reportgen.load.pruned_files import NOTHING, Description
 from reportgen.load.torchvision_nets import Publication
 from reportgen.report.pruned import Pruned
 
 BY_SHAPES = "recognised from keys and shapes"
+BY_TIMM = "recognised from keys and shapes, among timm's networks"
 BY_FLAG = "stated by flag"
 OWN_CODE = "If it is your own network, give its code: --arch FILE.py:NAME."
 
@@ -29,6 +31,8 @@ class Request:
     "Of the constructor."
     description: Description = NOTHING
     "What is said beside it of what it was pruned from."
+    folder: HubFolder | None = None
+    "The folder around it, where Hugging Face's libraries saved it."
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,18 +62,21 @@ def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     if name in REORDERS_COLOURS:
         # The values are loaded; without this torchvision warns and draws them for seconds.
         arguments = {"init_weights": False, **arguments}
-    with torch.device("meta"), _Counting() if name.startswith("regnet") else nullcontext():
+    with torch.device("meta"), Counting() if name.startswith("regnet") else nullcontext():
         net: nn.Module = models.get_model(name, **arguments)
     return net
 
 
-class _Counting(TorchFunctionMode):
-    """Keeps the tensors with which RegNet computes its widths off the meta device."""
+_COUNTED = (torch.arange, torch.linspace, torch.tensor)
+
+
+class Counting(TorchFunctionMode):
+    """Keeps tensors with which widths are computed, as in RegNet, off the meta device."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        device = {"device": "cpu"} if function in (torch.arange, torch.tensor) else {}
+        device = {"device": "cpu"} if function in _COUNTED else {}
         return function(*args, **{**(kwargs or {}), **device})
 
 

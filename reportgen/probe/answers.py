@@ -10,6 +10,7 @@ from torch import nn
 
 from reportgen.errors import ModelError, OptionError
 from reportgen.options import Asked, Task
+from reportgen.probe.answer_table import AnswerTable
 from reportgen.probe.evidence import Answer, Call
 from reportgen.probe.output import (
     Form,
@@ -207,7 +208,7 @@ class Answers:
         self._ends_in_sigmoid = ends_in_sigmoid
         self._count = 0
         shape = (n_images, min(classes, MOST if ends_in_sigmoid or asked != "auto" else TOP))
-        self._computed, self._as_they_are = _Table(shape), _Table(shape)
+        self._computed, self._as_they_are = AnswerTable(shape), AnswerTable(shape)
 
     @property
     def task(self) -> Task:
@@ -264,36 +265,6 @@ class Answers:
 
 def _first(row: Answer, count: int) -> Answer:
     return Answer(row.classes[:count], row.probabilities[:count], row.logits[:count])
-
-
-class _Table:
-    """Answers, one a row."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._classes = np.zeros(shape, np.int64)
-        self._probabilities, self._logits = np.zeros(shape), np.zeros(shape)
-        self._known = np.zeros(shape[0], np.int64)
-        "How many classes an answer names: none where an output is not finite."
-
-    def put(self, row: int, given: Answer) -> None:
-        known = len(given.classes)
-        self._known[row] = known
-        self._classes[row, :known] = given.classes
-        self._probabilities[row, :known] = given.probabilities
-        self._logits[row, :known] = given.logits
-
-    def append(self, row: int, other: "_Table", count: int) -> None:
-        """Copies the first rows of another to here, from a row on."""
-        for name, values in vars(self).items():
-            values[row : row + count] = vars(other)[name][:count]
-
-    def row(self, row: int) -> Answer:
-        known = self._known[row]
-        return Answer(
-            self._classes[row, :known],
-            self._probabilities[row, :known],
-            self._logits[row, :known],
-        )
 
 
 def weights_are_finite(module: nn.Module, calls: Iterable[Call]) -> bool:

@@ -84,3 +84,16 @@ def _other_generators_kept() -> Iterator[None]:
     finally:
         random.setstate(plain)
         np.random.set_state(array)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No parameter asks for a gradient: counters of PyTorch trip over views of those that do."""
+    asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in asking:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)

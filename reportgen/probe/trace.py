@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from reportgen.errors import ModelError, first_line
 from reportgen.probe.answers import form_of, logits_in
 from reportgen.probe.blame import kind_and_words
+from reportgen.probe.borrow import frozen
 from reportgen.probe.evidence import Call, CallKey, Kind
 from reportgen.probe.flow import UNSEEN, Flow, Operation, memory_of, version_of
 from reportgen.probe.layout import Arrangement, arrangement, maps
@@ -55,7 +56,7 @@ def trace(module: nn.Module, image: torch.Tensor) -> Trace:
     first = logits_in(_first_forward(module, batch.clone()), COPIES)
     counter = FlopCounterMode(display=False)
     tracer = Tracer(counter, batch)
-    with counter, Watch(module, tracer):
+    with frozen(module), counter, Watch(module, tracer):
         output = module(batch)
     again, form = logits_in(output, COPIES), form_of(output, COPIES)
     scale = float(first.abs().max()) if first.numel() else 0.0
@@ -231,7 +232,10 @@ class Tracer(Observer):
         flops = self._counter.get_total_flops() - pending.flops
         flops -= self._listed_flops - pending.listed_flops
         self._listed_flops += flops
-        if pending.is_constant:
+        kind = _kind(source, pending)
+        # Some make positions anew for each image of a batch, as EdgeNeXt does.
+        is_repeated = kind == "conv" and output.ndim == 4 and len(output) == COPIES
+        if pending.is_constant and not is_repeated:
             # It is computed once for all images, and here there are `COPIES` of them.
             flops *= COPIES
             self.constant_flops += flops // COPIES * (COPIES - 1)
@@ -239,7 +243,7 @@ class Tracer(Observer):
             None, UNSEEN, pending.inputs, is_constant=pending.is_constant
         )
         arranged = None if flow.is_constant else arrangement(flow.layout, output.shape, COPIES)
-        kind = _kind(source, pending)
+        own_shape = output.shape[1:] if flow.is_constant and is_repeated else output.shape
         grid = None
         if arranged is not None:
             self.arrangements[key] = arranged
@@ -249,7 +253,7 @@ class Tracer(Observer):
                 key=key,
                 type=source.type if isinstance(source, FunctionCall) else type(source).__name__,
                 kind=kind,
-                output_shape=arranged.shape if arranged else tuple(output.shape),
+                output_shape=arranged.shape if arranged else tuple(own_shape),
                 channel_axis=arranged.channel_axis if arranged else None,
                 spatial_axes=arranged.spatial_axes if arranged else None,
                 parameters=self._new_parameters(source),

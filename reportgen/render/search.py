@@ -6,7 +6,7 @@ may not fetch.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reportgen.compare.records import Comparison
 from reportgen.render.filters import anchor, certainty, plural, shape
@@ -54,7 +54,9 @@ def search_script(entries: Iterable[Entry]) -> bytes:
 def report_entries(site: Site) -> Iterator[Entry]:
     """Layers, images, classes, findings, sections, parameters: in the order of the site."""
     report = site.report
-    yield from _findings(report.findings)
+    # The parameters of a deep network stand on several pages.
+    placed = (replace(f, href=site.href(f.href, "index.html")) for f in report.findings)
+    yield from _findings(placed)
     yield from _sections(site)
     for layer in report.layers:
         yield _layer(site, layer)

@@ -225,7 +225,7 @@ def test_a_file_that_does_not_run_is_one_sentence(tmp_path: Path, saved: Saved) 
         assert words in str(caught.value)
     with pytest.raises(OptionError, match="there is no file"):
         load_model(saved[0], arch=f"{tmp_path / 'absent.py'}:Net")
-    with pytest.raises(OptionError, match=r"give FILE\.py:NAME or torchvision:NAME"):
+    with pytest.raises(OptionError, match=r"give FILE\.py:NAME, torchvision:NAME or"):
         load_model(saved[0], arch="resnet18")
     with pytest.raises(OptionError, match="--arch-args needs --arch"):
         load_model(saved[0], arch_args='{"num_classes": 5}')

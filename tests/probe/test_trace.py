@@ -214,6 +214,50 @@ def test_what_does_not_depend_on_the_image_is_counted_once() -> None:
     assert found.macs == 30 * 2 * 4 + 30 * 3 * 4 + 12 * 9 * 4 * 2
 
 
+def test_a_view_of_a_parameter_may_be_handed_on_in_a_tuple() -> None:
+    """As PiT hands on its class token."""
+
+    class Pair(nn.Module):
+        def forward(self, pair: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+            return pair[0].mean((2, 3)) + pair[1][:, 0]
+
+    class Tupled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.ones(1, 1, 4))
+            self.conv = nn.Conv2d(3, 4, 1)
+            self.pair = Pair()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.pair((self.conv(x), self.token.expand(len(x), -1, -1)))
+            return found
+
+    net = Tupled()
+    with torch.no_grad(), borrowed(net):
+        assert trace(net, torch.rand(3, 5, 6)).macs == 30 * 3 * 4
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_positions_that_are_made_anew_for_each_image_count_once_an_image() -> None:
+    class Placed(nn.Module):
+        """As many maps of positions as there are images, as in EdgeNeXt."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.places = nn.Conv2d(2, 4, 1)
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            places = torch.linspace(0, 1, 60).view(1, 2, 5, 6).repeat(len(x), 1, 1, 1)
+            return (self.conv(x) + self.places(places)).mean((2, 3))
+
+    found = followed(Placed(), 3, 5, 6)
+    calls = {str(call.key): call for call in found.calls}
+    assert calls["places"].output_shape == (4, 5, 6)
+    assert calls["places"].macs == 30 * 2 * 4
+    assert found.macs == 30 * 2 * 4 + 30 * 3 * 4
+
+
 def test_a_hook_that_replaces_the_image_is_followed() -> None:
     net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten())
     net.register_forward_pre_hook(lambda module, args: (args[0] * 2,))

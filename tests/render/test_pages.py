@@ -11,7 +11,9 @@ import pytest
 
 import reportgen.render
 from reportgen.render.pages import pages
+from reportgen.render.search import report_entries
 from reportgen.render.site import LAYERS_PER_PAGE, PARAMETERS_PER_PAGE, Site
+from reportgen.report.records import Finding
 from tests.render.sample_report import HOSTILE, SLUGS, sample_report
 from tests.render.walk import Page
 
@@ -292,6 +294,9 @@ def test_links_to_weights_find_their_page(report):
     assert site.href("weights.html#block0.weight", "index.html") == "weights.html#block0.weight"
     last = f"block{PARAMETERS_PER_PAGE}.weight"
     assert site.href(f"weights.html#{last}", "layers/a.html") == f"../weights-2.html#{last}"
+    told = Finding("warning", "mostly-zero-weights", "All zero.", f"weights.html#{last}")
+    site = Site(replace(report, parameters=many, findings=(told,)))
+    assert next(report_entries(site)).href == f"weights-2.html#{last}"
 
 
 def test_a_large_network_keeps_its_pages_light(report):
