@@ -277,11 +277,8 @@ class Tracer(Observer):
     def _new_parameters(self, source: nn.Module | FunctionCall) -> int:
         """Number of values in the parameters of a call that no earlier call has used."""
         used = source.operands if isinstance(source, FunctionCall) else tuple(source.parameters())
-        new = {
-            id(p): p.numel()
-            for p in used
-            if isinstance(p, nn.Parameter) and id(p) not in self._counted
-        }
+        own = (p for p in used if isinstance(p, nn.Parameter) and id(p) not in self._counted)
+        new = {id(p): p.numel() for p in own}
         self._counted.update(new)
         return sum(new.values())
 
