@@ -60,6 +60,10 @@ class ResourceError(ReportgenError):
     exit_code = 7
 
 
+class EndedError(ResourceError):
+    """Another process of the run ended, so that what it should have done is missing."""
+
+
 class SkippedError(ReportgenError):
     """Under `--strict`: an image or a section was skipped."""
 

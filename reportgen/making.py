@@ -18,7 +18,7 @@ from reportgen.analyses.subjects import (
     model_record,
     parameter_records,
 )
-from reportgen.errors import OptionError, ReportgenError
+from reportgen.errors import EndedError, OptionError, ReportgenError
 from reportgen.figures.files import Print, prints
 from reportgen.gates.judge import conditions_in, judged, refuse_unlabelled, refuse_unmade
 from reportgen.gates.language import Condition
@@ -167,12 +167,12 @@ def _study(
         refuse_unlabelled(conditions)
     probe = Probe(loaded.module, options.device, options.batch_size, options.precision)
     images, evidence = seen(options, loaded, images, probe, progress, team, is_kept=is_kept)
+    is_of_one_class = evidence.task == "classify"
     labels, labels_source = class_names(
-        loaded, images, options, evidence.classes, given=source.labels
+        loaded, images, options, evidence.classes, source.labels, is_of_one_class=is_of_one_class
     )
     if options.target and not evidence.classes:
         raise OptionError(f"--target {options.target}: the network gives boxes, and no classes.")
-    is_of_one_class = evidence.task == "classify"
     truth = true_indices(images, labels) if is_of_one_class else (None,) * len(images.files)
     if len(images.files) > options.max_images:
         images, evidence = with_pictures(probe, images, evidence, truth, options)
@@ -218,7 +218,7 @@ def _outcome(analysis: Analysis, study: Study, progress: Progress) -> Outcome | 
         return Outcome(absent=absent)
     try:
         return analysis.run(study)
-    except OptionError:
+    except (OptionError, EndedError):
         raise
     except ReportgenError as problem:
         return str(problem)

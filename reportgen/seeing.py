@@ -43,7 +43,7 @@ def seen(
     is_resumed = options.resume and state_file(options.output, rank).exists()
     if team or (is_kept and is_resumed):
         # Else a damaged image would begin the pass again, on one of the processes alone.
-        images = checked_by_all(images, team)
+        images = checked_by_all(images, team, loaded.sha256)
 
     def watched(images: ImageSet) -> Evidence:
         count = len(images.files)

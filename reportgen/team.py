@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reportgen.errors import ResourceError
+from reportgen.errors import EndedError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ class Processes:
         """On the first process what all others give, in their order; they get nothing.
 
         Raises:
-            ResourceError: if another process has ended.
+            EndedError: if another process has ended.
         """
         import torch.distributed as dist
 
@@ -59,7 +59,7 @@ class Processes:
         """What the first process gives.
 
         Raises:
-            ResourceError: if another process has ended.
+            EndedError: if another process has ended.
         """
         import torch.distributed as dist
 
@@ -77,7 +77,7 @@ class Processes:
         try:
             yield
         except RuntimeError as error:  # gloo says it in many ways, and has no class for it
-            raise ResourceError(
+            raise EndedError(
                 f"Another of the {self.size} processes of this run ended before its share was "
                 "done; the same command with --resume takes up what was kept."
             ) from error

@@ -52,7 +52,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "threads": frozenset({"torch"}),
     "team": frozenset({"torch", "numpy", "reportgen.errors", "reportgen.report.arrays"}),
     "seeing": EVERYTHING,
-    "checking": frozenset({"numpy", "reportgen.load", "reportgen.probe.passing"}),
+    "checking": frozenset(
+        {"numpy", "reportgen.errors", "reportgen.load", "reportgen.probe.passing"}
+    ),
     "resuming": frozenset(
         {"numpy", "reportgen.errors", "reportgen.load", "reportgen.options", "reportgen.write"}
         | {"reportgen.provenance", "reportgen.report.arrays"}

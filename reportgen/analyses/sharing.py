@@ -45,7 +45,8 @@ def in_shares(
         rows = {name[len(start) :]: row for name, row in found.items() if name.startswith(start)}
         if _PROBLEM in rows:
             kind, _, sentence = rows[_PROBLEM].tobytes().decode().partition(" ")
-            raise getattr(errors, kind)(sentence)
+            # A kind of its own, such as that of a damaged image, is told as what it is one of.
+            raise getattr(errors, kind, errors.ImageError)(sentence)
         yield rows
 
 

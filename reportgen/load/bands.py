@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image, ImageOps, ImageSequence
 
 from reportgen.load.decode import (
     FORMATS,
@@ -84,7 +84,7 @@ def read(data: bytes, channels: int, most: int = MAX_PIXELS) -> Read:
     decoded = decoded_in_thread(data, most)
     if channels in PICTURED:
         return Read(decoded.picture, decoded.notes)
-    return Read(Bands(_of_pages(data, channels)), ())
+    return Read(Bands(_of_pages(data, channels, most)), ())
 
 
 def looked(data: bytes, channels: int, most: int = MAX_PIXELS) -> Look:
@@ -101,7 +101,7 @@ def looked(data: bytes, channels: int, most: int = MAX_PIXELS) -> Look:
     if data.startswith(MAGIC):
         return Look(*Bands(_of_array(data, channels, most)).size, ())
     look = looked_at(data, most)
-    return look if channels in PICTURED else Look(*Bands(_of_pages(data, channels)).size, ())
+    return look if channels in PICTURED else Look(*Bands(_of_pages(data, channels, most)).size, ())
 
 
 def _of_array(data: bytes, channels: int, most: int) -> FloatArray:
@@ -113,13 +113,13 @@ def _of_array(data: bytes, channels: int, most: int) -> FloatArray:
             version, np.lib.format.read_array_header_2_0
         )
         shape, is_column_major, kind = reader(stream)
+        left = len(data) - stream.tell()
+        if kind.hasobject or math.prod(shape) * kind.itemsize != left:
+            raise ValueError("other data than its header says, or objects in place of numbers")
+        values = np.frombuffer(data, kind, offset=stream.tell())
+        values = values.reshape(shape, order="F" if is_column_major else "C")
     except Exception as error:  # a damaged header reaches whatever Python's parser raises
         raise UnreadableImage(damaged(data, error)) from error
-    left = len(data) - stream.tell()
-    if kind.hasobject or math.prod(shape) * kind.itemsize != left:
-        raise UnreadableImage("The NumPy array is damaged, or holds objects in place of numbers.")
-    values = np.frombuffer(data, kind, offset=stream.tell())
-    values = values.reshape(shape, order="F" if is_column_major else "C")
     values = _bands_first(values, channels)
     height, width = values.shape[1:]
     if height * width > most or max(height, width) > MAX_SIDE:
@@ -165,14 +165,17 @@ def _in_range(values: Array) -> FloatArray:
     return found
 
 
-def _of_pages(data: bytes, channels: int) -> FloatArray:
+def _of_pages(data: bytes, channels: int, most: int) -> FloatArray:
     """The bands in a picture file: one page a band, or the four of RGBA."""
     try:
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
         if getattr(opened, "n_frames", 1) == channels:
-            pages = [np.array(page) for page in ImageSequence.Iterator(opened)]
+            pages = [_grey(page, most) for page in ImageSequence.Iterator(opened)]
         else:
-            pages = list(np.array(opened).transpose(2, 0, 1)) if opened.mode == "RGBA" else []
+            upright = ImageOps.exif_transpose(opened) if opened.mode == "RGBA" else None
+            pages = [] if upright is None else list(np.array(upright).transpose(2, 0, 1))
+    except UnreadableImage:
+        raise
     except Exception as error:  # as in `decode`, damage reaches every kind of exception
         raise UnreadableImage(damaged(data, error)) from error
     if len(pages) != channels or len({page.shape for page in pages}) > 1 or pages[0].ndim != 2:
@@ -181,3 +184,11 @@ def _of_pages(data: bytes, channels: int) -> FloatArray:
             ".npy array (bands height width), or a TIFF with one grey page a band."
         )
     return _in_range(np.stack(pages))
+
+
+def _grey(page: Image.Image, most: int) -> Array:
+    """One page as a band; where its numbers are no brightness, such as those of a palette, none."""
+    if page.width * page.height > most:
+        raise UnreadableImage(too_large(most))
+    is_grey = page.mode == "L" or page.mode.startswith("I;16")
+    return np.array(page) if is_grey else np.empty(0)

@@ -51,8 +51,9 @@ def _check_torchvision(request: Request, name: str) -> None:
         close = torchvision_nets.close_names(name)
         hint = f"did you mean {' or '.join(close)}?" if close else "there is no such classifier."
         raise OptionError(f"--arch {request.arch}: {hint}")
-    if "weights" in request.arguments:
-        raise OptionError("--arch-args: `weights` would download others; the file's are used.")
+    for word in ("weights", "weights_backbone"):
+        if request.arguments.get(word) is not None:
+            raise OptionError(f"--arch-args: `{word}` would download others; the file's are used.")
 
 
 def torchvision_module(name: str, arguments: Mapping[str, Any]) -> nn.Module:

@@ -28,7 +28,7 @@ def hub_preprocessing(
         problem = _problem(said, channels)
         shape = _shape(said)
         prepared = None if problem or not shape else _prepared(said, channels, shape, source)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         problem, prepared = "it holds no numbers where there should be", None
     if prepared is None:
         what = problem or "how it resizes and crops is not understood"
@@ -70,7 +70,8 @@ def _problem(said: Mapping[str, Any], channels: int) -> str:
             values = said.get(name)
             if not isinstance(values, list) or len(values) != channels:
                 return f"{name} is not one number for each of {channels} channels"
-        if min(map(float, said["image_std"])) <= 0:
+        # NaN is not above zero either.
+        if not all(float(value) > 0 for value in said["image_std"]):
             return "image_std holds no positive numbers"
     return ""
 

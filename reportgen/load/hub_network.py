@@ -20,7 +20,7 @@ BY_CONFIG = "stated by its config.json"
 _SAID = "said by the folder of the model"
 _PLAIN = (bool, int, float, str, type(None))
 # Each would fetch or run what is not in the folder's weights.
-_UNSAFE = ("auto_map", "quantization_config", "custom_pipelines")
+_UNSAFE = ("auto_map", "quantization_config", "custom_pipelines", "transformers_weights")
 
 
 def hub_network(request: Request, folder: HubFolder) -> Network:
@@ -43,6 +43,8 @@ def _of_timm(request: Request, folder: HubFolder) -> Network:
     for key in ("num_classes", "label_names", "label_descriptions"):
         if key in config:
             stated[key] = config[key]
+    if not isinstance(stated.get("input_size"), (list, tuple)):
+        stated.pop("input_size", None)
     settings = {}
     if isinstance(config.get("global_pool"), str):
         settings["global_pool"] = config["global_pool"]
@@ -81,6 +83,11 @@ def _of_transformers(request: Request, folder: HubFolder) -> Network:
         raise ModelError(
             f"{name}/config.json asks for {unsafe[0]}, which needs more than the weights in the "
             "folder; nothing of it is run. Give plain float weights of a network of transformers."
+        )
+    if (folder.path / "adapter_config.json").exists():
+        raise ModelError(
+            f"{name} holds an adapter, whose weights would come beside those of the network: merge "
+            "it into the network and save that."
         )
     module = _loaded(folder)
     config = module.config

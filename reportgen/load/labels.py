@@ -22,11 +22,13 @@ def class_names(
     options: Options,
     classes: int,
     given: tuple[str, ...] = (),
+    *,
+    is_of_one_class: bool = True,
 ) -> tuple[tuple[str, ...], str]:
     """One name for each of `classes` outputs, and where the names come from.
 
     Names `given` by a program, or `--labels`, over what is known with the weights over folder names
-    over plain numbers.
+    over plain numbers. Folders and data sets name outputs only where each image is of one class.
 
     Raises:
         OptionError: if `--labels` cannot be read, or what is stated has another number of names.
@@ -41,13 +43,19 @@ def class_names(
         return names, source
     if len(loaded.labels) == classes:
         return loaded.labels, loaded.labels_source
-    # Sorted as torchvision's ImageFolder sorts, which is what numbered the classes in training.
+    if not is_of_one_class:
+        return _numbered(classes)
     if len(images.class_names) == classes:
         return images.class_names, "stated by the data set"
+    # Sorted as torchvision's ImageFolder sorts, which is what numbered the classes in training.
     found = sorted({file.true_class for file in images.files if file.true_class is not None})
     if len(found) == classes:
         of = "names stated with the images" if images.is_stated else "folder names"
         return tuple(found), f"{of}, numbered in alphabetical order"
+    return _numbered(classes)
+
+
+def _numbered(classes: int) -> tuple[tuple[str, ...], str]:
     return tuple(f"class {index}" for index in range(classes)), "no names are known"
 
 

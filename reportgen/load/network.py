@@ -67,7 +67,9 @@ def _recognised(request: Request) -> Network:
             )
         if matches:
             return with_weights(request, *matches[0], reading, notes)
-        if shared := timm_names(shapes_of(reading)):
+        # An exported program says itself what is done with the weights.
+        shared = () if request.checkpoint.exported else timm_names(shapes_of(reading))
+        if shared:
             return recognised_timm(request, shared)
     if request.checkpoint.exported:
         return program_network(request)

@@ -128,7 +128,8 @@ def fixed_size(known: Metadata, arguments: Mapping[str, Any]) -> tuple[int, int]
         return side, side
     if isinstance(side, (list, tuple)) and len(side) == 2:
         return int(side[0]), int(side[1])
-    if known.get("fixed_input_size") and known.get("input_size"):
+    known_size = known.get("input_size")
+    if known.get("fixed_input_size") and isinstance(known_size, (list, tuple)):
         height, width = known["input_size"][-2:]
         return int(height), int(width)
     return None
@@ -200,7 +201,8 @@ def _labels(known: Metadata, classes: int) -> tuple[str, ...]:
     """One name a class: those that come with the weights, else ImageNet's for its 1000 classes."""
     names = known.get("label_names")
     if isinstance(names, (list, tuple)):
-        described = known.get("label_descriptions") or {}
+        described = known.get("label_descriptions")
+        described = described if isinstance(described, Mapping) else {}
         found = tuple(str(described.get(name, name)) for name in names)
         return found if len(found) == classes else ()
     if classes == known.get("num_classes") == _IMAGENET and not known.get("label_offset"):

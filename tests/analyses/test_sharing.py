@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from reportgen.analyses.sharing import in_shares
-from reportgen.errors import ModelError, OptionError
+from reportgen.errors import ImageError, ModelError, OptionError
+from reportgen.load.images import DamagedImage
 from reportgen.probe.occlusion.engine import Run
 from reportgen.probe.occlusion.occlude import OcclusionResult
 from reportgen.report.arrays import Array
@@ -67,6 +68,17 @@ def test_the_first_problem_is_raised_by_the_first_process_as_it_was() -> None:
         list(in_shares(team, IMAGES, failing))
     with pytest.raises(OptionError):
         list(in_shares(None, IMAGES, failing))
+
+
+def test_a_damaged_image_is_told_as_a_problem_of_images() -> None:
+    def failing(image: int) -> Rows:
+        raise DamagedImage("a.png cannot be read")
+
+    team = Fellow(2)
+    assert list(in_shares(team, IMAGES, failing)) == []
+    team.rank = 0
+    with pytest.raises(ImageError, match=r"^a\.png cannot be read$"):
+        list(in_shares(team, IMAGES, failing))
 
 
 def test_an_occlusion_comes_back() -> None:

@@ -82,9 +82,10 @@ def test_a_picture_with_a_fourth_channel_has_four_bands() -> None:
         (saved(LEVELS > 9), "The array holds bool"),
         (saved(LEVELS / 100), "The values lie from 0"),
         (saved(np.where(LEVELS > 9, np.nan, 0.5)), "The values lie from nan to nan"),
-        (saved(np.array([{}, {}])), "damaged, or holds objects"),
-        (saved(LEVELS)[:-1], "damaged, or holds objects"),
-        (saved(LEVELS) + b"\0", "damaged, or holds objects"),
+        (saved(np.array([{}, {}])), "other data than its header says, or objects"),
+        (saved(LEVELS)[:-1], "other data than its header says, or objects"),
+        (saved(LEVELS) + b"\0", "other data than its header says, or objects"),
+        (saved(LEVELS).replace(b"(4, 6, 9)", b"(-4,-6,9)"), "cut short or damaged"),
         (saved(LEVELS)[:40], "cut short or damaged"),
         (b"\x93NUMPY\x09\x09", "cut short or damaged"),
         (saved(np.zeros((4, 1, 40_000), np.uint8)), "larger than"),
@@ -100,6 +101,32 @@ def test_a_picture_of_other_channels_is_refused() -> None:
     Image.fromarray(LEVELS[0]).save(stream, "PNG")
     with pytest.raises(UnreadableImage, match="does not have the 6 channels"):
         read(stream.getvalue(), 6)
+
+
+def test_numbers_of_colours_are_no_bands() -> None:
+    pages = [Image.fromarray(band).convert("P") for band in LEVELS]
+    stream = io.BytesIO()
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    with pytest.raises(UnreadableImage, match="does not have the 4 channels"):
+        read(stream.getvalue(), 4)
+
+
+def test_no_page_is_larger_than_the_first() -> None:
+    pages = [Image.fromarray(LEVELS[0]), Image.new("L", (90, 60))]
+    stream = io.BytesIO()
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    with pytest.raises(UnreadableImage, match="larger than"):
+        read(stream.getvalue(), 2, most=100)
+
+
+def test_a_picture_of_four_bands_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    stream = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(LEVELS.transpose(1, 2, 0)))
+    picture.save(stream, "PNG", exif=exif)
+    found = bands(stream.getvalue())
+    np.testing.assert_allclose(found, np.rot90(LEVELS, -1, (1, 2)) / 255, atol=1e-7)
 
 
 def prepared(height: int, width: int) -> Preprocessing:

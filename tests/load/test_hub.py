@@ -106,6 +106,7 @@ def test_a_folder_of_transformers(of_transformers: Path) -> None:
     [
         ({"auto_map": {"AutoConfig": "evil.Config"}}, "asks for auto_map"),
         ({"quantization_config": {"quant_method": "x"}}, "asks for quantization_config"),
+        ({"transformers_weights": "other.safetensors"}, "asks for transformers_weights"),
         ({"model_type": "mine"}, "no image classifier that transformers can build"),
         ({"model_type": "bert"}, "no image classifier that transformers can build"),
         ({"num_hidden_layers": 3}, "does not fit ViTForImageClassification: .* is missing"),
@@ -120,6 +121,12 @@ def test_what_is_no_plain_classifier_is_refused(
     (of_transformers / "config.json").write_text(json.dumps({**config, **change}))
     (of_transformers / "evil.py").write_text("raise SystemExit('this ran')")
     with pytest.raises(ModelError, match=words):
+        load_model(of_transformers)
+
+
+def test_weights_beside_those_of_the_network_are_refused(of_transformers: Path) -> None:
+    (of_transformers / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="holds an adapter"):
         load_model(of_transformers)
 
 

@@ -43,8 +43,8 @@ def options(labels=""):
     return Options(Path("net.pth"), (), labels=str(labels))
 
 
-def names(classes, labels="", *, loaded=LOADED, folders=(None,)):
-    return class_names(loaded, images(*folders), options(labels), classes)
+def names(classes, labels="", *, loaded=LOADED, folders=(None,), **further):
+    return class_names(loaded, images(*folders), options(labels), classes, **further)
 
 
 def test_a_text_file_has_one_name_a_line(tmp_path):
@@ -120,6 +120,8 @@ def test_the_order_of_sources():
     expected = (("Cat", "dog"), "folder names, numbered in alphabetical order")
     assert names(2, folders=folders) == expected
     assert names(3, folders=folders) == (("class 0", "class 1", "class 2"), "no names are known")
+    numbered = (("class 0", "class 1"), "no names are known")
+    assert names(2, folders=folders, is_of_one_class=False) == numbered
 
 
 def test_true_classes_from_folder_names():

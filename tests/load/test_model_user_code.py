@@ -256,6 +256,9 @@ def test_torchvision_by_name(tmp_path: Path) -> None:
         load_model(file, arch="torchvision:squeezenet11")
     with pytest.raises(OptionError, match="would download"):
         load_model(file, arch="torchvision:squeezenet1_1", arch_args='{"weights": "DEFAULT"}')
+    with pytest.raises(OptionError, match="`weights_backbone` would download"):
+        words = '{"weights_backbone": "DEFAULT"}'
+        load_model(file, arch="torchvision:fcn_resnet50", arch_args=words)
     with pytest.raises(OptionError, match="unexpected keyword argument 'depth'"):
         load_model(file, arch="torchvision:squeezenet1_1", arch_args='{"depth": 3}')
     with pytest.raises(ModelError, match=r"classifier\.1\.weight is 4x512x1x1 where 5x"):

@@ -1,7 +1,7 @@
 """Bare weights of timm's networks: recognised where they tell, named where several share them."""
 
 import random
-from collections import Counter
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,19 @@ def test_weights_that_several_share_are_no_silent_pick(tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.equal(stated(picture), module(picture))
         assert not torch.allclose(other(picture), module(picture))
+
+
+def test_an_exported_program_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """timm's network has the weights, and not the sigmoid."""
+    _, module = save(tmp_path, "test_mambaout", num_classes=3)
+    whole = nn.Sequential(OrderedDict(model=module, end=nn.Sigmoid())).eval()
+    picture = torch.rand(2, 3, 64, 96)
+    torch.export.save(torch.export.export(whole, (picture,)), tmp_path / "net.pt2")
+    monkeypatch.setattr(timm_nets, "find_spec", lambda name: None)
+    loaded = load_model(tmp_path / "net.pt2")
+    assert loaded.architecture_source == "made from the program in the file"
+    with torch.no_grad():
+        assert torch.allclose(loaded.module(picture), whole(picture), atol=1e-6)
 
 
 def test_without_timm_the_sentence_names_the_network(
