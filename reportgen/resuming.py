@@ -25,6 +25,10 @@ BINDING = "binding"
 "Entry of the file that says what the run was made from, as JSON."
 
 
+_UNREADABLE = (OSError, ValueError, LookupError, AttributeError, TypeError, EOFError, BadZipFile)
+"What numpy and JSON raise for what is no state; for a plain array there is nothing to close."
+
+
 class Kept:
     """The state of a pass, in a file: what `passing.Keeper` asks for."""
 
@@ -69,7 +73,7 @@ class Kept:
                     word for word, found in self._binding.items() if theirs.get(word) != found
                 ]
                 rows = {name: file[name] for name in file.files if not differing}
-        except (OSError, ValueError, KeyError, AttributeError, EOFError, BadZipFile) as error:
+        except _UNREADABLE as error:
             raise OptionError(
                 f"--resume: {self._path} cannot be read, so it is not what a run left there; "
                 "remove it, or build without --resume to start anew."

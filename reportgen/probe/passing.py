@@ -133,7 +133,7 @@ def _take_up(probe: "Probe", seen: Seen, rows: Rows) -> None:
         probe.batch_size = int(next(arrays)[0])
         set_generators(probe.device, arrays)
         seen.take(arrays)
-    except (ValueError, KeyError, StopIteration) as error:
+    except (ValueError, LookupError, RuntimeError, StopIteration) as error:
         raise OptionError(
             "--resume: what was kept of the run before does not fit this one; build without it."
         ) from error

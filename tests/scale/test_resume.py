@@ -1,7 +1,9 @@
 """A build that is killed goes on where it was, and ends with the bytes of one that was not."""
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.corpus.faults import tree
@@ -49,10 +51,13 @@ def test_a_state_of_another_run_is_refused_with_what_differs(
     assert ended["codes"] == [2]
     assert "with other options;" in ended["told"][0].splitlines()[-1]
     assert state.read_bytes() == kept and not output.exists()
-    state.write_bytes(kept[:-400])
-    ended = launch(*words, "--resume")
-    assert ended["codes"] == [2]
-    assert "cannot be read" in ended["told"][0].splitlines()[-1]
+    array = io.BytesIO()
+    np.save(array, np.arange(3))
+    for damaged in (kept[:-400], array.getvalue()):
+        state.write_bytes(damaged)
+        ended = launch(*words, "--resume")
+        assert ended["codes"] == [2]
+        assert "cannot be read" in ended["told"][0].splitlines()[-1]
 
 
 def test_without_resume_a_state_is_passed_over_and_goes_at_the_end(

@@ -42,10 +42,11 @@ What was held against what:
 {attention}
 """
 
-_ATTENTION = """Sections that a network has not stand in its row, with the reason that the report
-gives: attention is shown of networks in which all positions attend to all others, which leaves
-out convolutions, mixers, and attention within windows. A tower without a classifier (DINOv2,
-CLIP's ResNet) gives features, which stand where classes stand elsewhere; their numbers mean
+_ATTENTION = """Sections that a network has not are missing from its row: attention is shown of
+networks in which all positions attend to all others, which leaves out convolutions,
+mixers, and attention within windows. torchvision's networks for segmentation and
+detection are not in this zoo. A tower without a classifier (DINOv2, CLIP's ResNet)
+gives features, which stand where classes stand elsewhere; their numbers mean
 nothing by themselves."""
 
 
