@@ -79,8 +79,9 @@ def comparison_summary(comparison: Comparison) -> Summary:
         both = f"{percent(numbers['accuracy_a'])} → {percent(numbers['accuracy_b'])}"
         tiles.append(("Right answers", both))
     changed, seen = numbers["answers_changed"], numbers["images_compared"]
+    if changed is not None:
+        tiles.append(("Answers changed", f"{number(changed)} of {number(seen)}"))
     tiles += [
-        ("Answers changed", f"{number(changed)} of {number(seen)}"),
         ("Units that died", number(numbers["units_died"])),
         ("Units that came to life", number(numbers["units_born"])),
         ("Parameters", f"{si(first.parameters)} → {si(last.parameters)}"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from reportgen.compare.answers import GIVES
 from reportgen.compare.given import Given
 from reportgen.compare.records import Comparison, ImageChange, LayerChange, MapChange
 from reportgen.report.records import Report
@@ -30,13 +31,19 @@ def differences(a: Given, b: Given, images: Sequence[ImageChange]) -> Iterator[s
             f"Images were prepared differently ({', '.join(changed)}), so maps are not compared, "
             "and activations differ for that reason too."
         )
+    tasks = a.report.model.task, b.report.model.task
     classes = a.report.model.classes, b.report.model.classes
-    if classes[0] != classes[1]:
+    if tasks[0] != tasks[1]:
+        one, other = (GIVES.get(task, task) for task in tasks)
+        yield f"{a.name} gives {one} and {b.name} {other}, so answers and maps are not compared."
+    elif classes[0] != classes[1] and tasks[0] == "regress":
+        yield f"{a.name} gives {classes[0]:,} values and {b.name} {classes[1]:,}."
+    elif classes[0] != classes[1]:
         yield (
             f"{a.name} tells {classes[0]:,} classes apart and {b.name} {classes[1]:,}: answers are "
             "compared by the names of the classes."
         )
-    if not changed:
+    if not changed and tasks[0] == tasks[1]:
         problems = [made.problem for image in images for made in image.maps if made.problem]
         for problem in dict.fromkeys(problems):
             count = problems.count(problem)
@@ -53,7 +60,10 @@ def is_unchanged(made: Comparison) -> bool:
         and (a.parameters, a.macs) == (b.parameters, b.macs)
         and all(parameter.change == 0 for parameter in made.parameters)
         and all(map(_is_same_layer, made.layers))
-        and all(image.answer_a == image.answer_b for image in made.images)
+        and all(
+            (image.answer_a, image.said_a) == (image.answer_b, image.said_b)
+            for image in made.images
+        )
         and all(_is_same_map(one) for image in made.images for one in image.maps)
     )
 

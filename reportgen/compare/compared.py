@@ -96,6 +96,7 @@ def _subject(given: Given) -> Subject:
         file=model.source,
         sha256=model.sha256,
         architecture=model.architecture,
+        task=model.task,
         parameters=model.parameters,
         macs=model.macs,
         bytes=model.bytes,
@@ -105,7 +106,8 @@ def _subject(given: Given) -> Subject:
         rectified=sum(layer.units for layer in rectified),
         nonfinite=sum(one.nonfinite for one in report.parameters)
         + sum(layer.nonfinite or 0 for layer in report.layers)
-        + sum(not image.predictions for image in report.images),
+        # A network that gives boxes has no answer of an image, finite or not.
+        + sum(not image.predictions for image in report.images if model.task != "detect"),
         zero_share=sum(size * share for size, share in sizes) / values if values else None,
         href=given.href,
     )

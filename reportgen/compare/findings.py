@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from reportgen.compare.alike import is_unchanged
+from reportgen.compare.answers import in_words, other_outputs
 from reportgen.compare.records import Comparison, LayerChange
 from reportgen.report.records import Finding, Rule, Severity
 
@@ -24,7 +25,9 @@ RULES = (
     ),
     Rule("accuracy-rose", "Remark: of these, it answers more right."),
     Rule(
-        "answers-changed", "Remark: an image has another most probable class in the last than in A."
+        "answers-changed",
+        "Remark: an image has another most probable class in the last than in A; where several may "
+        "hold at once, other classes above one half.",
     ),
     Rule(
         "units-died",
@@ -75,6 +78,7 @@ def _not_finite(made: Comparison) -> Iterator[Finding]:
             without = sum(
                 (image.answer_a if subject is a else image.answer_b) is None
                 for image in made.images
+                if subject.task != "detect"
             )
             text = f"{subject.name} holds {_counted(subject.nonfinite, 'value')} that "
             text += f"{'is' if subject.nonfinite == 1 else 'are'} NaN or infinite"
@@ -91,8 +95,10 @@ def _answers(made: Comparison) -> str:
     (a, b), metrics = _names(made), made.metrics
     if not made.images:
         return f"no image is in both {a} and {b}, so answers cannot be compared"
-    changed = int(metrics["answers_changed"] or 0)
+    if made.outputs != "answers":
+        return other_outputs(made)
     of = f"of the {_counted(len(made.images), 'image')} that both saw"
+    changed = int(metrics["answers_changed"] or 0)
     moved = f"{_counted(changed, 'answer') if changed else 'no answer'} {of} changed"
     before, after = metrics["accuracy_a"], metrics["accuracy_b"]
     if before is None or after is None:
@@ -157,8 +163,11 @@ def _changed(made: Comparison) -> Iterator[Finding]:
     ]
     if changed:
         image = changed[0]
-        before, after = image.answer_a, image.answer_b
-        labels = [answer.label if answer else "no finite answer" for answer in (before, after)]
+        task = made.subjects[0].task  # that of both, or no answer changed
+        labels = [
+            in_words(task, answer, said) if answer else "no finite answer"
+            for answer, said in ((image.answer_a, image.said_a), (image.answer_b, image.said_b))
+        ]
         words = f"{image.path}: {labels[0]} became {labels[1]}"
         kind = {"broken": " (newly wrong)", "corrected": " (corrected)"}.get(image.outcome, "")
         yield Finding(

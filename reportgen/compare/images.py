@@ -7,6 +7,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from reportgen.compare.answers import chooses_none, said
 from reportgen.compare.correlations import pearson, spearman
 from reportgen.compare.given import Given
 from reportgen.compare.records import ImageChange, MapChange, Outcome
@@ -96,6 +97,8 @@ def _image_change(a: Given, b: Given, first: Image, second: Image, same_input: b
         true_class=first.true_class,
         answer_a=answers[0],
         answer_b=answers[1],
+        said_a=said(a.report.model, first),
+        said_b=said(b.report.model, second),
         outcome=_outcome(a.report, b.report, first, second),
         right_a=is_right(first) if is_labelled else None,
         right_b=is_right(second) if is_labelled else None,
@@ -107,13 +110,20 @@ def _image_change(a: Given, b: Given, first: Image, second: Image, same_input: b
 
 
 def _outcome(a: Report, b: Report, first: Image, second: Image) -> Outcome:
-    answers = [*first.predictions[:1], *second.predictions[:1]]
-    if not answers:
+    tasks = a.model.task, b.model.task
+    if tasks[0] != tasks[1] or tasks[0] in ("regress", "detect"):
+        return "unknown"
+    are_finite = bool(first.predictions), bool(second.predictions)
+    if not any(are_finite):
         return "unknown"
     # Where one of the two gives no finite answer any more, that is as much of a change as another.
-    if len(answers) == 2 and _class_of(a, b, answers[0]) == _class_of(a, b, answers[1]):
+    classes = (
+        {_class_of(a, b, one) for one in said(report.model, image)}
+        for report, image in ((a, first), (b, second))
+    )
+    if all(are_finite) and next(classes) == next(classes):
         return "same"
-    if first.true_index is None or second.true_index is None:
+    if chooses_none(a.model) or first.true_index is None or second.true_index is None:
         return "changed"
     if is_right(first):
         return "broken"
@@ -176,6 +186,8 @@ def _problem(
     """Why two maps are not of the same thing; empty where they are."""
     if not same_input:
         return "The images were prepared differently."
+    if reports[0].report.model.task != reports[1].report.model.task:
+        return "The networks give two kinds of outputs."
     (one, other), (a, b) = panels, (given.letter for given in reports)
     if one.facts["target"] != other.facts["target"]:
         return (

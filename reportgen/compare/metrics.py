@@ -4,7 +4,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from reportgen.compare.records import Comparison, ImageChange, ParameterChange, Subject
+from reportgen.compare.records import (
+    Comparison,
+    ImageChange,
+    Outcome,
+    ParameterChange,
+    Subject,
+)
 from reportgen.compare.weights import is_weight
 
 _OF_WHOLE_NETWORKS = (
@@ -27,6 +33,7 @@ def metrics(made: Comparison) -> Mapping[str, float | int | None]:
     a, b = made.subjects[0], made.subjects[-1]
     known = [image for image in made.images if image.outcome != "unknown"]
     changed = sum(image.outcome != "same" for image in known)
+    has_answers = made.outputs == "answers"
     right_a = _share(image.right_a for image in made.images)
     right_b = _share(image.right_b for image in made.images)
     dead_a, dead_b = _dead_share(a), _dead_share(b)
@@ -35,10 +42,10 @@ def metrics(made: Comparison) -> Mapping[str, float | int | None]:
         "accuracy_a": _number(right_a),
         "accuracy_b": _number(right_b),
         "accuracy_drop": _drop(right_a, right_b),
-        "answers_changed": changed,
+        "answers_changed": changed if has_answers else None,
         "answers_changed_share": changed / len(known) if known else None,
-        "answers_broken": sum(image.outcome == "broken" for image in made.images),
-        "answers_corrected": sum(image.outcome == "corrected" for image in made.images),
+        "answers_broken": _count(made, "broken") if has_answers else None,
+        "answers_corrected": _count(made, "corrected") if has_answers else None,
         "dead_share_a": _number(dead_a),
         "dead_share_b": _number(dead_b),
         "dead_share_rise": _drop(dead_b, dead_a),
@@ -57,6 +64,10 @@ def metrics(made: Comparison) -> Mapping[str, float | int | None]:
     if a.nonfinite or b.nonfinite:
         found |= dict.fromkeys(_OF_WHOLE_NETWORKS, math.nan)
     return found
+
+
+def _count(made: Comparison, outcome: Outcome) -> int:
+    return sum(image.outcome == outcome for image in made.images)
 
 
 # Shares are exact until they are subtracted: as floats, 8 of 10 less 7 of 10 is more than 10 %.

@@ -32,6 +32,8 @@ class Subject:
     "Of the model, without its folder; or that there is none."
     sha256: str
     architecture: str
+    task: str
+    "What its output means: `classify`, `multilabel`, `regress`, `segment` or `detect`."
     parameters: int
     macs: int
     bytes: int | None
@@ -143,6 +145,9 @@ class ImageChange:
     true_class: str | None
     answer_a: Prediction | None
     answer_b: Prediction | None
+    said_a: tuple[Prediction, ...]
+    "All of it: the class; where several may hold, those above one half; all values."
+    said_b: tuple[Prediction, ...]
     outcome: Outcome
     right_a: bool | None
     "Whether the answer of A is the true class; None unless both know the true class."
@@ -236,3 +241,9 @@ class Comparison:
     timeline: Timeline | None
     gates: tuple[Gate, ...] = ()
     "In the order in which they were given."
+
+    @property
+    def outputs(self) -> str:
+        """`answers`, `values` or `boxes`; `outputs` where those of A and B are of two kinds."""
+        a, b = self.subjects[0].task, self.subjects[-1].task
+        return {"regress": "values", "detect": "boxes"}.get(a, "answers") if a == b else "outputs"

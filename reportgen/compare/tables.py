@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from reportgen.compare.answers import in_words, outcome
 from reportgen.compare.records import Comparison, LayerChange
 from reportgen.report.blocks import Cell, Column, Link, Table
 
@@ -9,15 +10,6 @@ SHOWN = 64
 "Rows in the page, which is to stay light; the CSV has all."
 CELLS_SHOWN = 720
 "The same in cells, of the table with a column for every report."
-
-OUTCOMES = {
-    "broken": "newly wrong",
-    "corrected": "corrected",
-    "changed": "changed",
-    "same": "same",
-    "unknown": "finite in neither",
-}
-"What became of an answer, in words."
 
 
 def tables(comparison: Comparison) -> Mapping[str, Table]:
@@ -208,11 +200,18 @@ def _by(shape: Sequence[int]) -> str:
 
 
 def _images(comparison: Comparison) -> Table:
+    has_answers = comparison.outputs == "answers"
+    tasks = comparison.subjects[0].task, comparison.subjects[-1].task
     rows: list[tuple[Cell, ...]] = []
     for image in comparison.images:
         cells: list[Cell] = []
-        for answer in (image.answer_a, image.answer_b):
-            cells += [answer.label, answer.probability] if answer else ["not finite", None]
+        for task, answer, said in (
+            (tasks[0], image.answer_a, image.said_a),
+            (tasks[1], image.answer_b, image.said_b),
+        ):
+            cells.append(in_words(task, answer, said))
+            if has_answers:
+                cells.append(answer.probability if answer else None)
         by_method = {made.method: made.spearman for made in image.maps}
         name: Cell = image.path
         if image.has_page:
@@ -222,21 +221,24 @@ def _images(comparison: Comparison) -> Table:
                 name,
                 image.true_class or "",
                 *cells,
-                OUTCOMES[image.outcome],
+                outcome(comparison, image),
                 by_method.get("occlusion"),
                 by_method.get("gradcam"),
             )
         )
-    a, b = _ends(comparison)
+    names: list[Column] = []
+    for letter in _ends(comparison):
+        noun = "Answer" if has_answers else comparison.outputs.capitalize()
+        names.append(Column(f"{noun}, {letter}"))
+        if has_answers:
+            names.append(Column(f"Probability, {letter}", "share"))
+    first = "answers that changed first, then " if has_answers else ""
     return Table(
-        "Every image that both saw: answers that changed first, then maps that moved most.",
+        f"Every image that both saw: {first}maps that moved most{'' if first else ' first'}.",
         (
             Column("Image"),
             Column("True class"),
-            Column(f"Answer, {a}"),
-            Column(f"Probability, {a}", "share"),
-            Column(f"Answer, {b}"),
-            Column(f"Probability, {b}", "share"),
+            *names,
             Column("Outcome"),
             Column("Occlusion", "ρ", "Spearman's correlation of the two maps."),
             Column("Grad-CAM", "ρ", "Spearman's correlation of the two maps."),

@@ -37,6 +37,8 @@ def timeline(
     keys = [image_keys(given.report) for given in reports]
     shared = [key for key in keys[0] if all(key in others for others in keys[1:])]
     film, problem = _film(keys, shared, same_input, image)
+    if film and len({given.report.model.task for given in reports}) > 1:
+        film, problem = None, "The networks give different kinds of outputs, which have no one map."
     weights = [_weights(given.report) for given in reports]
     names = [name for name in weights[0] if all(name in others for others in weights[1:])]
     return Timeline(

@@ -147,7 +147,7 @@ def judged(
             readings = fact.read(report, condition.which)
         else:
             readings = (("", (compared or {}).get(condition.name.removeprefix(COMPARED))),)
-        gates.append(_gate(condition, tuple(readings), report))
+        gates.append(_gate(condition, tuple(readings), report, compared or {}))
     return tuple(gates)
 
 
@@ -163,10 +163,16 @@ def failure(gates: Collection[Gate]) -> GateError | None:
     return GateError("\n".join([head, *lines]))
 
 
-def _gate(condition: Condition, readings: Sequence[Reading], report: Report) -> Gate:
+def _gate(
+    condition: Condition,
+    readings: Sequence[Reading],
+    report: Report,
+    compared: Mapping[str, float | None],
+) -> Gate:
     known = [(subject, float(value)) for subject, value in readings if value is not None]
     if not known:
-        return Gate(condition.text, "unknown", None, _reason(condition, readings, report))
+        why = _reason(condition, readings, report, compared)
+        return Gate(condition.text, "unknown", None, why)
     # The worst first; of those that are not finite there is no worse.
     known.sort(key=lambda reading: _badness(condition, reading[1]))
     failing = [reading for reading in known if condition.holds(reading[1])]
@@ -218,7 +224,12 @@ def _rounded(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _reason(condition: Condition, readings: Sequence[Reading], report: Report) -> str:
+def _reason(
+    condition: Condition,
+    readings: Sequence[Reading],
+    report: Report,
+    compared: Mapping[str, float | None],
+) -> str:
     """Why there is no number to judge, in words."""
     if not readings:
         kind = condition.name.split("[")[0] if condition.name.startswith(_LISTS) else "layers"
@@ -241,5 +252,9 @@ def _reason(condition: Condition, readings: Sequence[Reading], report: Report) -
     if fact and fact.needs_labels:
         return "the class of no image is known"
     if condition.name.startswith(COMPARED):
+        # That number is None of networks without answers, and of two that give different things.
+        is_of_answers = condition.name.startswith((f"{COMPARED}answers_", f"{COMPARED}accuracy_"))
+        if is_of_answers and compared.get("answers_changed", 0) is None:
+            return "it takes two networks that answer with classes, in the same way"
         return "it is not defined for these reports"
     return "the report holds no such number"

@@ -9,10 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from reportgen.errors import OptionError
 from reportgen.options import Precision
+from reportgen.probe.answers import SAID
 
 if TYPE_CHECKING:
     from reportgen.probe.probe import Probe
@@ -66,44 +68,61 @@ def _float32_products(kind: str) -> Iterator[None]:
             place.fp32_precision = known
 
 
+def rounding_of(precision: Precision) -> str:
+    """What the page says of a precision, before any measurement."""
+    return (
+        f"The pass over the images ran in {precision} (--precision): convolutions and products of "
+        f"matrices round their inputs to {_BITS[precision]} bits, statistics are in float32."
+    )
+
+
 @dataclass(frozen=True)
 class Rounding:
     """How far the answers of a precision are from those in fp32, on some images."""
 
     images: int
     score: float
-    "Largest difference of a score."
+    "Largest difference of a score, or of a value."
     largest: float
-    "Largest size of a score, in fp32."
-    probability: float
-    "Largest difference of a probability."
-    changed: int
-    "Images whose first class is another."
+    "Largest size of one, in fp32."
+    probability: float | None
+    "Largest difference of a probability; None of values, which have none."
+    changed: int | None
+    "Images whose first class is another, or other classes are said; None of values."
 
     def sentence(self, precision: Precision) -> str:
         """What the page says of it."""
+        if self.probability is None:
+            what, rest = "values", ""
+        else:
+            what = "scores"
+            rest = f", probabilities by {self.probability:.3g}; {self.changed} of {self.images} "
+            rest += "answers change"
         return (
-            f"The pass over the images ran in {precision} (--precision): convolutions and products "
-            f"of matrices round their inputs to {_BITS[precision]} bits, statistics are in "
-            f"float32. Measured on {self.images} pictured images against fp32: scores differ by "
-            f"at most {self.score:.3g} (they reach {self.largest:.3g}), probabilities by "
-            f"{self.probability:.3g}; {self.changed} of {self.images} answers change. What "
-            "explains single images is computed in fp32."
+            f"{rounding_of(precision)} Measured on {self.images} pictured images against fp32: "
+            f"{what} differ by at most {self.score:.3g} (they reach {self.largest:.3g}){rest}. "
+            "What explains single images is computed in fp32."
         )
 
 
 def rounding(probe: "Probe", images: Iterable[torch.Tensor]) -> Rounding:
-    """Runs normalised images (c h w) one by one in fp32 and in the precision of the pass."""
-    score = largest = probability = 0.0
-    count = changed = 0
+    """Runs normalised images (c h w), at least one, in fp32 and in the precision of the pass."""
+    differences, sizes, chances = [], [], []
+    changed = 0
     for image in images:
         exact = probe.logits(image[None])
         with at_precision(probe.precision, probe.device):
             rounded = probe.logits(image[None])
-        chances = [probe.probabilities(scores) for scores in (exact, rounded)]
-        score = max(score, float((exact - rounded).abs().max()))
-        largest = max(largest, float(exact.abs().max()))
-        probability = max(probability, float(abs(chances[0] - chances[1]).max()))
-        changed += int(exact.argmax() != rounded.argmax())
-        count += 1
-    return Rounding(count, score, largest, probability, changed)
+        before, after = (probe.probabilities(scores) for scores in (exact, rounded))
+        differences.append(float((exact - rounded).abs().max()))
+        sizes.append(float(exact.abs().max()))
+        chances.append(float(abs(before - after).max()))
+        if probe.task == "multilabel" or exact.shape[1] == 1:
+            changed += int(((before > SAID) != (after > SAID)).any())
+        else:
+            changed += int(exact.argmax() != rounded.argmax())
+    # Unlike max(), these keep a NaN: what is not finite in one precision is no small difference.
+    score, largest, probability = (float(np.max(each)) for each in (differences, sizes, chances))
+    if probe.task == "regress":
+        return Rounding(len(sizes), score, largest, None, None)
+    return Rounding(len(sizes), score, largest, probability, changed)

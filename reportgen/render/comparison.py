@@ -6,9 +6,10 @@ from functools import cached_property, partial
 
 from markupsafe import Markup
 
+from reportgen.compare.answers import outcome
 from reportgen.compare.records import Comparison, ImageChange, LayerChange, LayerSeries
 from reportgen.compare.store import FILE, stored
-from reportgen.compare.tables import OUTCOMES, tables
+from reportgen.compare.tables import tables
 from reportgen.figures.heatmap import overlay_png
 from reportgen.figures.series import series_svg
 from reportgen.render import captions, drawings
@@ -148,7 +149,7 @@ def comparison_pages(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
             "colour_filters": drawings.colour_filters(),
             "drawings": drawings,
             "captions": captions,
-            "outcomes": OUTCOMES,
+            "outcome_of": partial(outcome, comparison),
             "series": _series,
         }
         text = made.get_template(page.template).render(context | dict(page.context))

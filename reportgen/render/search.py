@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from reportgen.compare.answers import in_words
 from reportgen.compare.records import Comparison
 from reportgen.render.filters import anchor, certainty, plural, shape
 from reportgen.render.order import MenuItem
@@ -89,8 +90,12 @@ def comparison_entries(made: Comparison, menu: Sequence[MenuItem]) -> Iterator[E
         yield Entry(f"Layer · {layer.type}, {plural(layer.units_b, 'unit')}", layer.title, href)
     for image in made.images:
         href = f"images/{image.slug}.html" if image.has_page else "images.html"
-        labels = [answer.label for answer in (image.answer_a, image.answer_b) if answer]
-        yield Entry(f"Image · {', then '.join(dict.fromkeys(labels))}", image.path, href)
+        both = (
+            (made.subjects[0].task, image.answer_a, image.said_a),
+            (made.subjects[-1].task, image.answer_b, image.said_b),
+        )
+        words = dict.fromkeys(in_words(task, answer, said) for task, answer, said in both)
+        yield Entry(f"Image · {', then '.join(words)}", image.path, href)
 
 
 def _findings(findings: Iterable[Finding]) -> Iterator[Entry]:

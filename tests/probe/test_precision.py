@@ -1,10 +1,13 @@
 """Precisions of the pass: what they round, what stays float32, and what the page says of it."""
 
 import json
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from reportgen.errors import OptionError
@@ -13,6 +16,7 @@ from reportgen.probe.precision import Rounding, at_precision, rounding
 from reportgen.probe.probe import Probe
 from tests.conftest import LENET_WORDS, left_with
 from tests.probe.nets import Residual, batches_of, photos
+from tests.tasks import colours
 
 IMAGES = photos(6).float()
 
@@ -78,6 +82,47 @@ def test_the_difference_is_that_of_two_runs_by_hand() -> None:
     assert "1 of 10 answers change" in sentence
 
 
+@pytest.mark.parametrize("task", ["multilabel", "regress"])
+def test_the_difference_is_that_of_the_task(task: str) -> None:
+    module = net()
+    probe = Probe(module, "cpu", 3, "bf16")
+    probe.task = task  # type: ignore[assignment]
+    with torch.no_grad():
+        exact = torch.cat([module(image[None]) for image in IMAGES])
+        # So that rounding moves scores over zero, and no image has another largest one.
+        module.fc.bias -= exact[0]
+        exact = torch.cat([module(image[None]) for image in IMAGES])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            other = torch.cat([module(image[None]).float() for image in IMAGES])
+    found = rounding(probe, IMAGES)
+    assert found.score == pytest.approx(float((exact - other).abs().max()), rel=0.05)
+    sentence = found.sentence("bf16")
+    if task == "regress":
+        assert (found.probability, found.changed) == (None, None)
+        assert f"fp32: values differ by at most {found.score:.3g} (they reach" in sentence
+        assert "probabilities" not in sentence and "answers" not in sentence
+    else:
+        assert found.changed == int(((exact > 0) != (other > 0)).any(dim=1).sum()) > 0
+        far = (exact.sigmoid() - other.sigmoid()).abs().max()
+        assert found.probability == pytest.approx(float(far), rel=0.05)
+        assert f"{found.changed} of 6 answers change" in sentence
+
+
+def test_a_score_that_is_not_finite_is_no_small_difference() -> None:
+    class Overflowing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = nn.Linear(1, 2)
+            nn.init.constant_(self.line.weight, 3e4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            once = self.line(images.mean((1, 2, 3))[:, None] * 0 + 3e4)
+            return once - once.float().roll(1, dims=1)
+
+    found = rounding(Probe(Overflowing().eval(), "cpu", 3, "fp16"), IMAGES[:2])
+    assert math.isnan(found.score)
+
+
 def test_the_settings_of_pytorch_are_as_they_were() -> None:
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     with pytest.raises(KeyError), at_precision("tf32", torch.device("cuda")):
@@ -104,3 +149,16 @@ def test_the_page_says_it(tmp_path) -> None:
     about = (tmp_path / "report/about.html").read_text()
     assert f"in evaluation mode and bf16, and is left as it was found. {told}" in about
     assert "--precision bf16" in record["provenance"]["command"]
+
+
+def test_of_boxes_no_difference_is_measured_and_the_page_says_so(tmp_path) -> None:
+    torch.save(colours.Finder().state_dict(), tmp_path / "net.pth")
+    Image.new("RGB", (24, 16), "red").save(tmp_path / "red.png")
+    words = ["build", tmp_path / "net.pth", tmp_path / "red.png", "-q", "-o", tmp_path / "report"]
+    words += ["--arch", f"{Path(colours.__file__)}:Finder", "--input-size", 16, 24]
+    words += ["--mean", *"000", "--std", *"111", "--sections", "answers", "--precision", "bf16"]
+    assert left_with(*words) == 0
+    record = json.loads((tmp_path / "report/report.json").read_text())
+    (told,) = [note for note in record["notes"] if "(--precision)" in note]
+    assert told.endswith("No difference to fp32 was measured: the network gives boxes.")
+    assert "in bf16" in told and "Measured on" not in told
