@@ -7,7 +7,7 @@ import bisect
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -120,7 +120,10 @@ class Table:
                 source.seek(self._places[at])
                 # A view of the mapped file, or a copy where the batch is compressed.
                 batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), self.schema)
-            return batch.column(name)
+            column = batch.column(name)
+            # A batch is as it lies in the file: lengths that are not so would end the process.
+            column.validate(full=True)
+            return column
         group = self._parquet.row_group(at)
         size = sum(
             group.column(c).total_uncompressed_size
@@ -257,9 +260,7 @@ def _columns(schema: "pa.Schema") -> tuple[str, str | None, tuple[str, ...]]:
 def _class_names(names: Any) -> tuple[str, ...]:
     if names is None:
         return ()
-    if not isinstance(names, Sequence) or not all(
-        isinstance(n, str) and _is_text(n) for n in names
-    ):
+    if not isinstance(names, list) or not all(isinstance(n, str) and _is_text(n) for n in names):
         raise OptionError(
             "The names of the data set's classes are damaged: they are no list of names."
         )
