@@ -130,6 +130,18 @@ def test_many_shards_hold_no_more_than_one(tmp_path, monkeypatch, form):
     assert len(kept.cells) == 2
 
 
+def test_lengths_that_lead_out_of_an_arrow_file_are_told(tmp_path):
+    folder = saved(tmp_path / "d", table([0], [0]))
+    (file,) = folder.glob("*.arrow")
+    lengths = b"\0\0\0\0" + len(png(0)).to_bytes(4, "little")
+    whole = file.read_bytes()
+    assert whole.count(lengths) == 1
+    for wrong in ((2**30).to_bytes(4, "little"), b"\xff\xff\xff\xff"):
+        file.write_bytes(whole.replace(lengths, b"\0\0\0\0" + wrong))
+        with pytest.raises(ImageError, match="The data set is damaged here"):
+            image_set([folder], SMALL)
+
+
 def described(content):
     schema = table([0], [0]).schema.with_metadata({"huggingface": content})
     return table([0], [0]).cast(schema)
@@ -142,6 +154,10 @@ def described(content):
         ('{"info": {"features": [1]}}', "says of its columns is damaged"),
         ("[]", "says of its columns is damaged"),
         ("{", "says of its columns is damaged"),
+        (
+            '{"info": {"features": {"label": {"_type": "ClassLabel", "names": "a"}}}}',
+            "names of the",
+        ),
         ("[" * 100_000, "says of its columns is damaged"),
         ('{"info": {"features": {"label": {"_type": "ClassLabel", "names": 3}}}}', "names of the"),
         (
