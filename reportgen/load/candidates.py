@@ -11,7 +11,7 @@ from reportgen.report.records import SkippedImage
 PLAINLY_OTHER = frozenset(
     {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log"}
     | {".md", ".rst", ".html", ".py", ".ipynb", ".db", ".npz", ".pth", ".pt"}
-    | {".safetensors", ".zip", ".tar", ".gz"}
+    | {".safetensors", ".zip", ".tar", ".gz", ".parquet", ".arrow"}
 )
 "Endings that nobody takes for images: in a folder such files are counted, not listed."
 
@@ -29,6 +29,8 @@ class Candidate:
     "Name of its folder where it lies exactly one folder below what was given."
     label: str | None = None
     "Its class, by name or index, where a list, a data set or a file beside it states it."
+    index: int | None = None
+    "Of its class among the `class_names` of a data set, whose `label` is then its name."
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ class Part:
     left_out: Counter[str] = field(default_factory=Counter)
     "By ending, and `hidden`: what is counted and not listed."
     class_names: tuple[str, ...] = ()
-    "Names of the classes in their order, where a data set states them."
+    "Names of the classes in their order, where a data set states them; none where splits differ."
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a data set names classes in it, be it in one order or in several."""
+        return bool(self.class_names) or any(found.index is not None for found in self.candidates)
 
 
 @dataclass(frozen=True)

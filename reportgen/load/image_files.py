@@ -37,7 +37,7 @@ class ImageFile:
     "Name of its class, stated with it, or that of its folder where there is one folder a class."
     notes: tuple[str, ...]
     true_index: int | None = None
-    "Index of its class, where a program, a list or a data set states it."
+    "Index of its class, where a program, a list or a data set states it; with a name, in the set."
 
     @property
     def is_labelled(self) -> bool:
@@ -50,20 +50,18 @@ def labelled(
 ) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
     """The files with the class that is stated, else that their folder names.
 
-    Classes that are all whole numbers are indices, -1 is none. Folders are classes where nothing is
-    stated and all images lie in one folder a class.
+    Classes that are all whole numbers are indices, -1 is none, but names that a data set gives its
+    classes are names whatever they are. Folders are classes where nothing is stated and all images
+    lie in one folder a class.
     """
-    labels = [None if found.label == _UNKNOWN else found.label for found in candidates]
-    stated = [label for label in labels if label is not None]
-    if stated and all(re.fullmatch(r"[0-9]{1,9}(\.0)?", label) for label in stated):
-        return tuple(
-            replace(file, true_index=None if label is None else int(float(label)))
-            for file, label in zip(files, labels, strict=True)
-        ), ()
-    if stated:
-        return tuple(
-            replace(file, true_class=label) for file, label in zip(files, labels, strict=True)
-        ), ()
+    unnamed = [
+        found.label
+        for found in candidates
+        if found.index is None and found.label not in (None, _UNKNOWN)
+    ]
+    is_index = all(re.fullmatch(r"[0-9]{1,9}(\.0)?", label or "") for label in unnamed)
+    if unnamed or any(found.index is not None for found in candidates):
+        return tuple(map(_stated, files, candidates, [is_index] * len(files))), ()
     folders = [candidate.folder for candidate in candidates]
     if len(set(folders) - {None}) < 2:
         return files, ()
@@ -76,6 +74,17 @@ def labelled(
     return tuple(
         replace(file, true_class=folder) for file, folder in zip(files, folders, strict=True)
     ), ()
+
+
+def _stated(file: ImageFile, found: Candidate, is_index: bool) -> ImageFile:
+    """The file with the class that is stated with it, if any."""
+    if found.index is not None:
+        return replace(file, true_class=found.label, true_index=found.index)
+    if found.label is None or found.label == _UNKNOWN:
+        return file
+    if is_index:
+        return replace(file, true_index=int(float(found.label)))
+    return replace(file, true_class=found.label)
 
 
 def geometry_notes(width: int, height: int, preprocessing: Preprocessing) -> Iterator[str]:

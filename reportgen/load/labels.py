@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from reportgen.errors import OptionError
+from reportgen.load.image_files import ImageFile
 from reportgen.load.images import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
@@ -104,13 +105,18 @@ def true_indices(images: ImageSet, labels: Sequence[str]) -> tuple[int | None, .
 
     A folder names a class by its label, in any case and with any marks between the words, by its
     index, or, where the classes are ImageNet's, by its WordNet id such as `n01440764`. An index
-    that a program states stands as it is.
+    that a program states stands as it is. A data set of as many classes numbers them as the network
+    does, unless each has the name of one of the network's.
 
     Raises:
         OptionError: if there is no class of that index.
     """
     for file in images.files:
-        if file.true_index is not None and not 0 <= file.true_index < len(labels):
+        if (
+            file.true_class is None
+            and file.true_index is not None
+            and not 0 <= file.true_index < len(labels)
+        ):
             raise OptionError(
                 f"{file.path} is said to be of class {file.true_index}, and the network has the "
                 f"classes 0 to {len(labels) - 1}."
@@ -121,13 +127,33 @@ def true_indices(images: ImageSet, labels: Sequence[str]) -> tuple[int | None, .
     if list(labels) == _IMAGENET_CATEGORIES:
         ids = resources.files("reportgen.load").joinpath("imagenet_synsets.txt").read_text("ascii")
         places |= {synset: [index] for index, synset in enumerate(ids.split())}
+    own: Sequence[int] = ()
     if len(images.class_names) == len(labels):
-        # A data set of these very classes: its names may be spelled in another way.
-        places |= {_plain(name): [index] for index, name in enumerate(images.class_names)}
-    return tuple(
-        file.true_index if file.true_class is None else _index(file.true_class, places, len(labels))
-        for file in images.files
-    )
+        own = _own(images.class_names, labels, places)
+        # Its names may be spelled in another way.
+        places |= {_plain(n): [at] for n, at in zip(images.class_names, own, strict=True)}
+
+    def of(file: ImageFile) -> int | None:
+        if file.true_class is None:
+            return file.true_index
+        if own and file.true_index is not None:
+            return own[file.true_index]
+        return _index(file.true_class, places, len(labels))
+
+    return tuple(map(of, images.files))
+
+
+def _own(
+    names: Sequence[str], labels: Sequence[str], places: Mapping[str, list[int]]
+) -> Sequence[int]:
+    """The network's index of each class of a data set that has as many."""
+    exact = {label: index for index, label in enumerate(labels)}
+    plain = {key: found[0] for key, found in places.items() if len(found) == 1}
+    for by_name in ([exact.get(name) for name in names], [plain.get(_plain(n)) for n in names]):
+        found = [index for index in by_name if index is not None]
+        if len(set(found)) == len(labels):
+            return found
+    return range(len(labels))
 
 
 def _index(folder: str, places: dict[str, list[int]], classes: int) -> int | None:

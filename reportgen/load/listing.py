@@ -64,7 +64,8 @@ def listing(paths: Sequence[Path], *, follow_links: bool = False) -> Listing:
             skipped[at if isinstance(at, Path) else (root, at)] = replace(entry, path=path)
         left_out += part.left_out
         notes += part.notes
-        names.add(part.class_names)
+        if part.is_named:
+            names.add(part.class_names)
     return Listing(
         tuple(sorted(candidates.values(), key=lambda candidate: natural(candidate.path))),
         tuple(sorted(skipped.values(), key=lambda entry: natural(entry.path))),
@@ -111,13 +112,13 @@ def _part(root: Path, follow_links: bool) -> Part:
     mode = _mode(_list(root) or root)
     if mode is None:
         raise OptionError(f"There is no file or folder {root}: check the path of the images.")
-    kind = _kind(root)
+    kind = _kind(root, follow_links)
     if kind == "list":
         return listed(_list(root) or root, follow_links=follow_links)
     if kind == "archive":
         return archived(root)
     if kind == "data set":
-        return saved(root)
+        return saved(root, follow_links=follow_links)
     left_out: Counter[str] = Counter()
     candidates: list[Candidate] = []
     skipped: dict[Hashable, SkippedImage] = {}
@@ -135,13 +136,13 @@ def _part(root: Path, follow_links: bool) -> Part:
     return Part(tuple(candidates), skipped, left_out=left_out)
 
 
-def _kind(root: Path) -> str:
+def _kind(root: Path, follow_links: bool = False) -> str:
     """What a path is: `folder`, `file`, `list`, `archive` or `data set`."""
     mode = _mode(root)
     if _list(root) is not None:
         return "list"
     if mode is not None and stat.S_ISDIR(mode):
-        return "data set" if is_dataset(root) else "folder"
+        return "data set" if is_dataset(root, follow_links=follow_links) else "folder"
     if mode is None or not stat.S_ISREG(mode):
         return "file"
     if root.suffix.lower() in TABLES:

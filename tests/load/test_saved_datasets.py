@@ -44,13 +44,14 @@ def table(seeds, labels, *, described=True, names=CLASSES):
     return made.replace_schema_metadata({"huggingface": info})
 
 
-def saved(folder, *tables):
+def saved(folder, *tables, compression=None):
     """A folder as `Dataset.save_to_disk` leaves it."""
     folder.mkdir(parents=True)
     files = []
     for at, rows in enumerate(tables):
         name = f"data-{at:05}-of-{len(tables):05}.arrow"
-        with pa.ipc.new_stream(str(folder / name), rows.schema) as stream:
+        packed = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.ipc.new_stream(str(folder / name), rows.schema, options=packed) as stream:
             stream.write_table(rows, max_chunksize=2)
         files.append({"filename": name})
     (folder / "state.json").write_text(json.dumps({"_data_files": files}))
@@ -158,6 +159,7 @@ def test_a_row_that_is_no_image_is_skipped(tmp_path):
 
 def test_a_dataset_without_images_is_an_error(tmp_path):
     folder = as_parquet(tmp_path / "d", pa.table({"text": ["a"], "label": [1]}))
+    (folder / "README.md").write_text("words")
     with pytest.raises(OptionError, match="No column of the data set holds images; there are text"):
         image_set([folder], SMALL)
 
@@ -181,9 +183,10 @@ def test_a_damaged_dataset_is_told(tmp_path, form, share):
 
 
 def test_a_description_that_is_damaged_is_an_error(tmp_path):
-    (tmp_path / "state.json").write_text("{")
+    folder = saved(tmp_path / "d", table([0], [0]))
+    (folder / "state.json").write_text("{")
     with pytest.raises(OptionError, match=r"state\.json is damaged"):
-        image_set([tmp_path], SMALL)
+        image_set([folder], SMALL)
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
@@ -196,19 +199,20 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_only_some_small_images_stay_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("reportgen.load.saved_datasets._KEPT", 2)
+    monkeypatch.setattr("reportgen.load.tables._KEPT", 2)
     check(image_set([as_parquet(tmp_path / "d", table(SEEDS, LABELS))], SMALL), "train/")
-    monkeypatch.setattr("reportgen.load.saved_datasets._KEPT_BYTES", 10)
+    monkeypatch.setattr("reportgen.load.tables._KEPT_BYTES", 10)
     images = image_set([tmp_path / "d"], SMALL)
     check(images, "train/")
-    assert not images.files[0].location.table._kept
+    assert not images.files[0].location.table._kept.cells
 
 
 def test_what_is_too_large_in_a_dataset_is_refused(tmp_path, monkeypatch):
     folder = as_parquet(tmp_path / "d", table([0], [0]))
-    monkeypatch.setattr("reportgen.load.saved_datasets.MAX_BYTES", 100)
+    monkeypatch.setattr("reportgen.load.tables.MAX_BYTES", 100)
     with pytest.raises(ImageError, match="A group of rows is too large"):
         image_set([folder], SMALL)
+    monkeypatch.undo()
     monkeypatch.setattr("reportgen.load.saved_datasets.MAX_BYTES", 400)
     with pytest.raises(ImageError, match="larger than"):
         image_set([folder], SMALL)
@@ -217,8 +221,8 @@ def test_what_is_too_large_in_a_dataset_is_refused(tmp_path, monkeypatch):
 def test_a_dataset_that_is_damaged_later_is_told(tmp_path, monkeypatch):
     images = image_set([as_parquet(tmp_path / "d", table(SEEDS, LABELS))], SMALL)
     location = images.files[4].location
-    location.table._kept.clear()
-    location.table._at = -1
+    location.table._kept.cells.clear()
+    location.table._kept.group = None
 
     def damaged(*_, **__):
         raise pa.ArrowInvalid("page")
