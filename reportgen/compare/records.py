@@ -15,8 +15,8 @@ SCHEMA_VERSION = 1
 
 Outcome: TypeAlias = Literal["broken", "corrected", "changed", "same", "unknown"]
 """What became of an answer: right before, right now, another one where neither is right or the
-truth is not known, the same, or not known since neither is finite. A network without a finite
-answer is wrong."""
+truth is not known, the same, or not known since neither is finite, or both give values or boxes, or
+outputs of two kinds. A network without a finite answer is wrong."""
 
 
 @dataclass(frozen=True)

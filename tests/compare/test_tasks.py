@@ -1,6 +1,7 @@
 """Networks that do not choose one class of several: what of them is compared, and what is not."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from reportgen.compare.compared import compared
 from reportgen.compare.given import given_reports
+from reportgen.compare.images import image_changes
 from reportgen.gates.judge import conditions_in, judged
 from reportgen.render.comparison import comparison_pages
 from reportgen.summary import comparison_summary
@@ -187,3 +189,21 @@ def test_a_timeline_of_two_tasks_has_no_film(make, states, root):
     made = compared(given_reports(folders, root / "out"), version="0")
     assert made.timeline.film is None and "different kinds" in made.timeline.film_problem
     assert "There is no film strip. The networks give" in pages(made)["timeline.html"]
+
+
+def test_the_answer_of_a_single_score_is_whether_its_class_is_said(given):
+    def single(one, chances):
+        images = tuple(
+            replace(
+                image, predictions=(replace(image.predictions[0], index=0, probability=chance),)
+            )
+            for image, chance in zip(one.report.images, chances, strict=False)
+        )
+        model = replace(one.report.model, task="classify", classes=1)
+        return replace(one, report=replace(one.report, model=model, images=images))
+
+    a, b = given("multilabel", "multilabel")
+    made = image_changes(single(a, (0.9, 0.9, 0.2)), single(b, (0.6, 0.4, 0.1)), same_input=True)
+    outcomes = {image.path: image.outcome for image in made}
+    paths = [image.path for image in a.report.images[:3]]
+    assert [outcomes[path] for path in paths] == ["same", "changed", "same"]
