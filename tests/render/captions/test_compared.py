@@ -11,7 +11,9 @@ def made(method: str, **blocks: object) -> MapChange:
     return MapChange(method, title, "tabby", "", None, None, **blocks)
 
 
-IMAGE = ImageChange("a", "a.png", "", None, None, None, "same", None, None, "a", "a", (), None)
+IMAGE = ImageChange(
+    "a", "a.png", "", None, None, None, (), (), "same", None, None, "a", "a", (), None
+)  # fmt: skip
 
 DIFFERENCES = {
     "both ways": (
