@@ -6,7 +6,8 @@ import json
 import numpy as np
 
 from reportgen.errors import OptionError
-from reportgen.load.images import ImageSet, checked, problems_of
+from reportgen.load.image_set import ImageSet
+from reportgen.load.images import checked, problems_of
 from reportgen.probe.passing import Rows, Team, share
 
 _FOUND = "found"

@@ -8,7 +8,7 @@ from reportgen.errors import ReportgenError, SkippedError
 from reportgen.figures.press import Press
 from reportgen.gates.judge import failure
 from reportgen.loggers import check_services, log_report
-from reportgen.making import FILES, Source, made_report, make_share, unordered
+from reportgen.making import FILES, Source, made_report, unordered
 from reportgen.options import Options
 from reportgen.packing import write_report
 from reportgen.progress import Progress
@@ -43,7 +43,7 @@ def build(
 ) -> Built:
     """Run the network over the images, and write the report if it is to be saved.
 
-    With a team this is its first process, and the others `help_build`.
+    With a team this is its first process, and the others `make_share`.
 
     Raises:
         ReportgenError: of the kind that says what went wrong, with nothing written.
@@ -74,15 +74,6 @@ def build(
     except ReportgenError as unlogged:  # which is told once it is said where the report lies
         problem = unlogged
     return Built(report, written, problem)
-
-
-def help_build(options: Options, progress: Progress, team: Processes) -> None:
-    """Do this process's share of a build of which the first process writes the report.
-
-    Raises:
-        ReportgenError: of the kind that says what went wrong.
-    """
-    make_share(options, progress, team)
 
 
 def _saved(

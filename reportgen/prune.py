@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from reportgen.errors import ChangedError, ModelError, OptionError, first_line
-from reportgen.load.images import ImageSet, images_of, over_whole_images
+from reportgen.load.image_set import ImageSet
+from reportgen.load.images import images_of, over_whole_images
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.listing import files_of
 from reportgen.load.model import LoadedModel, load_model

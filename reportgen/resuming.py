@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from reportgen.errors import OptionError
-from reportgen.load.images import ImageSet
+from reportgen.load.image_set import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
 from reportgen.provenance import provenance

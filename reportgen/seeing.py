@@ -5,7 +5,8 @@ from dataclasses import replace
 from reportgen.analyses.units import FEWEST_IMAGES, unit_calls
 from reportgen.checking import checked_by_all
 from reportgen.load.ahead import workers_of
-from reportgen.load.images import ImageSet, over_whole_images
+from reportgen.load.image_set import ImageSet
+from reportgen.load.images import over_whole_images
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
 from reportgen.probe.evidence import Evidence

@@ -12,7 +12,8 @@ from PIL import Image
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.checking import checked_by_all
 from reportgen.errors import EndedError, OptionError
-from reportgen.load.images import ImageSet, image_set
+from reportgen.load.image_set import ImageSet
+from reportgen.load.images import image_set
 from reportgen.making import _outcome
 from reportgen.probe.passing import Rows
 from reportgen.progress import Progress

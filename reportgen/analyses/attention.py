@@ -8,7 +8,7 @@ import torch
 from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.methods import Method
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.targets import target_index, target_of
+from reportgen.analyses.targets import targets
 from reportgen.figures.placing import smooth
 from reportgen.probe.attention import Attended, attended, rollout
 from reportgen.probe.layout import TokenGrid
@@ -53,14 +53,12 @@ def run(study: Study) -> Outcome:
         "attention" in call.type.lower() or "softmax" in call.type.lower() for call in calls
     ):
         return Outcome()
-    chosen = target_index(study.options.target, study.labels)
-    pictured = study.pictured
+    pictured, explained = study.pictured, targets(study)
     panels = {}
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
-        target = target_of(image, chosen, study.labels, study.evidence.task)
         pixels = study.images.normalise(study.images.pixels(index))
-        seen = attended(study.probe, pixels, target.index)
+        seen = attended(study.probe, pixels, explained[index].index)
         looks = _looks(seen)
         if looks is not None:
             panels[image.slug] = _panel(study, image, looks, seen_photo(study, index))

@@ -6,10 +6,9 @@ two networks show the same ones; the others show where it is wrong, in doubt and
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
-import torch
-
-from reportgen.load.images import ImageSet
+from reportgen.load.image_set import ImageSet
 from reportgen.options import Options
 from reportgen.probe.evidence import Answer, Evidence
 from reportgen.probe.probe import Probe
@@ -29,14 +28,8 @@ def with_pictures(
     answers = () if evidence.task in ("regress", "detect") else evidence.answers
     chosen = chosen_images(answers, truth, options.max_images)
     indices = list(chosen)
-
-    def batches(size: int) -> Iterator[torch.Tensor]:
-        for start in range(0, len(indices), size):
-            several = [images.pixels(index) for index in indices[start : start + size]]
-            yield images.normalise(torch.stack(several))
-
     again = probe.collect(
-        batches,
+        partial(images.batches_of, indices),
         len(indices),
         range(len(indices)),
         keep_arrays=options.save_arrays,

@@ -19,7 +19,7 @@ from reportgen.analyses.gradcam_findings import (
 from reportgen.analyses.methods import MapOf, Method
 from reportgen.analyses.stages import Stage, Stages, stage_named, stages_until
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.targets import Target, runner_up, target_index, target_of
+from reportgen.analyses.targets import Target, runner_up, targets
 from reportgen.analyses.token_stages import stages_in
 from reportgen.figures.placing import smooth
 from reportgen.probe.probe import Probe
@@ -36,7 +36,7 @@ def run(study: Study) -> Outcome:
     """One panel per pictured image with a finite answer."""
     prepared = study.images.preprocessing
     size = (prepared.height, prepared.width)
-    chosen = target_index(study.options.target, study.labels)
+    wanted = targets(study)
     found = stages_in(study)
     heads = heads_of(study, found)
     stages = _asked_for(study, found)
@@ -44,7 +44,7 @@ def run(study: Study) -> Outcome:
     panels, seen = {}, []
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
-        target = target_of(image, chosen, study.labels, study.evidence.task)
+        target = wanted[index]
         maps, head = (
             _maps(study, index, target, stages.found, heads) if stages.found else ((), None)
         )

@@ -8,7 +8,7 @@ import numpy as np
 from reportgen.analyses.activations import histogram
 from reportgen.analyses.findings import counted, layer_link
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.targets import target_index, target_of
+from reportgen.analyses.targets import targets
 from reportgen.probe.evidence import Call, CallKey
 from reportgen.probe.gradient_flow import GradientSize, gradient_flow
 from reportgen.probe.statistics import LayerStatistics
@@ -73,21 +73,17 @@ class _Trend:
 
 def run(study: Study) -> Outcome:
     """One panel per observed call that a gradient came by."""
-    chosen = target_index(study.options.target, study.labels)
-    pictured = study.pictured
+    pictured, explained = study.pictured, targets(study)
     flows: dict[CallKey, _Flow] = {}
-    labels = []
     for done, index in enumerate(pictured, 1):
-        target = target_of(study.image_records[index], chosen, study.labels, study.evidence.task)
         image = study.images.normalise(study.images.pixels(index))
-        for key, size in gradient_flow(study.probe, image, target.index).items():
+        for key, size in gradient_flow(study.probe, image, explained[index].index).items():
             flow = flows.setdefault(key, _Flow())
             flow.sizes.append(size)
             flow.images.append(index)
-        labels.append(target.label)
         if study.progress is not None:
             study.progress(done, len(pictured))
-    named = dict(zip(pictured, labels, strict=True))
+    named = {index: target.label for index, target in explained.items()}
     trend = _trend(study, flows)
     panels = {
         layer.slug: _panel(study, flows[call.key], named, trend)

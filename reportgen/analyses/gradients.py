@@ -20,7 +20,7 @@ from reportgen.analyses.gradient_maps import (
 )
 from reportgen.analyses.methods import MapOf, Method
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.targets import Target, target_index, target_of
+from reportgen.analyses.targets import Target, targets
 from reportgen.probe import saliency
 from reportgen.probe.probe import Probe
 from reportgen.probe.rectifiers import why_not
@@ -91,15 +91,12 @@ METHODS = (
 
 def run(study: Study) -> Outcome:
     """One panel per pictured image with a finite answer."""
-    chosen = target_index(study.options.target, study.labels)
-    pictured = study.pictured
+    pictured, wanted = study.pictured, targets(study)
     problem = why_not(study.evidence.calls)
     panels, seen, maps = {}, [], {}
     for done, index in enumerate(pictured, 1):
         image = study.image_records[index]
-        explained = _explained(
-            study, index, target_of(image, chosen, study.labels, study.evidence.task), not problem
-        )
+        explained = _explained(study, index, wanted[index], not problem)
         seen.append(explained)
         panels[image.slug] = _panel(study, explained, problem)
         maps[image.slug] = {m.method.name: m.values for m in explained.maps if not m.problem}

@@ -14,13 +14,12 @@ from reportgen.analyses.occlusion_findings import (
     Hidden,
     occlusion_findings,
 )
-from reportgen.analyses.occlusion_results import help_with, results, targets, window_and_stride
+from reportgen.analyses.occlusion_results import help_with, results, window_and_stride
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.targets import Target
+from reportgen.analyses.targets import Target, targets
 from reportgen.figures.placing import covers
 from reportgen.load.preprocessing import denormalise
 from reportgen.options import Engine, Fill
-from reportgen.probe.answers import SAID
 from reportgen.probe.occlusion.occlude import OcclusionResult, occlusion
 from reportgen.probe.occlusion.places import fill_image
 from reportgen.probe.probe import Probe
@@ -28,6 +27,7 @@ from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.blocks import Block, Heatmap, Photo
 from reportgen.report.places import place_of
 from reportgen.report.records import Fact, Image, Panel
+from reportgen.report.tasks import SAID, chooses_none
 
 ROUNDING = 1e-6
 "Share of the clean probability up to which a drop may be rounding."
@@ -43,7 +43,7 @@ def run(study: Study) -> Outcome:
         image, result = study.image_records[index], OcclusionResult.of_rows(rows)
         if np.isfinite(result.probability_drop).any():
             hidden = _hidden(image, explained[index], result, window, stride, size)
-            if chooses_none(study):
+            if chooses_none(study.evidence.task, study.evidence.classes):
                 hidden = replace(hidden, flips=_crossings(result))
             seen.append(hidden)
             panels[image.slug] = _panel(study, hidden, seen_photo(study, index), window, stride)
@@ -66,11 +66,6 @@ def _hidden(
     centre = tuple((starts[i] + ends[i]) / 2 / size[i] for i in (0, 1))
     flips = (result.answers >= 0) & (result.answers != image.predictions[0].index)
     return Hidden(image, target, result, flips, (row, column), (centre[0], centre[1]))
-
-
-def chooses_none(study: Study) -> bool:
-    """Whether a class is said or not by itself, and none is chosen among several."""
-    return study.evidence.task == "multilabel" or study.evidence.classes == 1
 
 
 def _crossings(result: OcclusionResult) -> NDArray[np.bool_]:
@@ -157,7 +152,8 @@ def _caption(
     stride: tuple[int, int],
 ) -> str:
     clean = hidden.result.baseline_probability
-    outlined = "it crosses one half" if chooses_none(study) else "another class wins"
+    is_alone = chooses_none(study.evidence.task, study.evidence.classes)
+    outlined = "it crosses one half" if is_alone else "another class wins"
     return (
         f"Drop in {score} of {hidden.target.label} ({hidden.target.source}), clean minus occluded: "
         f"high means that hiding this place lowers it. Window {window[0]} x {window[1]}, stride "

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from reportgen.analyses.sharing import in_shares
 from reportgen.analyses.study import Study
-from reportgen.analyses.targets import Target, target_index, target_of
+from reportgen.analyses.targets import targets
 from reportgen.options import Options
 from reportgen.probe.occlusion.occlude import occlusion
 from reportgen.probe.occlusion.places import fill_image, positions
@@ -41,15 +41,6 @@ def results(study: Study) -> Iterator[Rows]:
         ).rows()
 
     return in_shares(team, images, work)
-
-
-def targets(study: Study) -> dict[int, Target]:
-    """The class that is explained, by index of the image."""
-    chosen = target_index(study.options.target, study.labels)
-    return {
-        index: target_of(study.image_records[index], chosen, study.labels, study.evidence.task)
-        for index in study.pictured
-    }
 
 
 def help_with(study: Study) -> None:

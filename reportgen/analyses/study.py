@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from reportgen.load.images import ImageSet
+from reportgen.load.image_set import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options, Task
 from reportgen.probe.evidence import CallKey, Evidence

@@ -9,7 +9,7 @@ from torch import nn
 from reportgen.analyses.deadness import unit_states
 from reportgen.analyses.parameters import parameter_records
 from reportgen.load.image_files import ImageFile
-from reportgen.load.images import ImageSet
+from reportgen.load.image_set import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.probe.evidence import Answer, Call, Evidence, LayerEvidence
 from reportgen.report.records import Image, Layer, Model, Prediction

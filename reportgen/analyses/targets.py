@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from reportgen.analyses.study import Study
 from reportgen.analyses.subjects import label_of
 from reportgen.errors import OptionError
 from reportgen.options import Task
@@ -17,6 +18,19 @@ class Target:
     index: int
     label: str
     source: str
+
+
+def targets(study: Study) -> dict[int, Target]:
+    """The class that is explained, by index of the pictured image.
+
+    Raises:
+        OptionError: if `--target` asks for a class that there is not.
+    """
+    chosen = target_index(study.options.target, study.labels)
+    return {
+        index: target_of(study.image_records[index], chosen, study.labels, study.evidence.task)
+        for index in study.pictured
+    }
 
 
 def target_index(target: str, labels: Sequence[str], asked: str = "") -> int | None:

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 from reportgen.analyses.cams import as_maps
 from reportgen.analyses.stages import Stages, stages_of
 from reportgen.analyses.study import Study
-from reportgen.analyses.targets import target_index, target_of
+from reportgen.analyses.targets import targets
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.gradients import Spot
 
@@ -41,8 +41,7 @@ def _measured(study: Study) -> Stages:
     pictured = study.pictured
     if not pictured or not stages.found or stages.found[-1].call.tokens is None:
         return stages
-    chosen = target_index(study.options.target, study.labels)
-    target = target_of(study.image_records[pictured[0]], chosen, study.labels, study.evidence.task)
+    target = targets(study)[pictured[0]]
     image = study.images.normalise(study.images.pixels(pictured[0]))
     slopes = study.probe.slopes(image, [cut.spot for cut in stages.cuts], [target.index])
     for cut in reversed(stages.cuts):

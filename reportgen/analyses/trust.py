@@ -19,7 +19,7 @@ from reportgen.analyses.sanity import (
     map_or_none,
 )
 from reportgen.analyses.study import Analysis, Outcome, Study
-from reportgen.analyses.targets import target_index, target_of
+from reportgen.analyses.targets import targets
 from reportgen.analyses.trust_verdicts import RULES, UNCHANGED, Trial, trust_findings
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Column, Link, Table
@@ -44,13 +44,7 @@ CURVES = ("deletion", "random_deletion", "insertion", "random_insertion")
 def run(study: Study) -> Outcome:
     """One panel for all methods whose maps the report shows; for all where it shows none."""
     methods = [method for method in METHODS if method.section in study.earlier] or list(METHODS)
-    chosen = target_index(study.options.target, study.labels)
-    pictured = study.pictured
-    targets = {
-        i: target_of(study.image_records[i], chosen, study.labels, study.evidence.task)
-        for i in pictured
-    }
-    indices = pictured[:IMAGES]
+    explained, indices = targets(study), study.pictured[:IMAGES]
     levels = levels_of(study)
     cheap = [method for method in methods if method.passes < COSTLY]
     done = 0
@@ -63,12 +57,12 @@ def run(study: Study) -> Outcome:
 
     with study.probe.borrow():
         subjects = [
-            _subject(study, methods if place == 0 else cheap, i, targets[i].index)
+            _subject(study, methods if place == 0 else cheap, i, explained[i].index)
             for place, i in enumerate(indices[:FORGOTTEN])
         ]
         curves: dict[str, list[Faded]] = {method.name: [] for method in methods}
         for index in indices:
-            target = targets[index].index
+            target = explained[index].index
             drawn = {m.name: _drawn(study, m, index, target) for m in methods}
             maps = {name: values for name, values in drawn.items() if values is not None}
             for name, found in faded(study, index, target, maps).items() if maps else ():

@@ -50,7 +50,8 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
     keep_freed_memory()
     profiled = Profile("Starting") if profile else None
     from reportgen.deadline import deadline
-    from reportgen.pipeline import build, help_build
+    from reportgen.making import make_share
+    from reportgen.pipeline import build
     from reportgen.progress import Progress
     from reportgen.team import processes
 
@@ -64,7 +65,7 @@ def command(quiet: bool, profile: bool, **given: Any) -> None:
             deadline(options.timeout, lambda: progress.at, ends_process=True),
         ):
             if team and team.rank:
-                help_build(options, progress, team)
+                make_share(options, progress, team)
                 return
             built = build(options, progress, command=command_line(options), team=team)
     finally:

@@ -12,13 +12,9 @@ if TYPE_CHECKING:
     from reportgen.report.records import Report
 
 
-_CHOICE = "Pages: "
-"Begins the note that says which images were chosen for a page, which is nothing to be told of."
-
-
 def remarks(report: "Report", problem: ReportgenError | None) -> Iterator[str]:
     """What was undone, assumed or left out on the way to a report, one sentence each."""
-    yield from (note for note in report.notes if not note.startswith(_CHOICE))
+    yield from report.notes
     if report.skipped and not isinstance(problem, SkippedError):  # which names them
         first, more = report.skipped[0], len(report.skipped) - 1
         others = f" {more:,} more are listed in the report." if more else ""

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from reportgen.compare.answers import GIVES
 from reportgen.compare.given import Given
 from reportgen.compare.records import Comparison, ImageChange, LayerChange, MapChange
 from reportgen.report.records import Report
+from reportgen.report.tasks import GIVES
 
 _PREPARED = ("height", "width", "resize", "interpolation", "mean", "std", "channels")
 

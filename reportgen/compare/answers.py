@@ -4,18 +4,7 @@ from collections.abc import Sequence
 
 from reportgen.compare.records import Comparison, ImageChange
 from reportgen.report.records import Image, Model, Prediction
-
-SAID = 0.5
-"Probability above which a class is said that is not one of several."
-
-GIVES = {
-    "classify": "one class of several",
-    "multilabel": "several classes at once",
-    "regress": "values",
-    "segment": "a map of scores for each class",
-    "detect": "boxes around objects",
-}
-"What a network gives, by its task."
+from reportgen.report.tasks import GIVES, SAID, chooses_none
 
 OUTCOMES = {
     "broken": "newly wrong",
@@ -27,16 +16,11 @@ OUTCOMES = {
 "What became of an answer, in words."
 
 
-def chooses_none(model: Model) -> bool:
-    """Whether a class is said or not by itself, and none is chosen among several."""
-    return model.task == "multilabel" or (model.task == "classify" and model.classes == 1)
-
-
 def said(model: Model, image: Image) -> tuple[Prediction, ...]:
     """The most probable class; all above one half where several may hold; all values."""
     if model.task == "regress":
         return image.predictions
-    if chooses_none(model):
+    if chooses_none(model.task, model.classes):
         return tuple(one for one in image.predictions if (one.probability or 0) > SAID)
     return image.predictions[:1]
 

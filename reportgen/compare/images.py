@@ -7,13 +7,14 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from reportgen.compare.answers import chooses_none, said
+from reportgen.compare.answers import said
 from reportgen.compare.correlations import pearson, spearman
 from reportgen.compare.given import Given
 from reportgen.compare.records import ImageChange, MapChange, Outcome
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Heatmap, Photo
 from reportgen.report.records import Image, Panel, Prediction, Report
+from reportgen.report.tasks import chooses_none
 
 Key: TypeAlias = tuple[str, int]
 "SHA-256 of an image's file, and which of its copies it is."
@@ -123,7 +124,9 @@ def _outcome(a: Report, b: Report, first: Image, second: Image) -> Outcome:
     )
     if all(are_finite) and next(classes) == next(classes):
         return "same"
-    if chooses_none(a.model) or first.true_index is None or second.true_index is None:
+    if chooses_none(a.model.task, a.model.classes):
+        return "changed"
+    if first.true_index is None or second.true_index is None:
         return "changed"
     if is_right(first):
         return "broken"

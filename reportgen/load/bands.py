@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from reportgen.load.decode import (
-    FORMATS,
     MAX_PIXELS,
     MAX_SIDE,
     Look,
@@ -20,6 +19,8 @@ from reportgen.load.decode import (
     damaged,
     decoded_in_thread,
     looked_at,
+    opened_whole,
+    told,
     too_large,
 )
 from reportgen.report.arrays import Array, FloatArray
@@ -53,14 +54,6 @@ class Bands:
 Picture: TypeAlias = Image.Image | Bands
 
 
-@dataclass(frozen=True, eq=False)
-class Read:
-    """What was read of one image file."""
-
-    picture: Picture
-    notes: tuple[str, ...]
-
-
 def shown_bands(values: Array) -> Array:
     """The bands that a picture shows of (bands ...): all of 1 or 3, else the first 3, of 2 one."""
     if len(values) in PICTURED:
@@ -68,8 +61,8 @@ def shown_bands(values: Array) -> Array:
     return values[: 3 if len(values) > 3 else 1]
 
 
-def read(data: bytes, channels: int, most: int = MAX_PIXELS) -> Read:
-    """The picture or the bands in the content of a file.
+def read(data: bytes, channels: int, most: int = MAX_PIXELS) -> tuple[Picture, tuple[str, ...]]:
+    """The picture or the bands in the content of a file, and what was done to read it.
 
     Args:
         data: the content.
@@ -80,11 +73,11 @@ def read(data: bytes, channels: int, most: int = MAX_PIXELS) -> Read:
         UnreadableImage: for everything that does not give so many channels in a defined range.
     """
     if data.startswith(MAGIC):
-        return Read(Bands(_of_array(data, channels, most)), ())
-    decoded = decoded_in_thread(data, most)
+        return Bands(_of_array(data, channels, most)), ()
     if channels in PICTURED:
-        return Read(decoded.picture, decoded.notes)
-    return Read(Bands(_of_pages(data, channels, most)), ())
+        decoded = decoded_in_thread(data, most)
+        return decoded.picture, decoded.notes
+    return Bands(_of_pages(data, channels, most)), ()
 
 
 def looked(data: bytes, channels: int, most: int = MAX_PIXELS) -> Look:
@@ -100,8 +93,7 @@ def looked(data: bytes, channels: int, most: int = MAX_PIXELS) -> Look:
     """
     if data.startswith(MAGIC):
         return Look(*Bands(_of_array(data, channels, most)).size, ())
-    look = looked_at(data, most)
-    return look if channels in PICTURED else Look(*Bands(_of_pages(data, channels, most)).size, ())
+    return looked_at(data, most)
 
 
 def _of_array(data: bytes, channels: int, most: int) -> FloatArray:
@@ -167,17 +159,13 @@ def _in_range(values: Array) -> FloatArray:
 
 def _of_pages(data: bytes, channels: int, most: int) -> FloatArray:
     """The bands in a picture file: one page a band, or the four of RGBA."""
-    try:
-        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+    pages: list[Array] = []
+    with told(data, most):
+        opened = opened_whole(data, most)
         if getattr(opened, "n_frames", 1) == channels:
             pages = [_grey(page, most) for page in ImageSequence.Iterator(opened)]
-        else:
-            upright = ImageOps.exif_transpose(opened) if opened.mode == "RGBA" else None
-            pages = [] if upright is None else list(np.array(upright).transpose(2, 0, 1))
-    except UnreadableImage:
-        raise
-    except Exception as error:  # as in `decode`, damage reaches every kind of exception
-        raise UnreadableImage(damaged(data, error)) from error
+        elif opened.mode == "RGBA":
+            pages = list(np.array(ImageOps.exif_transpose(opened)).transpose(2, 0, 1))
     if len(pages) != channels or len({page.shape for page in pages}) > 1 or pages[0].ndim != 2:
         raise UnreadableImage(
             f"The picture does not have the {channels} channels that the network takes: give an "

@@ -25,7 +25,7 @@ def maker(request: Request) -> tuple[Callable[..., nn.Module], str]:
     if place == "torchvision":
         _check_torchvision(request, name)
 
-        told = dense_arguments(name, request.checkpoint.tensors) if name in dense_names() else {}
+        told = dense_arguments(request.checkpoint.tensors) if name in dense_names() else {}
 
         def make(**arguments: Any) -> nn.Module:
             return torchvision_module(name, {**told, **arguments})

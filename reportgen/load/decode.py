@@ -103,7 +103,7 @@ def decoded_in_thread(data: bytes, most: int = MAX_PIXELS) -> Decoded:
     Raises:
         UnreadableImage: as `decode` does.
     """
-    with _told(data, most):
+    with told(data, most):
         return Decoded(*_decode(data, most))
 
 
@@ -113,7 +113,7 @@ def looked_at(data: bytes, most: int = MAX_PIXELS) -> Look:
     Raises:
         UnreadableImage: if that is enough to know that it cannot be used.
     """
-    with _warnings() as caught, _told(data, most):
+    with _warnings() as caught, told(data, most):
         opened = _opened(data, most)
         width, height = opened.size
         # A PNG may state it after its pixels, which would all be read for it.
@@ -134,8 +134,16 @@ def _warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 @contextmanager
-def _told(data: bytes, most: int) -> Iterator[None]:
-    """Turns what goes wrong inside into one plain sentence."""
+def told(data: bytes, most: int) -> Iterator[None]:
+    """Turns what goes wrong inside into one plain sentence.
+
+    Args:
+        data: the content of the file that is read inside.
+        most: pixels that a picture may have.
+
+    Raises:
+        UnreadableImage: for everything that is raised inside.
+    """
     if not data:
         raise UnreadableImage("The file is empty.")
     try:
@@ -161,17 +169,23 @@ def _opened(data: bytes, most: int) -> ImageFile:
     return opened
 
 
+def opened_whole(data: bytes, most: int) -> ImageFile:
+    """The picture, none of it unpacked, whose checksums are right and which is not too large."""
+    opened = _opened(data, most)
+    if opened.format == "PNG":
+        # Loading alone does not look at the checksums, and gives wrong pixels in silence.
+        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+    return opened
+
+
 def _decode(data: bytes, most: int) -> tuple[Image.Image, tuple[str, ...]]:
     """The picture in mode `L` or `RGB`, upright, with notes."""
-    opened = _opened(data, most)
+    opened = opened_whole(data, most)
     notes = []
     if getattr(opened, "is_animated", False):
         notes.append("The file holds several pictures; the first is used.")
     if opened.mode not in _SIXTEEN_BITS and _is_wide(opened):
         notes.append("16 bits a channel, cut to 8.")
-    if opened.format == "PNG":
-        # Loading alone does not look at the checksums, and gives wrong pixels in silence.
-        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
     is_turned, turn_notes = _orientation(opened)
     opened.load()
     picture: Image.Image = opened

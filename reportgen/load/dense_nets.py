@@ -30,7 +30,7 @@ def dense_names() -> frozenset[str]:
     )
 
 
-def dense_arguments(name: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def dense_arguments(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Arguments of a constructor that the weights tell: how many classes, and a second head."""
     found: dict[str, Any] = {}
     for key, tensor in tensors.items():

@@ -18,7 +18,7 @@ from reportgen.errors import ImageError, OptionError
 from reportgen.load.bands import Picture, shown_bands
 from reportgen.load.decode import UnreadableImage, decode, decoded_in_thread
 from reportgen.load.image_files import ImageFile, geometry_notes
-from reportgen.load.images import ImageSet
+from reportgen.load.image_set import ImageSet
 from reportgen.load.preprocessing import denormalise
 from reportgen.report.records import Preprocessing
 

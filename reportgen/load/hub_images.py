@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from reportgen.load.sizes import size_in
 from reportgen.report.records import Preprocessing
 
 _BYTES = 1 / 255
@@ -85,19 +86,11 @@ def _shape(said: Mapping[str, Any]) -> tuple[int, int, int | None] | None:
     if "crop_pct" in said:
         side, share = int(shorter or size or 0), float(said["crop_pct"] or 1)
         return side, side, None if side >= _SQUEEZED_FROM else int(side / share)
-    squeezed = _box(size)
+    squeezed = size_in(size)
     if not said.get("do_center_crop"):
         return (*squeezed, None) if squeezed else None
-    box = _box(crop)
+    box = size_in(crop)
     if box and isinstance(shorter, int):
         return *box, shorter
     # Squeezed first and then cropped is understood where nothing is cut off.
     return (*box, None) if box and box == squeezed else None
-
-
-def _box(size: Any) -> tuple[int, int] | None:
-    if isinstance(size, int):
-        return size, size
-    if isinstance(size, Mapping) and {"height", "width"} <= size.keys():
-        return int(size["height"]), int(size["width"])
-    return None

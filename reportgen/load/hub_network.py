@@ -13,6 +13,7 @@ from reportgen.load.fitting import listed
 from reportgen.load.hub_folder import HubFolder
 from reportgen.load.hub_images import hub_preprocessing
 from reportgen.load.request import Network, Request
+from reportgen.load.sizes import size_in
 from reportgen.load.timm_network import with_metadata
 from reportgen.load.torchvision_nets import Publication
 
@@ -150,11 +151,6 @@ def _loaded(folder: HubFolder) -> Any:
 
 def _fixed_size(config: Any) -> tuple[int, int] | None:
     """(height, width) that the network takes and no other; None where any will do."""
-    side = getattr(config, "image_size", None)
     if getattr(config, "patch_size", None) is None:
         return None  # convolutions take any size; what they were trained at is for the images
-    if isinstance(side, int):
-        return side, side
-    if isinstance(side, (list, tuple)) and len(side) == 2:
-        return int(side[0]), int(side[1])
-    return None
+    return size_in(getattr(config, "image_size", None))

@@ -10,7 +10,7 @@ from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from reportgen.errors import OptionError
 from reportgen.load.image_files import ImageFile
-from reportgen.load.images import ImageSet
+from reportgen.load.image_set import ImageSet
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
 

@@ -19,6 +19,7 @@ from reportgen.load.limited import read_limited
 from reportgen.load.network import network_for
 from reportgen.load.pruned_files import description
 from reportgen.load.request import Request
+from reportgen.load.sizes import size_in
 from reportgen.load.user_code import arguments_from
 from reportgen.report.pruned import Pruned
 from reportgen.report.records import Preprocessing
@@ -166,11 +167,7 @@ def input_of(net: nn.Module) -> tuple[int, tuple[int, int] | None, tuple[str, ..
 def _stated_size(net: nn.Module) -> tuple[int, int] | None:
     """(height, width) that a network keeps under a usual name, as vision transformers do."""
     for name in ("image_size", "img_size", "input_size"):
-        stated = getattr(net, name, None)
-        if isinstance(stated, int) and stated > 1:
-            return stated, stated
-        if isinstance(stated, (tuple, list)) and len(stated) in (2, 3):
-            height, width = stated[-2:]
-            if isinstance(height, int) and isinstance(width, int) and min(height, width) > 1:
-                return height, width
+        size = size_in(getattr(net, name, None))
+        if size:
+            return size
     return None

@@ -12,6 +12,7 @@ from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from reportgen.errors import OptionError
 from reportgen.load.prefixes import Weights
+from reportgen.load.sizes import size_in
 from reportgen.load.torchvision_nets import Counting, Publication
 from reportgen.report.records import Preprocessing
 
@@ -123,16 +124,8 @@ def fixed_size(known: Metadata, arguments: Mapping[str, Any]) -> tuple[int, int]
     """(height, width) that the network takes and no other; None where any will do."""
     if arguments.get("dynamic_img_size"):
         return None
-    side = arguments.get("img_size")
-    if isinstance(side, int):
-        return side, side
-    if isinstance(side, (list, tuple)) and len(side) == 2:
-        return int(side[0]), int(side[1])
-    known_size = known.get("input_size")
-    if known.get("fixed_input_size") and isinstance(known_size, (list, tuple)):
-        height, width = known["input_size"][-2:]
-        return int(height), int(width)
-    return None
+    fixed = known.get("input_size") if known.get("fixed_input_size") else None
+    return size_in(arguments.get("img_size")) or size_in(fixed)
 
 
 def publication(

@@ -21,12 +21,11 @@ from reportgen.probe.output import (
     map_in,
     share_scores,
 )
+from reportgen.report.tasks import SAID
 
 TOP = 5
 MOST = 20
 "Classes, of which several may be said at once, or values that are kept for an image."
-SAID = 0.5
-"Probability above which one of several classes is said."
 
 
 def logits_in(output: Any, images: int) -> torch.Tensor:

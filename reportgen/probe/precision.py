@@ -14,7 +14,7 @@ import torch
 
 from reportgen.errors import OptionError
 from reportgen.options import Precision
-from reportgen.probe.answers import SAID
+from reportgen.report.tasks import SAID, chooses_none
 
 if TYPE_CHECKING:
     from reportgen.probe.probe import Probe
@@ -117,7 +117,7 @@ def rounding(probe: "Probe", images: Iterable[torch.Tensor]) -> Rounding:
         differences.append(float((exact - rounded).abs().max()))
         sizes.append(float(exact.abs().max()))
         chances.append(float(abs(before - after).max()))
-        if probe.task == "multilabel" or exact.shape[1] == 1:
+        if chooses_none(probe.task, exact.shape[1]):
             changed += int(((before > SAID) != (after > SAID)).any())
         else:
             changed += int(exact.argmax() != rounded.argmax())

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Atlas, Cell, Column, Link, Table
 from reportgen.report.records import Prediction
+from reportgen.report.tasks import GIVES
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MISSING = "–"
@@ -67,19 +68,9 @@ def certainty(guess: Prediction) -> str:
     return number(guess.logit) if guess.probability is None else percent(guess.probability)
 
 
-TASKS = {
-    "classify": "One class of several",
-    "multilabel": "Several classes at once",
-    "regress": "Values",
-    "segment": "A map of scores for each class",
-    "detect": "Boxes around objects",
-}
-"What a network gives, by its task."
-
-
 def task(name: str) -> str:
     """What a network gives, in words."""
-    return TASKS.get(name, name)
+    return GIVES.get(name, name).capitalize()
 
 
 def percent(share: float | None) -> str:

@@ -11,7 +11,8 @@ from torch import nn
 
 from reportgen.analyses.study import Study
 from reportgen.analyses.subjects import image_records, layer_records, parameter_records
-from reportgen.load.images import ImageFile, ImageSet
+from reportgen.load.image_set import ImageSet
+from reportgen.load.images import ImageFile
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
 from reportgen.probe.evidence import (

@@ -7,7 +7,7 @@ import pytest
 
 from reportgen.analyses.sharing import in_shares
 from reportgen.errors import ImageError, ModelError, OptionError
-from reportgen.load.images import DamagedImage
+from reportgen.load.image_set import DamagedImage
 from reportgen.probe.occlusion.engine import Run
 from reportgen.probe.occlusion.occlude import OcclusionResult
 from reportgen.report.arrays import Array

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import nn
 
 import reportgen
-from reportgen.load.images import ImageSet
+from reportgen.load.image_set import ImageSet
 
 folder = Path(sys.argv[1])
 noise = np.random.default_rng(0)

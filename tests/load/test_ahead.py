@@ -12,7 +12,8 @@ from PIL import Image
 from reportgen.errors import ImageError
 from reportgen.load.ahead import ahead, workers_of
 from reportgen.load.decode import decode, looked_at
-from reportgen.load.images import DamagedImage, image_set, over_whole_images
+from reportgen.load.image_set import DamagedImage
+from reportgen.load.images import image_set, over_whole_images
 from reportgen.options import Options
 from tests.corpus.images import BAD, ODD
 from tests.load.test_images import SMALL, paths, picture, reasons

@@ -7,7 +7,8 @@ from torch import nn
 from torchvision.models import SqueezeNet1_1_Weights
 
 from reportgen.errors import OptionError
-from reportgen.load.images import ImageFile, ImageSet
+from reportgen.load.image_set import ImageSet
+from reportgen.load.images import ImageFile
 from reportgen.load.labels import class_names, true_indices
 from reportgen.load.model import LoadedModel
 from reportgen.options import Options
