@@ -183,6 +183,7 @@ ANALYSIS = Analysis(
     title="Attention",
     place="image",
     run=run,
+    needs=("picture",),
     references=(
         "Abnar, Zuidema: Quantifying Attention Flow in Transformers. ACL, 2020.",
         "Dosovitskiy et al.: An Image is Worth 16x16 Words: Transformers for Image Recognition at "

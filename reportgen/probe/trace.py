@@ -47,7 +47,7 @@ class Trace:
 
 
 def trace(module: nn.Module, image: torch.Tensor) -> Trace:
-    """Follows `image` (c h w) through a borrowed network.
+    """Follows `image` (c h w), or a volume (c slices h w), through a borrowed network.
 
     Raises:
         ModelError: if the network cannot take the image, or gives no scores per class.
@@ -98,6 +98,11 @@ def _first_forward(module: nn.Module, batch: torch.Tensor) -> Any:
             raise ModelError(
                 f"The network does not take one batch of images alone: {said}. "
                 "Give a factory with --arch FILE.py:NAME that fills in the rest."
+            ) from error
+        if batch.ndim == 5:
+            raise ModelError(
+                f"The network cannot take a {shape} volume (channels x slices x height x width): "
+                f"{said}. Give the size that it was trained on with --slices and --input-size."
             ) from error
         raise ModelError(
             f"The network cannot take a {shape} image (channels x height x width): {said}. "
@@ -263,6 +268,7 @@ class Tracer(Observer):
                 rectifies=flow.is_rectified,
                 batch_axis=arranged.batch_axis if arranged else 0,
                 tokens=arranged.tokens if arranged else None,
+                depth_axis=arranged.depth_axis if arranged else None,
             )
         )
         if kind != "other" and pending.first_input is not None:
