@@ -17,6 +17,11 @@ Need: TypeAlias = Literal["score", "probability", "picture"]
 """What a section needs of every image: a score to explain, a probability that can be lost, no more
 than rows and columns."""
 
+FOR_PICTURES = (
+    "This network takes volumes or videos: places in them have a slice as well as a row and a "
+    "column, and this section is made for pictures."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -77,10 +82,7 @@ class Study:
 def why_absent(needs: Collection[Need], task: Task, *, takes_volumes: bool) -> str:
     """One sentence: why a network of some task has no such section; empty where it has."""
     if "picture" in needs and takes_volumes:
-        return (
-            "This network takes volumes or videos: places in them have a slice as well as a row "
-            "and a column, and this section is made for pictures."
-        )
+        return FOR_PICTURES
     if ("score" in needs or "probability" in needs) and task == "detect":
         return (
             "This network looks for objects: it gives boxes, and no score for a class of the "

@@ -47,7 +47,7 @@ class Trace:
 
 
 def trace(module: nn.Module, image: torch.Tensor) -> Trace:
-    """Follows `image` (c h w), or a volume (c slices h w), through a borrowed network.
+    """Follows `image`, (c h w) or (c slices h w), through a borrowed network.
 
     Raises:
         ModelError: if the network cannot take the image, or gives no scores per class.
@@ -99,14 +99,10 @@ def _first_forward(module: nn.Module, batch: torch.Tensor) -> Any:
                 f"The network does not take one batch of images alone: {said}. "
                 "Give a factory with --arch FILE.py:NAME that fills in the rest."
             ) from error
-        if batch.ndim == 5:
-            raise ModelError(
-                f"The network cannot take a {shape} volume (channels x slices x height x width): "
-                f"{said}. Give the size that it was trained on with --slices and --input-size."
-            ) from error
+        slices, flag = (" x slices", "--slices N and ") if batch.ndim == 5 else ("", "")
         raise ModelError(
-            f"The network cannot take a {shape} image (channels x height x width): {said}. "
-            "Give the size that it was trained on with --input-size HEIGHT WIDTH."
+            f"The network cannot take a {shape} image (channels{slices} x height x width): {said}. "
+            f"Give the size that it was trained on with {flag}--input-size HEIGHT WIDTH."
         ) from error
 
 
