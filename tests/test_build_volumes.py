@@ -222,6 +222,47 @@ def test_a_second_build_from_memory_has_the_same_numbers(report: reportgen.Repor
         reportgen.build(net, pixels, mean=(0.4,), std=(0.3,), slices=5)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_an_exported_program_of_volumes_is_the_network(
+    report: reportgen.Report, folder: Path, tmp_path: Path
+) -> None:
+    free = {0: torch.export.Dim("batch"), 2: torch.export.Dim("slices", min=5, max=64)}
+    for name, shapes, slices in (("free", (free,), 5), ("fixed", None, SLICES)):
+        file, out = tmp_path / f"{name}.pt2", tmp_path / name
+        torch.export.save(torch.export.export(scan(), (inputs(),), dynamic_shapes=shapes), file)
+        words = ("--mean", 0.4, "--std", 0.3, "--sections", "answers", "-q", "-o", out)
+        words += ("--input-size", HEIGHT, WIDTH)
+        words += ("--slices", slices) if name == "free" else ()
+        assert left_with("build", file, folder / "scans" / "0.npy", *words) == 0
+        found = reportgen.load(out).record
+        assert found.model.preprocessing.slices == slices
+        given = inputs()[:1, :, picked_slices(SLICES, slices)]
+        with torch.no_grad():
+            scores = scan()(given)[0]
+        logits = {one.index: one.logit for one in found.images[0].predictions}
+        assert logits == pytest.approx(dict(enumerate(scores.tolist())), rel=1e-4)
+    assert "slices read from the network" in found.model.preprocessing.source
+
+
+def test_a_pruned_network_of_volumes_answers_alike(folder: Path, tmp_path: Path) -> None:
+    out, arch = tmp_path / "small.pth", f"{folder / 'scan.py'}:Scan"
+    words = ("--arch", arch, "--input-size", HEIGHT, WIDTH, "--mean", 0.4, "--std", 0.3, "-q")
+    scans = folder / "scans"
+    assert left_with("prune", folder / "scan.pth", scans, *words, "-o", out) == 0
+    weights = torch.load(out, weights_only=True)
+    kept = [0, 2, 3]  # unit 1 of the first layer is dead
+    assert torch.equal(weights["conv1.weight"], scan().conv1.weight[kept])  # type: ignore[index,union-attr]
+    assert weights["conv2.weight"].shape[1] == 3
+    report = tmp_path / "report"
+    words = ("--arch", arch, "--sections", "answers", "-q", "-o", report)
+    assert left_with("build", out, scans, *words) == 0
+    with torch.no_grad():
+        scores = scan()(inputs())
+    for image, row in zip(reportgen.load(report).record.images, scores, strict=True):
+        found = {one.index: one.logit for one in image.predictions}
+        assert found == pytest.approx(dict(enumerate(row.tolist())), rel=1e-4)
+
+
 def test_a_video_network_of_torchvision_is_named(tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(1)

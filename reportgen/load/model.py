@@ -58,6 +58,8 @@ class LoadedModel:
     "Size of the file; None where there is none."
     takes_volumes: bool = False
     "Whether it takes volumes or videos (b c slices h w) in place of pictures."
+    slices: int | None = None
+    "Of volumes, where the network fixes them; None where any will do."
 
     @property
     def name(self) -> str:
@@ -121,7 +123,10 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         arguments=network.arguments,
         pruned=network.pruned,
         bytes=size_in_bytes,
-        takes_volumes=takes_volumes(network.module),
+        takes_volumes=takes_volumes(network.module)
+        if network.takes_volumes is None
+        else network.takes_volumes,
+        slices=network.slices,
     )
 
 

@@ -90,6 +90,8 @@ def _slices(loaded: LoadedModel, options: Options) -> tuple[int | None, str]:
         return None, ""
     if options.slices is not None:
         return options.slices, _BY_FLAG
+    if loaded.slices:
+        return loaded.slices, _BY_NETWORK
     published = loaded.preprocessing
     if published and published.slices:
         return published.slices, published.source

@@ -29,7 +29,7 @@ from reportgen.report.places import middle_slice
 from reportgen.report.records import Preprocessing
 
 FIRST = 0
-"In place of a number of slices: as many as the first file has."
+"In place of a number of slices: as many as the first file has, which is not looked at yet."
 _FORMS = "(slices height width) in grey, (channels slices height width), or the channels last"
 
 
@@ -110,6 +110,13 @@ def looked(data: bytes, preprocessing: Preprocessing, most: int = MAX_PIXELS) ->
         raise UnreadableImage(
             f"All slices together have more than {most / 1e6:.4g} megapixels (--max-pixels), "
             f"or a side is longer than {MAX_SIDE:,}."
+        )
+    given = preprocessing.slices or count
+    if given * preprocessing.height * preprocessing.width > most:
+        raise UnreadableImage(
+            f"{given:,} slices of {preprocessing.height} x {preprocessing.width}, as the network "
+            f"would be given, are more than {most / 1e6:.4g} megapixels (--max-pixels): give it "
+            "fewer with --slices."
         )
     return Look(width, height, notes, count)
 

@@ -140,6 +140,15 @@ def test_limits_are_of_all_slices_together() -> None:
             looked(data, wanted(), most=5 * 6 * 9 - 1)
 
 
+def test_what_the_network_would_be_given_is_limited_too() -> None:
+    tiny = saved(np.zeros((900, 1, 1), np.uint8))
+    for slices in (FIRST, 900):
+        large = wanted(1, slices, height=300, width=300)
+        with pytest.raises(UnreadableImage, match="900 slices of 300 x 300, as the network would"):
+            looked(tiny, large)
+    assert looked(tiny, wanted(1, 700, height=300, width=300)).slices == 900
+
+
 def test_pages_of_several_sizes_are_no_slices() -> None:
     first, other = (Image.fromarray(LEVELS[0, 0, :height]) for height in (6, 4))
     stream = io.BytesIO()
