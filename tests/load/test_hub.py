@@ -195,7 +195,7 @@ def test_images_go_through_what_transformers_would_do(name: str) -> None:
         ({"image_std": [0.5, 0, 0.5]}, "no positive numbers"),
         ({"image_std": [0.5, "x", 0.5]}, "no numbers where"),
         ({"do_resize": False}, "not understood"),
-        ({"size": {"height": 0, "width": 2}}, "no numbers where"),
+        ({"size": {"height": 0, "width": 2}}, "not understood"),
         ({"size": 40, "crop_size": 32, "do_center_crop": True}, "not understood"),
     ],
     ids=str,
