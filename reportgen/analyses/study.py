@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from reportgen.load.image_set import ImageSet
 from reportgen.load.model import LoadedModel
-from reportgen.options import Options, Task
+from reportgen.options import Options
 from reportgen.probe.evidence import CallKey, Evidence
 from reportgen.probe.passing import Team
 from reportgen.probe.probe import Probe, Progress
@@ -79,9 +79,10 @@ class Study:
         return "probability" if self.evidence.gives_probabilities else "logit"
 
 
-def why_absent(needs: Collection[Need], task: Task, *, takes_volumes: bool) -> str:
-    """One sentence: why a network of some task has no such section; empty where it has."""
-    if "picture" in needs and takes_volumes:
+def why_absent(needs: Collection[Need], study: Study) -> str:
+    """One sentence: why there is no section that needs so much of a network; empty where it is."""
+    task = study.evidence.task
+    if "picture" in needs and study.loaded.takes_volumes:
         return FOR_PICTURES
     if ("score" in needs or "probability" in needs) and task == "detect":
         return (
