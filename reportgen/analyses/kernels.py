@@ -159,7 +159,8 @@ def _collated(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer)
 
 def _of_slices(weight: FloatArray) -> str:
     """Which of several slices is shown, in words."""
-    return f", {middle_named(weight.shape[2])} of each" if weight.ndim == 5 else ""
+    is_of_several = weight.ndim == 5 and weight.shape[2] > 1
+    return f", {middle_named(weight.shape[2])} of each" if is_of_several else ""
 
 
 def _rgb(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer) -> Atlas:

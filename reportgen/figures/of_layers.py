@@ -70,7 +70,7 @@ def map_grid(layer: Layer, image: Image) -> MapGrid:
 def _slice(layer: Layer, section: str) -> str:
     """Which of several slices pictures of a layer show."""
     slices = layer.panels[section].facts.get("slices")
-    return f", {middle_named(slices)}" if isinstance(slices, int) else ""
+    return f", {middle_named(slices)}" if isinstance(slices, int) and slices > 1 else ""
 
 
 def tile_values(block: Atlas) -> FloatArray:

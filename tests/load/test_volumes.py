@@ -107,6 +107,16 @@ def test_as_many_slices_are_given_as_are_wanted(data: bytes, count: int) -> None
     np.testing.assert_allclose(found, LEVELS[:, picked_slices(5, count)] / 255, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_pages_that_store_only_what_changed_are_whole(kind: str) -> None:
+    frames = np.zeros((7, 20, 30), np.uint8)
+    for index in range(7):
+        frames[index:, 2 * index : 2 * index + 3, 3 * index : 3 * index + 4] = 40 + 30 * index
+    # Of seven the second, fourth and sixth: those between are read over.
+    found = values(pages(frames, kind), wanted(1, 3))
+    np.testing.assert_allclose(found[0], frames[[1, 3, 5]] / 255, atol=0.011)
+
+
 @pytest.mark.parametrize(
     ("data", "channels", "says"),
     [

@@ -23,8 +23,8 @@ def seen(image: Image, prepared: Preprocessing) -> str:
 
 def _shown(prepared: Preprocessing) -> str:
     """Which of several slices and bands a picture shows."""
-    count = prepared.slices
-    return (f" Shown is {middle_named(count)}." if count else "") + _bands(prepared)
+    count = prepared.slices or 1
+    return (f" Shown is {middle_named(count)}." if count > 1 else "") + _bands(prepared)
 
 
 def _bands(prepared: Preprocessing) -> str:
@@ -49,7 +49,8 @@ def kept_share(image: Image, prepared: Preprocessing) -> tuple[float, float]:
 
 def seen_alt(image: Image, prepared: Preprocessing) -> str:
     """`chelsea.png as the network saw it, 224 × 224 pixels`."""
-    which = f", {middle_named(prepared.slices)}" if prepared.slices else ""
+    count = prepared.slices or 1
+    which = f", {middle_named(count)}" if count > 1 else ""
     return f"{image.path} as the network saw it{which}, {prepared.height} × {prepared.width} pixels"
 
 
