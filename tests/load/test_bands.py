@@ -25,7 +25,7 @@ def saved(values: Array) -> bytes:
 
 
 def bands(data: bytes, channels: int = 4) -> Array:
-    picture = read(data, channels).picture
+    picture, _ = read(data, channels)
     assert isinstance(picture, Bands)
     return picture.values
 

@@ -81,6 +81,8 @@ class Mutation:
     def _result(self, name: str, mutant: Mutant) -> bool:
         """Whether a test notices a mistake; says so where none does."""
         tests = self._reach.cheapest(_lines(name, mutant), self._given.seconds)
+        if not tests:  # a line that was written since
+            tests = self._reach.cheapest(_lines(name, mutant, is_wide=True), self._given.seconds)
         while (noticed := self._noticing(name, mutant, tests)) and not self._passes_alone(noticed):
             tests.remove(noticed)
         if not noticed:
@@ -167,11 +169,13 @@ def _must_pass(item: pytest.Item) -> None:
         os._exit(1)
 
 
-def _lines(name: str, mutant: Mutant) -> Iterator[Line]:
+def _lines(name: str, mutant: Mutant, is_wide: bool = False) -> Iterator[Line]:
     """Lines that run what a mistake is in: its own, or those that name what it gives a value."""
-    if mutant.is_in_function:
+    if function := mutant.function:
         texts = MODULES[name].read_text("utf-8").splitlines()
-        yield from ((name, texts[line - 1].strip()) for line in mutant.lines)
+        whole = range(function.body[0].lineno, (function.end_lineno or 0) + 1)
+        for line in whole if is_wide else mutant.lines:
+            yield name, texts[line - 1].strip()
         return
     names = "|".join(names_given(mutant.original, mutant.path)) or "(?!)"
     for module, path in MODULES.items():

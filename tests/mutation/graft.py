@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-Def = (ast.FunctionDef, ast.AsyncFunctionDef)
-
 
 def graft(module: ModuleType, tree: ast.Module, path: tuple[int, ...]) -> None:
     """Let a module be as `tree` has it, which is another at one place.
@@ -23,7 +21,7 @@ def graft(module: ModuleType, tree: ast.Module, path: tuple[int, ...]) -> None:
         if isinstance(statement, ast.ClassDef):
             owner = getattr(owner, statement.name)
         statement = statement.body[number]
-    if isinstance(statement, Def):
+    if isinstance(statement, ast.FunctionDef):
         codes = _codes(compile(tree, str(module.__file__), "exec"))
         for function in _functions_at(statement, module):
             place = function.__code__.co_qualname, function.__code__.co_firstlineno
@@ -100,7 +98,7 @@ def _run_again(module: ModuleType, tree: ast.Module, statement: ast.stmt) -> Non
             _run_one(module, later)
             names |= _bound(later)
         for definition in ast.walk(later):
-            if isinstance(definition, Def) and names & _used(definition.args):
+            if isinstance(definition, ast.FunctionDef) and names & _used(definition.args):
                 for function in _functions_at(definition, module):
                     _give_defaults(function, definition, vars(module))
 
@@ -140,7 +138,7 @@ def _value(expression: ast.expr, names: dict[str, Any]) -> object:
 
 
 def _is_plain(statement: ast.stmt) -> bool:
-    return not isinstance(statement, (*Def, ast.ClassDef, ast.Import, ast.ImportFrom))
+    return not isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom))
 
 
 def _bound(statement: ast.AST) -> frozenset[str]:

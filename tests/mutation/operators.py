@@ -59,12 +59,12 @@ class Mutant:
     change: Change
 
     @property
-    def is_in_function(self) -> bool:
-        """Whether it is, or in what runs when its module is imported."""
+    def function(self) -> ast.FunctionDef | None:
+        """That it is in; None where it runs when its module is imported."""
         statement: Any = self.original
         for number in self.path:
             statement = statement.body[number]
-        return isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
+        return statement if isinstance(statement, ast.FunctionDef) else None
 
     @property
     def tree(self) -> ast.Module:
