@@ -16,6 +16,7 @@ import signal
 import struct
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 import hypothesis
@@ -30,6 +31,8 @@ from tests.mutation.watched import MODULES, ROOT, TESTS
 _KEPT = ROOT / "build" / "mutation" / "reach.json"
 _STATE = struct.Struct("<qd")
 "Number of the test that runs, and when it began."
+_FAULT = 99
+"Exit status of a child in which the harness itself fails."
 _LONGER, _AT_LEAST = 20, 15.0
 "Times its seconds, and seconds, that a test may take: then it hangs."
 
@@ -127,7 +130,9 @@ class Mutation:
             return time.monotonic() < start + limit
 
         self._state[:] = _STATE.pack(0, time.monotonic())
-        if self._in_a_child(work, in_time) == 0:
+        status = self._in_a_child(work, in_time)
+        assert status != _FAULT, f"a mistake could not be put in: see {self._given.log}"
+        if status == 0:
             return ""
         return tests[_STATE.unpack(self._state[:])[0]]
 
@@ -136,14 +141,19 @@ class Mutation:
         sys.stdout.flush()
         child = os.fork()
         if not child:
-            with contextlib.suppress(BaseException):
+            try:
                 os.setpgid(0, 0)
                 null = os.open(self._given.log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
                 for standard in range(3):
                     os.dup2(null, standard)
                 work()
                 os._exit(0)
-            os._exit(99)
+            except Exception:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(_FAULT)
+            finally:
+                os._exit(1)
         status, is_over = -1, False
         while not is_over and in_time():
             ended, raw = os.waitpid(child, os.WNOHANG)
