@@ -63,7 +63,7 @@ def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
                 recent.append(None)
             elif kind == "STACK_GLOBAL":
                 module, name = [*recent, None, None][:2]
-                names.add(_python3_name(module or "(hidden", name or "name)"))
+                names.add(_python3_name(module, name) if module and name else "(hidden name)")
                 recent.append(None)
             elif kind == "MEMOIZE":
                 memo[len(memo)] = recent[-1] if recent else None

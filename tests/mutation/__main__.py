@@ -1,8 +1,9 @@
 """How many small mistakes in the reading of files and in the writing a test notices.
 
 `python -m tests.mutation reportgen.load.formats --share 0.1` tries a tenth of the mistakes in one
-module; `make mutants` some of all. The tests are collected once. Each mistake is put into a process
-of its own that is forked from there, and which runs the tests that reach its line, quickest first.
+module, `reportgen.load.formats:43` all in one line, `make mutants` some of all. The tests are
+collected once. Each mistake is put into a process of its own that is forked from there, and which
+runs the tests that reach its line, quickest first.
 """
 
 import argparse
@@ -61,15 +62,16 @@ class Mutation:
                 if self._reach.seconds.get(test.nodeid, -1) < 0:
                     print(f"does not pass as it is: {test.nodeid}")
         tried = found = 0
-        for name in self._given.modules:
-            results = [self._result(name, mutant) for mutant in self._drawn(name)]
+        for asked in self._given.modules:
+            name, _, line = asked.partition(":")
+            results = [self._result(name, mutant) for mutant in self._drawn(name, line)]
             print(f"{name}: {sum(results)} of {len(results)} noticed", flush=True)
             tried, found = tried + len(results), found + sum(results)
         print(f"{found} of {tried} noticed: {found / max(tried, 1):.1%}", flush=True)
         return True
 
-    def _drawn(self, name: str) -> list[Mutant]:
-        """A share of the mistakes in a module, and some at least."""
+    def _drawn(self, name: str, line: str) -> list[Mutant]:
+        """A share of the mistakes in a module, and some at least; or all that are in one line."""
         source = MODULES[name].read_text("utf-8")
         lines = source.splitlines()
 
@@ -78,14 +80,16 @@ class Mutation:
             return hashlib.sha256(f"{place} {mutant.number}".encode()).digest()
 
         able = [m for m in mutants(source) if not reason(name, lines[m.line - 1], m.mistake)]
+        if line:
+            return [mutant for mutant in able if mutant.line == int(line)]
         count = max(self._given.least, round(self._given.share * len(able)))
         return sorted(sorted(able, key=lot)[:count], key=lambda mutant: mutant.line)
 
     def _result(self, name: str, mutant: Mutant) -> bool:
         """Whether a test notices a mistake; says so where none does."""
-        tests = self._reach.cheapest(_lines(name, mutant), self._given.seconds)
-        if not tests:  # a line that was written since
-            tests = self._reach.cheapest(_lines(name, mutant, is_wide=True), self._given.seconds)
+        tests: list[str] = []
+        for lines in _lines(name, mutant):
+            tests = tests or self._reach.cheapest(lines, self._given.seconds)
         while (noticed := self._noticing(name, mutant, tests)) and not self._passes_alone(noticed):
             tests.remove(noticed)
         if not noticed:
@@ -102,7 +106,11 @@ class Mutation:
 
         def work() -> None:
             self._state[:] = _STATE.pack(0, time.monotonic())
-            graft(importlib.import_module(name), mutant.tree, mutant.path)
+            module = importlib.import_module(name)
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+            graft(module, mutant.tree, mutant.path)
             items = [self._items[test] for test in tests]
             for number, (item, after) in enumerate(zip(items, [*items[1:], None], strict=True)):
                 self._state[:] = _STATE.pack(number, time.monotonic())
@@ -179,19 +187,21 @@ def _must_pass(item: pytest.Item) -> None:
         os._exit(1)
 
 
-def _lines(name: str, mutant: Mutant, is_wide: bool = False) -> Iterator[Line]:
-    """Lines that run what a mistake is in: its own, or those that name what it gives a value."""
+def _lines(name: str, mutant: Mutant) -> Iterator[list[Line]]:
+    """Lines that run what a mistake is in, and where no test reaches these, more of them."""
+    texts = [(name, text.strip()) for text in MODULES[name].read_text("utf-8").splitlines()]
     if function := mutant.function:
-        texts = MODULES[name].read_text("utf-8").splitlines()
-        whole = range(function.body[0].lineno, (function.end_lineno or 0) + 1)
-        for line in whole if is_wide else mutant.lines:
-            yield name, texts[line - 1].strip()
+        yield [texts[line - 1] for line in mutant.lines]
+        yield texts[function.body[0].lineno - 1 : function.end_lineno]
+        yield texts  # what is kept since the tests were collected is reached by none
         return
     names = "|".join(names_given(mutant.original, mutant.path)) or "(?!)"
-    for module, path in MODULES.items():
-        for text in path.read_text("utf-8").splitlines():
-            if re.search(rf"\b({names})\b", text):
-                yield module, text.strip()
+    yield [
+        (module, text.strip())
+        for module, path in MODULES.items()
+        for text in path.read_text("utf-8").splitlines()
+        if re.search(rf"\b({names})\b", text)
+    ]
 
 
 def main() -> None:

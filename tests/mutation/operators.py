@@ -162,7 +162,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
             yield "condition turned", _turned
         case ast.Break() | ast.Continue():
             yield "break for continue", _other_jump
-        case ast.Return(value=ast.AST()):
+        case ast.Return(value=ast.AST() as value) if ast.unparse(value) != "None":
             yield "nothing returned", _returns_nothing
         case (
             ast.Raise()
