@@ -59,6 +59,24 @@ def test_a_table_of_which_no_file_is_there_is_no_wrong_header(tmp_path: Path) ->
             assert len(image_set([table], SMALL).files) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "path;label\nz.png;cat", "column path names the files, column label their"),
+        ("a.csv", "path,label;\nz.png,cat", "column path names the files, none a class"),
+        ("a.tsv", "path\tlabel\nz.png\tcat", "column path names the files, column label their"),
+        ("a.csv", "z.png", "its first column names the files."),
+        ("a.csv", "z.png,cat", "its first column names the files, its second their classes."),
+    ],
+)
+def test_columns_are_parted_by_the_mark_that_is_there(
+    name: str, content: str, said: str, tmp_path: Path
+) -> None:
+    picture(tmp_path / "z.png")
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert said in image_set([tmp_path / name], SMALL).notes[0]
+
+
 def test_problems_that_others_found_are_taken_over(tmp_path: Path) -> None:
     for name in ("a", "b"):
         picture(tmp_path / f"{name}.png")

@@ -88,8 +88,9 @@ class Mutation:
     def _result(self, name: str, mutant: Mutant) -> bool:
         """Whether a test notices a mistake; says so where none does."""
         tests: list[str] = []
+        word = name.rpartition(".")[2]
         for lines in _lines(name, mutant):
-            tests = tests or self._reach.cheapest(lines, self._given.seconds)
+            tests = tests or self._reach.cheapest(lines, self._given.seconds, word)
         while (noticed := self._noticing(name, mutant, tests)) and not self._passes_alone(noticed):
             tests.remove(noticed)
         if not noticed:

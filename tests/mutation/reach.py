@@ -53,11 +53,14 @@ class Reach:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(known + found), encoding="utf-8")
 
-    def cheapest(self, lines: Iterable[Line], most: float) -> list[str]:
-        """The tests that reach any of these lines, quickest first, as far as the seconds go."""
+    def cheapest(self, lines: Iterable[Line], most: float, near: str) -> list[str]:
+        """The tests that reach any of these lines, quickest first, as far as the seconds go.
+
+        Those of a file with a certain word in its name count as if they were quicker.
+        """
         chosen, sum_of_seconds = [], 0.0
         reaching = set().union(*(self.tests.get(line, ()) for line in lines))
-        for test in sorted(reaching, key=lambda test: (self.seconds[test], test)):
+        for test in sorted(reaching, key=lambda t: (self.seconds[t] * (1 - 0.8 * (near in t)), t)):
             if sum_of_seconds > most:
                 break
             if self.seconds[test] >= 0:
