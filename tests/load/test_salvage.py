@@ -108,3 +108,54 @@ def test_a_module_in_the_old_format_is_read_without_its_sources() -> None:
     assert kinds == {path: type(module).__name__ for path, module in net.named_modules()}
     assert found.modules["2"].settings["kernel_size"] == (1, 2)
     assert found.notes[0].startswith("The file is in the format of torch before 1.6")
+
+
+RAW = (
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"),
+    "weights",
+    "params",
+)
+AVERAGED = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params_ema")
+ONE, TWO = {"a": torch.ones(1)}, {"b": torch.ones(2)}
+
+
+@pytest.mark.parametrize("key", RAW)
+def test_an_entry_of_a_usual_name_goes_before_all_others(key: str) -> None:
+    found = read({"zzz": TWO, "ema": TWO, key: ONE})
+    assert list(found.tensors) == ["a"] and "raw weights" in found.notes[0]
+    assert f"({key})" in found.notes[0] and "--weights-key ema" in found.notes[0]
+    assert read({"zzz": TWO, key: ONE}).notes == (
+        f"The weights are those of the checkpoint's entry {key}.",
+    )
+    assert list(read({"zzz": {key: {key: {key: ONE}}}, "epoch": 3}).tensors) == ["a"]
+    with pytest.raises(ModelError, match="holds no model weights; it holds zzz, epoch"):
+        read({"zzz": {key: {key: {key: {key: ONE}}}}, "epoch": 3})
+
+
+@pytest.mark.parametrize("key", AVERAGED)
+def test_averaged_weights_are_taken_where_there_are_no_others(key: str) -> None:
+    found = read({"zzz": TWO, key: ONE})
+    assert list(found.tensors) == ["a"]
+    assert found.notes == (
+        f"The weights are the averaged ones (entry {key}); there are no others.",
+    )
+
+
+def test_two_sets_of_weights_are_no_silent_pick() -> None:
+    for first, second in (("model", "net"), ("ema", "model_ema"), ("x", "y")):
+        with pytest.raises(ModelError, match=rf"\({first}, {second}\); say which with .* {first}"):
+            read({first: ONE, second: TWO})
+
+
+def test_a_table_is_weights_where_half_of_it_is() -> None:
+    assert read({"w": torch.ones(1), "lr": 3}).notes == (
+        "Entries that are no tensors were left out: lr.",
+    )
+    with pytest.raises(ModelError, match="holds no model weights; it holds w, lr, epoch"):
+        read({"w": torch.ones(1), "lr": 3, "epoch": 4})
+    with pytest.raises(
+        ModelError, match=r"holds no model weights; it holds 0, 1, 2, 3, 4, 5, 6, 7\."
+    ):
+        read({number: torch.ones(1) for number in range(9)})
+    with pytest.raises(ModelError, match="holds no model weights; it holds nothing"):
+        read({})

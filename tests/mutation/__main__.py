@@ -24,7 +24,7 @@ import hypothesis
 import pytest
 
 from tests.mutation.equivalent import reason
-from tests.mutation.graft import graft, names_given
+from tests.mutation.graft import Unimportable, graft, names_given
 from tests.mutation.operators import Mutant, mutants
 from tests.mutation.reach import Line, Reach
 from tests.mutation.watched import MODULES, ROOT, TESTS
@@ -111,7 +111,10 @@ class Mutation:
             for value in vars(module).values():
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()
-            graft(module, mutant.tree, mutant.path)
+            try:
+                graft(module, mutant.tree, mutant.path)
+            except Unimportable:
+                os._exit(1)
             items = [self._items[test] for test in tests]
             for number, (item, after) in enumerate(zip(items, [*items[1:], None], strict=True)):
                 self._state[:] = _STATE.pack(number, time.monotonic())

@@ -7,6 +7,10 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 
+class Unimportable(Exception):
+    """A module that cannot be imported with its mistake, which every test notices."""
+
+
 def graft(module: ModuleType, tree: ast.Module, path: tuple[int, ...]) -> None:
     """Let a module be as `tree` has it, which is another at one place.
 
@@ -14,6 +18,9 @@ def graft(module: ModuleType, tree: ast.Module, path: tuple[int, ...]) -> None:
         module: that was loaded from the same source without the mistake.
         tree: its source with the mistake.
         path: number of the statement with the mistake, inside that of its class and so on.
+
+    Raises:
+        Unimportable: if it cannot be so.
     """
     statement: Any = tree
     owner: Any = module
@@ -105,8 +112,11 @@ def _run_again(module: ModuleType, tree: ast.Module, statement: ast.stmt) -> Non
 
 def _run_one(module: ModuleType, statement: ast.stmt) -> None:
     before = {name: vars(module).get(name) for name in _bound(statement)}
-    whole = ast.Module([statement], [])
-    exec(compile(whole, str(module.__file__), "exec"), vars(module))
+    code = compile(ast.Module([statement], []), str(module.__file__), "exec")
+    try:
+        exec(code, vars(module))
+    except Exception as error:
+        raise Unimportable from error
     for other in list(sys.modules.values()):
         if other is not module and getattr(other, "__name__", "").startswith(("reportgen", "test")):
             for name, value in before.items():
@@ -134,7 +144,10 @@ def _give_attribute(owner: type, statement: Any, names: dict[str, Any]) -> None:
 
 
 def _value(expression: ast.expr, names: dict[str, Any]) -> object:
-    return eval(compile(ast.Expression(expression), "default", "eval"), names)
+    try:
+        return eval(compile(ast.Expression(expression), "default", "eval"), names)
+    except Exception as error:
+        raise Unimportable from error
 
 
 def _is_plain(statement: ast.stmt) -> bool:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.mutation.graft import graft, names_given
+from tests.mutation.graft import Unimportable, graft, names_given
 from tests.mutation.operators import mutants
 
 SOURCE = """
@@ -71,3 +71,13 @@ def test_a_graft_is_the_module_with_the_mistake(
 def test_names_that_rest_on_a_statement_are_known() -> None:
     assert names_given(ast.parse(SOURCE), (2,)) == {"LIMIT", "TWICE"}
     assert names_given(ast.parse(SOURCE), (4, 0)) == {"size"}
+
+
+def test_a_module_that_can_no_longer_be_imported_is_told(module: ModuleType) -> None:
+    for text, mistaken in (
+        ("LIMIT = 300", "LIMIT = 1 // 0"),
+        ("size: int = 5", "size: int = 1 // 0"),
+    ):
+        path = (2,) if "LIMIT" in text else (4, 0)
+        with pytest.raises(Unimportable):
+            graft(module, ast.parse(SOURCE.replace(text, mistaken)), path)
