@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from reportgen.errors import ModelError, OptionError
-from reportgen.load import hub_folder, hub_network, timm_nets
+from reportgen.load import hub_folder, hub_network, tables, timm_nets
+from reportgen.load.decode import UnreadableImage
 from reportgen.load.images import checked, image_set
 from reportgen.load.labels import true_indices
 from reportgen.load.prefixes import readings
@@ -253,3 +254,20 @@ def test_json_of_a_folder_is_an_object(tmp_path: Path) -> None:
         hub_folder.hub_folder(tmp_path)
     (tmp_path / "config.json").unlink()
     assert hub_folder.hub_folder(tmp_path) is None
+
+
+def test_a_cell_of_a_table_is_content_or_a_name() -> None:
+    assert tables._cell("a.png") == (None, "a.png")
+    assert tables._cell({"bytes": b"1", "path": "a.png"}) == (b"1", None)
+    assert tables._cell({"bytes": None, "path": "a.png"}) == (None, "a.png")
+    assert tables._cell(b"1") == (b"1", None) and tables._cell(None) == (None, None)
+    for wrong in (3, {"bytes": 3}, {"path": 3}, ["a"]):
+        with pytest.raises(UnreadableImage, match="neither the content of a file nor its name"):
+            tables._cell(wrong)
+
+
+def test_names_of_classes_in_a_table_are_a_list_or_absent() -> None:
+    assert tables._class_names(None) == () and tables._class_names(["a", "b"]) == ("a", "b")
+    for wrong in ("ab", ["a", 1], ["\ud800"]):
+        with pytest.raises(OptionError, match="are damaged: they are no list of names"):
+            tables._class_names(wrong)

@@ -58,9 +58,10 @@ class Mutation:
             print(f"\nmeasuring what {len(unknown)} tests reach", flush=True)
             self._in_a_child(lambda: self._reach.measure(unknown, MODULES, _passes), lambda: True)
             self._reach = Reach.kept(_KEPT)
-            for test in unknown:
-                if self._reach.seconds.get(test.nodeid, -1) < 0:
-                    print(f"does not pass as it is: {test.nodeid}")
+        self._reach.forget_all_but(self._items)
+        for test in self._items:
+            if self._reach.seconds[test] < 0:
+                print(f"does not pass as it is: {test}")
         tried = found = 0
         for asked in self._given.modules:
             name, _, line = asked.partition(":")

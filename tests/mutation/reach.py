@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -52,6 +52,11 @@ class Reach:
         known = json.loads(self.file.read_text("utf-8")) if self.file.exists() else []
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(known + found), encoding="utf-8")
+
+    def forget_all_but(self, tests: Container[str]) -> None:
+        """Leave tests out that are no longer there."""
+        for several in self.tests.values():
+            several.difference_update([test for test in several if test not in tests])
 
     def cheapest(self, lines: Iterable[Line], most: float, near: str) -> list[str]:
         """The tests that reach any of these lines, quickest first, as far as the seconds go.
