@@ -162,3 +162,32 @@ def test_random_numbers_are_as_they_were() -> None:
     given(images())
     assert random.getstate() == states[0] and np.random.get_state()[1].tolist() == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
+
+
+class Photos:
+    """A data set that is asked by number, as PyTorch's are."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        if index > 1:
+            raise AssertionError("asked for more than there are")
+        return torch.full((3, 4, 6), index / 2), index
+
+
+def test_a_data_set_is_asked_by_number() -> None:
+    found = given(Photos())
+    assert found.classes == (0, 1) and float(found.items[1][0, 0, 0]) == 0.5  # type: ignore
+    with pytest.raises(OptionError, match=r"^Images cannot be read from a int\."):
+        given(3)
+
+
+def test_what_is_no_image_is_named_by_its_number() -> None:
+    with pytest.raises(OptionError, match=r"^Image 1 is a str\. Give paths"):
+        given([torch.rand(3, 4, 6), "photo.png"])
+    for mode in ("I", "F"):
+        with pytest.raises(
+            OptionError, match=rf"^Image 0 is in Pillow's mode {mode}, which has no"
+        ):
+            given([Image.new(mode, (6, 4))])
