@@ -118,18 +118,21 @@ def test_settings_that_are_no_plain_file_are_not_read(
         hub_folder.hub_folder(tmp_path)
 
 
-def folder_of(config: Mapping[str, Any], path: Path = Path("ours")) -> hub_folder.HubFolder:
-    return hub_folder.HubFolder(path, path / "pytorch_model.bin", config, {})
+def folder_of(config: Mapping[str, Any], path: Path) -> hub_folder.HubFolder:
+    (path / "ours").mkdir(exist_ok=True)
+    weights = path / "ours" / "pytorch_model.bin"
+    weights.touch()
+    return hub_folder.HubFolder(weights.parent, weights, config, {})
 
 
-def test_weights_of_transformers_have_to_be_safetensors() -> None:
+def test_weights_of_transformers_have_to_be_safetensors(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     with pytest.raises(ModelError, match=r"ours has no model\.safetensors; save it so"):
-        hub_network.hub_network(Any, folder_of({"model_type": "vit"}))  # type: ignore[arg-type]
+        hub_network.hub_network(Any, folder_of({"model_type": "vit"}, tmp_path))  # type: ignore[arg-type]
 
 
 def test_what_a_folder_of_timm_states_goes_before_what_timm_knows(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {"mean": (0.1,), "input_size": (3, 5, 7), "std": (0.2,)}
     monkeypatch.setattr(timm_nets, "require_timm", lambda words: None)
@@ -142,7 +145,7 @@ def test_what_a_folder_of_timm_states_goes_before_what_timm_knows(
         "global_pool": "avg",
         "model_args": {"img_size": [4, 6], "deep": [[1], ["x"]], "odd": {"a": 1}, "bad": [{}]},
     }
-    given, more = hub_network.hub_network("request", folder_of(config))  # type: ignore
+    given, more = hub_network.hub_network("request", folder_of(config, tmp_path))  # type: ignore
     assert given == (
         "request",
         "net",
@@ -151,10 +154,10 @@ def test_what_a_folder_of_timm_states_goes_before_what_timm_knows(
     plain = {"img_size": [4, 6], "deep": [[1], ["x"]]}
     assert more["settings"] == {"global_pool": "avg", **plain}
     bare = {"architecture": "net", "global_pool": 3, "model_args": [1]}
-    given, more = hub_network.hub_network("request", folder_of(bare))  # type: ignore
+    given, more = hub_network.hub_network("request", folder_of(bare, tmp_path))  # type: ignore
     assert given[2] == known and more["settings"] == {}
     sized = {**bare, "pretrained_cfg": {"input_size": [1, 8, 9]}}
-    given, _ = hub_network.hub_network("request", folder_of(sized))  # type: ignore
+    given, _ = hub_network.hub_network("request", folder_of(sized, tmp_path))  # type: ignore
     assert given[2]["input_size"] == [1, 8, 9]
 
 
