@@ -92,6 +92,9 @@ class Mutation:
         word = name.rpartition(".")[2]
         for lines in _lines(name, mutant):
             tests = tests or self._reach.cheapest(lines, self._given.seconds, word)
+        if not mutant.function:  # a table may be looked into without any line of its module
+            own = [test for test in self._items if f"/test_{word}.py::" in test]
+            tests = list(dict.fromkeys([*own, *tests]))
         while (noticed := self._noticing(name, mutant, tests)) and not self._passes_alone(noticed):
             tests.remove(noticed)
         if not noticed:
