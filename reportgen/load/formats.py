@@ -11,6 +11,7 @@ from typing import IO, Literal, TypeAlias
 
 from reportgen.errors import ModelError
 from reportgen.load.pickle_names import names_in_pickle, refuse_dangerous
+from reportgen.load.plain_tensors import refuse_too_many
 
 Kind: TypeAlias = Literal["safetensors", "zip", "TorchScript", "pt2", "legacy"]
 
@@ -18,6 +19,8 @@ Kind: TypeAlias = Literal["safetensors", "zip", "TorchScript", "pt2", "legacy"]
 LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _MAX_HEADER = 100_000_000
 "safetensors allows no longer header, in bytes."
+_MOST_RECORDS = 100_000
+"In a zip file: a record for each tensor, and for each of an optimizer."
 _CUT = "the download or copy did not finish; get it again."
 # First bytes of files that get handed over by mistake, and what to say.
 _STRANGERS: tuple[tuple[bytes, str], ...] = (
@@ -116,6 +119,7 @@ def _check_safetensors(stream: IO[bytes], file: str, size: int) -> None:
         ends = [e["data_offsets"][1] for name, e in entries.items() if name != "__metadata__"]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError(f"{file} has a damaged safetensors header.") from error
+    refuse_too_many(len(ends), file)
     expected = 8 + length + max(ends, default=0)
     if size < expected:
         raise ModelError(f"{file} is cut short ({size:,} of {expected:,} bytes): {_CUT}")
@@ -169,6 +173,8 @@ def _check_records(archive: zipfile.ZipFile, file: str, size: int, kind: Kind) -
     """Refuse records that are doubled, packed, locked or changed."""
     # miniz, which torch reads with, does not tell upper from lower case.
     names = [info.filename.casefold() for info in archive.infolist()]
+    if len(names) > _MOST_RECORDS:
+        raise ModelError(f"{file} holds {len(names):,} records, which is more than any network.")
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise ModelError(f"{file} holds two records named {doubled[0]}, so readers disagree on it.")

@@ -41,7 +41,7 @@ def _prepared(
     said: Mapping[str, Any], channels: int, shape: tuple[int, int, int | None], source: str
 ) -> Preprocessing:
     height, width, resize = shape
-    if min(height, width, resize or 1) < 1:
+    if min(height, width, height if resize is None else resize) < 1:
         raise ValueError("a size below one pixel")
     is_normalised = said.get("do_normalize", True)
     return Preprocessing(

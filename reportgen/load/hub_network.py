@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import nn
 
 from reportgen.errors import ModelError, OptionError
 from reportgen.load import timm_nets
@@ -90,8 +89,6 @@ def _of_transformers(request: Request, folder: HubFolder) -> Network:
             f"{name} is a network of transformers, which needs that package: "
             "pip install 'torch-reportgen[transformers]'."
         )
-    if request.arguments:
-        raise OptionError(f"--arch-args are not for {name}: its config.json says how it is built.")
     if folder.weights.suffix != ".safetensors":
         raise ModelError(f"{name} has no model.safetensors; save it so (save_pretrained does).")
     if unsafe := [key for key in _UNSAFE if folder.config.get(key)]:
@@ -161,8 +158,6 @@ def _loaded(folder: HubFolder) -> Any:
         raise ModelError(
             f"{name} is no image classifier that transformers can build: {words}"
         ) from error
-    if not isinstance(module, nn.Module):
-        raise ModelError(f"{name} gave a {type(module).__name__}, not a network.")
     misfits = [f"{key} is missing" for key in sorted(told["missing_keys"])]
     misfits += [f"{key} is not expected" for key in sorted(told["unexpected_keys"])]
     misfits += [f"{key} has another shape" for key in sorted(map(str, told["mismatched_keys"]))]

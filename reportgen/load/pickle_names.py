@@ -22,6 +22,9 @@ _PLAIN = frozenset(_LISTS["plain"])
 _PLAIN_CALLS = _PLAIN | frozenset(_LISTS["plain_calls"])
 # `torch.save` never writes these: they build objects in ways that hide the name they call.
 _ODD_OPCODES = frozenset({"INST", "OBJ", "EXT1", "EXT2", "EXT4"})
+_CALLS = frozenset({"REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "BINPERSID"})
+_MOST_INSTRUCTIONS, _MOST_CALLS = 2_000_000, 300_000
+"A tensor takes some 35 of the first, and 3 to 5 of the second: over 50,000 tensors in a file."
 _STRINGS = frozenset(
     opcode.name
     for opcode in pickletools.opcodes
@@ -35,16 +38,19 @@ def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
     An instruction that hides what it calls is named in brackets, and counts as dangerous.
 
     Raises:
-        ModelError: if it is no whole pickle.
+        ModelError: if it is no whole pickle, or one that takes longer to read than any network.
     """
     names: set[str] = set()
-    protocol = 0
+    protocol = calls = 0
     # What lies on top of the stack, as far as it is a text.
     recent: deque[str | None] = deque(maxlen=2)
     memo: dict[Any, str | None] = {}
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream), start=1):
             kind = opcode.name
+            calls += kind in _CALLS
+            if count > _MOST_INSTRUCTIONS or calls > _MOST_CALLS:
+                raise ModelError(f"{file} holds more tensors or other entries than any network.")
             if kind in _STRINGS:
                 recent.append(argument if isinstance(argument, str) else None)
                 continue
@@ -57,7 +63,7 @@ def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
                 recent.append(None)
             elif kind == "STACK_GLOBAL":
                 module, name = [*recent, None, None][:2]
-                names.add(_python3_name(module or "(hidden", name or "name)"))
+                names.add(_python3_name(module, name) if module and name else "(hidden name)")
                 recent.append(None)
             elif kind == "MEMOIZE":
                 memo[len(memo)] = recent[-1] if recent else None

@@ -40,10 +40,7 @@ def plain_tensors(tensors: Mapping[str, Tensor], size: int, file: str) -> dict[s
     """
     if not tensors:
         raise ModelError(f"{file} holds no weights.")
-    if len(tensors) > _MOST_TENSORS:
-        raise ModelError(
-            f"{file} holds {len(tensors):,} tensors, which is more than any network has."
-        )
+    refuse_too_many(len(tensors), file)
     plain: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         for fault in _faults(tensor):
@@ -55,6 +52,16 @@ def plain_tensors(tensors: Mapping[str, Tensor], size: int, file: str) -> dict[s
             f"{file} claims {sum(held.values()):,} bytes of weights, and has {size:,} bytes in all."
         )
     return plain
+
+
+def refuse_too_many(count: int, file: str) -> None:
+    """Stop at more tensors than a network has.
+
+    Raises:
+        ModelError: if so.
+    """
+    if count > _MOST_TENSORS:
+        raise ModelError(f"{file} holds {count:,} tensors, which is more than any network has.")
 
 
 def _faults(tensor: Tensor) -> Iterator[str]:

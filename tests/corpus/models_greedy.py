@@ -79,6 +79,17 @@ def _many_keys(folder: Path) -> None:
     (folder / "many.pth").rename(folder / MODEL)
 
 
+def _many_tensors(folder: Path) -> None:
+    """A million tensors in the old format, each made anew by one call with the same arguments."""
+    one = save({"w": torch.ones(1)}, folder / MODEL, is_old=True)
+    before, name, rest = one.read_bytes().partition(b"X\x01\x00\x00\x00w")
+    tensor, _, after = rest.partition(b"s.")
+    assert tensor.startswith(b"q\x01ctorch._utils\n_rebuild_tensor_v2\nq\x02")
+    assert tensor.endswith(b"tq\x0cRq\r")
+    again = (b"X\x08\x00\x00\x00%08dh\x02h\x0cR" % i for i in range(1_000_000))
+    one.write_bytes(before + b"(" + name + tensor + b"".join(again) + b"u." + after)
+
+
 def _long_header(folder: Path) -> None:
     entries = {
         f"w{i}": {"dtype": "F32", "shape": [1], "data_offsets": [4 * i, 4 * i + 4]}
@@ -107,6 +118,7 @@ GREEDY = (
     Case("repeated number", _repeated, 4, "holds weight as 1,099,511,627,776 numbers"),
     Case("repeated often", _repeated_often, 4, "repeat"),
     Case("nested lists", _nested_lists, 4, "holds no model; it holds a list"),
-    Case("million keys", _many_keys, 4, "holds 1,000,001 tensors"),
+    Case("million keys", _many_keys, 4, "more tensors or other entries than any network"),
+    Case("million tensors", _many_tensors, 4, "more tensors or other entries than any network"),
     Case("long header", _long_header, 4, "holds 100,000 tensors"),
 )

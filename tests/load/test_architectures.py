@@ -106,6 +106,20 @@ def test_the_shipped_index_is_what_the_installed_torchvision_gives() -> None:
     assert build_index() == shipped
 
 
+def test_the_index_of_some_is_built_as_it_was_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["googlenet", "squeezenet1_1", "vit_b_32"]
+    monkeypatch.setattr("reportgen.load.torchvision_nets.classifiers", lambda: names)
+    built = build_index()
+    assert [entry["name"] for entry in built] == ["googlenet", *names]
+    shipped = [known for known in known_architectures() if known.name in names]
+    assert [(entry["name"], entry["arguments"]) for entry in built] == [
+        (known.name, known.arguments) for known in shipped
+    ]
+    assert [
+        {name: tuple(shape) for name, shape in entry["patterns"].items()} for entry in built
+    ] == [known.patterns for known in shipped]
+
+
 def test_the_packed_index_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
     content = [{"name": "tiny", "arguments": {}, "patterns": {"a": [1, "classes"]}}]
     monkeypatch.setattr("reportgen.load.architectures.build_index", lambda: content)

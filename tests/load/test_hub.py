@@ -211,6 +211,8 @@ def test_images_go_through_what_transformers_would_do(name: str) -> None:
         ({"image_std": [0.5, "x", 0.5]}, "no numbers where"),
         ({"do_resize": False}, "not understood"),
         ({"size": {"height": 0, "width": 2}}, "not understood"),
+        ({"size": {"shortest_edge": 0}, "crop_pct": 0.875}, "no numbers where"),
+        ({"size": {"shortest_edge": 0}, "crop_size": 32, "do_center_crop": True}, "no numbers"),
         ({"size": 40, "crop_size": 32, "do_center_crop": True}, "not understood"),
     ],
     ids=str,

@@ -156,3 +156,29 @@ def test_a_convolution_is_either_way_round(is_transposed: bool, shape: tuple[int
 def test_a_function_without_an_argument_that_it_needs_is_refused() -> None:
     with pytest.raises(ValueError, match=r"relu\.default lacks its argument 'self'"):
         filled("relu.default", {})
+
+
+SLICES = [(), (1,), (2, 1), (-1, 1, 4), (1, None, -1), (-2, 0, 5, 2), (0, -1), (-3, 1)]
+
+
+@pytest.mark.parametrize("places", SLICES, ids=str)
+def test_a_slice_is_that_of_the_operation(places: tuple[int | None, ...]) -> None:
+    values = torch.rand(2, 5, 6)
+    assert torch.equal(
+        FUNCTIONS["slice.Tensor"](values, *places), torch.ops.aten.slice(values, *places)
+    )
+
+
+@pytest.mark.parametrize("size", [(7, 3), None], ids=str)
+def test_resampling_is_that_of_the_operation(size: tuple[int, int] | None) -> None:
+    values, factors = torch.rand(1, 2, 4, 5), None if size else [2.0, 0.5]
+    operations = torch.ops.aten
+    for name, rest in (
+        ("upsample_nearest2d.vec", ()),
+        ("upsample_bilinear2d.vec", (True,)),
+        ("upsample_bilinear2d.vec", (False,)),
+        ("upsample_bicubic2d.vec", (True,)),
+    ):
+        function = getattr(operations, name.partition(".")[0]).vec
+        expected = function(values, size, *rest, factors)
+        assert torch.equal(FUNCTIONS[name](values, size, *rest, factors), expected), name

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
+from reportgen.errors import ModelError
 from reportgen.load import salvage
 from reportgen.load.checkpoint import Checkpoint, read_checkpoint
 
 
-def read(content: Any) -> Checkpoint:
+def read(content: Any, is_new: bool = True) -> Checkpoint:
     stream = io.BytesIO()
-    torch.save(content, stream)
+    torch.save(content, stream, _use_new_zipfile_serialization=is_new)
     stream.seek(0)
     return read_checkpoint(Path("m.pth"), stream)
 
@@ -50,3 +52,110 @@ def test_a_file_that_asks_for_what_cannot_be_opened_is_no_damaged_one(
     with pytest.raises(OSError, match="Too many open files") as caught:
         read({"w": torch.ones(1)})
     assert caught.value.errno == errno.EMFILE
+
+
+def chain(depth: int) -> nn.Module:
+    """A network so many modules deep."""
+    net: nn.Module = nn.Linear(2, 3)
+    for _ in range(depth):
+        net = nn.Sequential(net)
+    return net
+
+
+def test_modules_in_modules_are_read_a_hundred_deep() -> None:
+    assert list(read(chain(100)).tensors) == [f"{'0.' * 100}{name}" for name in ("weight", "bias")]
+    with pytest.raises(ModelError, match="holds a module that contains itself"):
+        read(chain(101))
+
+
+def test_a_module_in_itself_is_told_at_its_second_turn() -> None:
+    net = nn.Sequential(nn.Sequential(nn.Linear(1, 1)))
+    net[0].add_module("again", net)
+    with pytest.raises(ModelError, match=r"holds a module that contains itself \(0\.again\)\."):
+        read(net)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wrappers_around_a_network_come_off_and_are_said() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3))
+    wrapped = nn.DataParallel(AveragedModel(net))
+    found = read(wrapped)
+    assert list(found.tensors) == ["0.weight", "0.bias"]
+    assert found.notes == (
+        "The wrapper DataParallel was taken off.",
+        "The wrapper AveragedModel was taken off.",
+    )
+    assert found.modules["0"].short_name == "Conv2d" and found.modules["0"].is_leaf
+    assert not found.modules[""].is_leaf and found.class_name.endswith("container.Sequential")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_the_number_formats_of_the_weights_are_told_the_commonest_first(is_new: bool) -> None:
+    weights = {"a": torch.ones(2), "b": torch.ones(1).half(), "c": torch.ones(9, dtype=torch.int64)}
+    assert read(weights, is_new).dtype == "float32, float16"
+    assert read({**weights, "b": torch.ones(3).half()}, is_new).dtype == "float16, float32"
+    assert read({"c": weights["c"]}, is_new).dtype == "none"
+
+
+def test_a_module_in_the_old_format_is_read_without_its_sources() -> None:
+    """Each class stands there once with its source, behind others that were already met."""
+    parts = [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 1, (1, 2)), nn.BatchNorm2d(1), nn.ReLU()]
+    net = nn.Sequential(*parts, nn.Sequential(nn.Linear(4, 3)))
+    found, expected = read(net, is_new=False), net.state_dict()
+    assert found.tensors.keys() == expected.keys()
+    assert all(torch.equal(found.tensors[name], expected[name]) for name in expected)
+    kinds = {path: module.short_name for path, module in found.modules.items()}
+    assert kinds == {path: type(module).__name__ for path, module in net.named_modules()}
+    assert found.modules["2"].settings["kernel_size"] == (1, 2)
+    assert found.notes[0].startswith("The file is in the format of torch before 1.6")
+
+
+RAW = (
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"),
+    "weights",
+    "params",
+)
+AVERAGED = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params_ema")
+ONE, TWO = {"a": torch.ones(1)}, {"b": torch.ones(2)}
+
+
+@pytest.mark.parametrize("key", RAW)
+def test_an_entry_of_a_usual_name_goes_before_all_others(key: str) -> None:
+    found = read({"zzz": TWO, "ema": TWO, key: ONE})
+    assert list(found.tensors) == ["a"] and "raw weights" in found.notes[0]
+    assert f"({key})" in found.notes[0] and "--weights-key ema" in found.notes[0]
+    assert read({"zzz": TWO, key: ONE}).notes == (
+        f"The weights are those of the checkpoint's entry {key}.",
+    )
+    assert list(read({"zzz": {key: {key: {key: ONE}}}, "epoch": 3}).tensors) == ["a"]
+    with pytest.raises(ModelError, match="holds no model weights; it holds zzz, epoch"):
+        read({"zzz": {key: {key: {key: {key: ONE}}}}, "epoch": 3})
+
+
+@pytest.mark.parametrize("key", AVERAGED)
+def test_averaged_weights_are_taken_where_there_are_no_others(key: str) -> None:
+    found = read({"zzz": TWO, key: ONE})
+    assert list(found.tensors) == ["a"]
+    assert found.notes == (
+        f"The weights are the averaged ones (entry {key}); there are no others.",
+    )
+
+
+def test_two_sets_of_weights_are_no_silent_pick() -> None:
+    for first, second in (("model", "net"), ("ema", "model_ema"), ("x", "y")):
+        with pytest.raises(ModelError, match=rf"\({first}, {second}\); say which with .* {first}"):
+            read({first: ONE, second: TWO})
+
+
+def test_a_table_is_weights_where_half_of_it_is() -> None:
+    assert read({"w": torch.ones(1), "lr": 3}).notes == (
+        "Entries that are no tensors were left out: lr.",
+    )
+    with pytest.raises(ModelError, match="holds no model weights; it holds w, lr, epoch"):
+        read({"w": torch.ones(1), "lr": 3, "epoch": 4})
+    with pytest.raises(
+        ModelError, match=r"holds no model weights; it holds 0, 1, 2, 3, 4, 5, 6, 7\."
+    ):
+        read({number: torch.ones(1) for number in range(9)})
+    with pytest.raises(ModelError, match="holds no model weights; it holds nothing"):
+        read({})

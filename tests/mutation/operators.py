@@ -8,6 +8,7 @@ import ast
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,),
@@ -36,36 +37,79 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 }
 _RAISED = ("Error", "refusal", "Image", "SkippedImage")
 "Endings of the names of calls whose words are for people."
+_SENTENCE = 3
+"Spaces from which a text is for people."
+
+Change: TypeAlias = Callable[[ast.AST], ast.AST | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mutant:
     """One mistake in one module."""
 
     line: int
     mistake: str
-    tree: ast.Module
+    lines: range
+    "Of the statement that it is in, as far as it is of one piece."
+    path: tuple[int, ...]
+    "Number of the outermost statement or member of a class that it is in."
+    original: ast.Module
+    number: int
+    "Of the node."
+    change: Change
+
+    @property
+    def function(self) -> ast.FunctionDef | None:
+        """That it is in; None where it runs when its module is imported."""
+        statement: Any = self.original
+        for number in self.path:
+            statement = statement.body[number]
+        return statement if isinstance(statement, ast.FunctionDef) else None
+
+    @property
+    def tree(self) -> ast.Module:
+        """The module with the mistake."""
+        changed = copy.deepcopy(self.original)
+        target = list(ast.walk(changed))[self.number]
+        replacement = self.change(target)
+        if replacement is not None:
+            _put(changed, target, replacement)
+        return ast.fix_missing_locations(changed)
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Every mistake that is known here, in the order of the lines."""
+    """Every mistake that is known here."""
     tree = ast.parse(source)
-    nodes = list(ast.walk(tree))
     left_alone = set(_left_alone(tree))
-    for number, node in enumerate(nodes):
-        if number in left_alone or not hasattr(node, "lineno"):
+    places = dict(_places(tree, (), range(0)))
+    for number, node in enumerate(ast.walk(tree)):
+        if number in left_alone or not isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler)):
             continue
+        path, lines = places[node]
         for mistake, change in _changes(node):
-            changed = copy.deepcopy(tree)
-            target = list(ast.walk(changed))[number]
-            replacement = change(target)
-            if replacement is not None:
-                _put(changed, target, replacement)
-            yield Mutant(node.lineno, mistake, ast.fix_missing_locations(changed))
+            yield Mutant(node.lineno, mistake, lines, path, tree, number, change)
+
+
+def _places(
+    node: ast.AST, path: tuple[int, ...], lines: range
+) -> Iterator[tuple[ast.AST, tuple[tuple[int, ...], range]]]:
+    """Each node with the path and the lines of the statement that it is in."""
+    if isinstance(node, (ast.stmt, ast.ExceptHandler)):
+        blocks = [part for name in _BLOCKS for part in getattr(node, name, ())]
+        end = min((block.lineno for block in blocks), default=(node.end_lineno or 0) + 1)
+        lines = range(node.lineno, max(end, node.lineno + 1))
+    yield node, (path, lines)
+    members = node.body if isinstance(node, (ast.Module, ast.ClassDef)) else []
+    for child in ast.iter_child_nodes(node):
+        inner = (*path, members.index(child)) if child in members else path
+        yield from _places(child, inner, lines)
+
+
+_BLOCKS = ("body", "orelse", "handlers", "finalbody")
 
 
 def _left_alone(tree: ast.Module) -> Iterator[int]:
-    """Numbers of the nodes that are text for people, or types."""
+    """Numbers of the nodes that are text for people, types, or what a class has from others."""
     numbers = {id(node): number for number, node in enumerate(ast.walk(tree))}
     for node in ast.walk(tree):
         alone: list[ast.AST | None] = []
@@ -78,17 +122,18 @@ def _left_alone(tree: ast.Module) -> Iterator[int]:
                 alone = [*node.args]
             case ast.JoinedStr():
                 alone = [node]
+            case ast.Constant(value=str() as words) if words.count(" ") >= _SENTENCE:
+                alone = [node]
+            case ast.ClassDef():
+                alone = [*node.bases, *node.keywords, *node.decorator_list]
             case ast.AnnAssign():
                 alone = [node.annotation]
             case ast.arg():
                 alone = [node.annotation]
             case ast.FunctionDef():
-                alone = [node.returns]
+                alone = [node.returns, *node.decorator_list]
         for part in filter(None, alone):
             yield from (numbers[id(inner)] for inner in ast.walk(part))
-
-
-Change = Callable[[ast.AST], ast.AST | None]
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
@@ -117,7 +162,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
             yield "condition turned", _turned
         case ast.Break() | ast.Continue():
             yield "break for continue", _other_jump
-        case ast.Return(value=ast.AST()):
+        case ast.Return(value=ast.AST() as value) if ast.unparse(value) != "None":
             yield "nothing returned", _returns_nothing
         case (
             ast.Raise()

@@ -4,8 +4,9 @@ import ast
 
 import pytest
 
+from tests.mutation.equivalent import EQUIVALENT
 from tests.mutation.operators import mutants
-from tests.mutation.watched import TESTS, THEN
+from tests.mutation.watched import MODULES, ROOT, TESTS
 
 SOURCE = '''
 """Words."""
@@ -58,6 +59,21 @@ def test_each_is_another_program_and_only_one_mistake() -> None:
         assert text.count("Words.") == 3 or "raise" not in text
 
 
-def test_every_module_has_its_tests() -> None:
-    assert THEN.keys() <= TESTS.keys()
-    assert all(tests for tests in TESTS.values())
+def test_what_is_watched_is_there() -> None:
+    assert {"reportgen.load.formats", "reportgen.write.locks"} <= MODULES.keys()
+    assert all((ROOT / tests).exists() for tests in TESTS)
+
+
+def test_a_mistake_knows_its_statement() -> None:
+    found = {(mutant.path, mutant.lines) for mutant in mutants(SOURCE)}
+    assert {path for path, _ in found} == {(1,), (2,)}
+    assert ((2,), range(6, 7)) in found  # the condition, and not what it guards
+    assert ((2,), range(8, 9)) in found
+
+
+def test_each_mistake_that_is_none_still_stands_there() -> None:
+    for (name, text, mistake), why in EQUIVALENT.items():
+        source = MODULES[f"reportgen.{name}"].read_text("utf-8")
+        lines = [line.strip() for line in source.splitlines()]
+        known = {(lines[mutant.line - 1], mutant.mistake) for mutant in mutants(source)}
+        assert (text, mistake) in known and why
