@@ -80,7 +80,6 @@ class Watch(TorchFunctionMode):
         self._hooks = ExitStack()
         self._frames: list[_Frame] = []
         self._calls: Counter[str] = Counter()
-        self._is_telling = False
 
     def __enter__(self) -> Self:
         """Puts the hooks in place."""
@@ -105,11 +104,8 @@ class Watch(TorchFunctionMode):
 
     def _tell(self, report: Callable[..., None], *args: Any) -> None:
         """Reports, with the observer's own arithmetic kept out of what is watched."""
-        self._is_telling = True
-        try:
+        with torch._C.DisableTorchFunction():
             report(*args)
-        finally:
-            self._is_telling = False
 
     def _before(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -146,7 +142,7 @@ class Watch(TorchFunctionMode):
     ) -> Any:
         """Sees every function of PyTorch that runs in the forward pass."""
         kwargs = kwargs or {}
-        if self._is_telling or not self._frames:
+        if not self._frames:
             return func(*args, **kwargs)
         name = operation_name(func)
         kind = None if self._is_inside_call() else kind_of_function(name, args, kwargs)
