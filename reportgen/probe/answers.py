@@ -136,15 +136,17 @@ def answers(
         The classes, their probabilities and their scores, (b n) each.
     """
     # One by one: in a batch the last bit would depend on the place in it.
-    rows = [probabilities(row, gives_probabilities, task) for row in logits.split(1)]
-    chances, scores = np.concatenate(rows), logits.double().numpy()
+    rows = [probabilities(row[None], gives_probabilities, task) for row in logits]
+    scores = logits.double().numpy()
+    chances = np.concatenate(rows) if rows else scores
     count = min(scores.shape[1], MOST if task in ("multilabel", "regress") else TOP)
     if task == "regress":
         # Values stand in their own order.
         order = np.tile(np.arange(count), (len(scores), 1))
     else:
         order = _highest(scores, count)
-    return order, *(np.take_along_axis(values, order, axis=1) for values in (chances, scores))
+    chances, scores = (np.take_along_axis(values, order, axis=1) for values in (chances, scores))
+    return order, chances, scores
 
 
 def _highest(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
