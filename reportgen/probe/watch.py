@@ -61,7 +61,8 @@ class _Frame:
     module: nn.Module
     key: CallKey | None
     "None where it is a container."
-    is_atomic: bool
+    is_inside: bool
+    "Whether what runs here is part of one layer: of this module, or of one around it."
 
 
 class Watch(TorchFunctionMode):
@@ -113,12 +114,12 @@ class Watch(TorchFunctionMode):
                 self._frames.clear()
                 self._calls.clear()
                 self._tell(self._observer.start, (args, kwargs))
-            is_call = (
-                bool(path) and not self._is_inside_call() and (is_leaf(module) or is_atomic(module))
-            )
+            is_inside = not path or self._is_inside_call()
+            is_whole = not is_inside and is_atomic(module)
+            is_call = is_whole or (not is_inside and is_leaf(module))
             is_block = bool(path) and not is_call and self._observer.sees_blocks
             key = self._key(path) if is_call or is_block else None
-            self._frames.append(_Frame(path, module, key, is_call and is_atomic(module)))
+            self._frames.append(_Frame(path, module, key, self._is_inside_call() or is_whole))
             if key:
                 self._tell(self._observer.enter, key, (args, kwargs))
 
@@ -159,4 +160,4 @@ class Watch(TorchFunctionMode):
         return result
 
     def _is_inside_call(self) -> bool:
-        return any(frame.is_atomic for frame in self._frames)
+        return bool(self._frames) and self._frames[-1].is_inside
