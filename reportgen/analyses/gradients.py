@@ -1,6 +1,6 @@
 """How a class's score changes with each pixel: four maps of every image, made of gradients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,11 @@ from reportgen.analyses.gradient_maps import (
     summed,
 )
 from reportgen.analyses.methods import MapOf, Method
+from reportgen.analyses.sharing import helping, in_shares
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, targets
 from reportgen.probe import saliency
+from reportgen.probe.passing import Rows
 from reportgen.probe.probe import Probe
 from reportgen.probe.rectifiers import why_not
 from reportgen.report.arrays import FloatArray
@@ -30,6 +32,9 @@ from reportgen.report.records import Fact, Finding, Image, Panel, Rule
 
 LOOKS: Mapping[str, Look] = {"integrated_gradients": "signed", "guided_backprop": "colour"}
 "How maps are drawn, as is the custom for each; all others as magnitudes."
+
+_NUMBERS = "numbers"
+"Row of an image: its score, that of the baseline, and the sigma of SmoothGrad's noise."
 
 RULES = (
     Rule(
@@ -91,43 +96,58 @@ METHODS = (
 
 def run(study: Study) -> Outcome:
     """One panel per pictured image with a finite answer."""
-    pictured, wanted = study.pictured, targets(study)
-    problem = why_not(study.evidence.calls)
+    wanted, problem = targets(study), why_not(study.evidence.calls)
     panels, seen, maps = {}, [], {}
-    for done, index in enumerate(pictured, 1):
+    for index, rows in zip(study.pictured, results(study), strict=True):
         image = study.image_records[index]
-        explained = _explained(study, index, wanted[index], not problem)
+        explained = _explained(image, wanted[index], rows)
         seen.append(explained)
         panels[image.slug] = _panel(study, explained, problem)
         maps[image.slug] = {m.method.name: m.values for m in explained.maps if not m.problem}
-        if study.progress is not None:
-            study.progress(done, len(pictured))
     findings = _findings(seen, has_logits=not study.evidence.gives_probabilities)
     return Outcome(panels, findings, maps)
 
 
-def _explained(study: Study, index: int, target: Target, has_guided: bool) -> Explained:
+def results(study: Study) -> Iterator[Rows]:
+    """Of every pictured image its gradient under each method, and the numbers beside them."""
+    probe, explained = study.probe, targets(study)
+    has_guided = not why_not(study.evidence.calls)
+    team, images = study.team, study.pictured
+    mine = images[team.rank :: team.size] if team else images
+
+    def work(index: int) -> Rows:
+        of = explained[index].index
+        image = study.images.normalise(study.images.pixels(index))
+        integrated = saliency.integrated_gradients(probe, image, of)
+        found = {
+            "gradient": saliency.vanilla(probe, image, of),
+            "smoothgrad": saliency.smooth_grad(probe, image, of, study.options.seed),
+            "integrated_gradients": integrated.attributions,
+        }
+        if has_guided:
+            found["guided_backprop"] = saliency.guided(probe, image, of)
+        if study.progress is not None:
+            study.progress(mine.index(index) + 1, len(mine))
+        numbers = integrated.score, integrated.baseline_score, saliency.noise_sigma(image)
+        return {name: map_.numpy() for name, map_ in found.items()} | {_NUMBERS: np.array(numbers)}
+
+    return in_shares(team, images, work)
+
+
+def _explained(image: Image, target: Target, rows: Rows) -> Explained:
     """All maps of one image."""
-    probe, of = study.probe, target.index
-    image = study.images.normalise(study.images.pixels(index))
-    integrated = saliency.integrated_gradients(probe, image, of)
-    found = {
-        "gradient": saliency.vanilla(probe, image, of),
-        "smoothgrad": saliency.smooth_grad(probe, image, of, study.options.seed),
-        "integrated_gradients": integrated.attributions,
-    }
-    if has_guided:
-        found["guided_backprop"] = saliency.guided(probe, image, of)
+    found = {name: torch.from_numpy(row) for name, row in rows.items() if name != _NUMBERS}
+    score, baseline_score, sigma = rows[_NUMBERS].tolist()
     return Explained(
-        study.image_records[index],
+        image,
         target,
         tuple(
             Map(method, found[method.name], LOOKS.get(method.name, "magnitude"))
             for method in METHODS
             if method.name in found
         ),
-        integrated,
-        saliency.noise_sigma(image),
+        saliency.Integrated(found["integrated_gradients"], score, baseline_score),
+        sigma,
     )
 
 
@@ -208,6 +228,7 @@ ANALYSIS = Analysis(
     place="image",
     run=run,
     needs=("score", "picture"),
+    help_with=helping(results),
     rules=RULES,
     references=(
         "Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks: Visualising Image "

@@ -14,7 +14,8 @@ from reportgen.analyses.occlusion_findings import (
     Hidden,
     occlusion_findings,
 )
-from reportgen.analyses.occlusion_results import help_with, results, window_and_stride
+from reportgen.analyses.occlusion_results import results, window_and_stride
+from reportgen.analyses.sharing import helping
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, targets
 from reportgen.figures.placing import covers
@@ -240,7 +241,7 @@ ANALYSIS = Analysis(
     place="image",
     run=run,
     needs=("probability", "picture"),
-    help_with=help_with,
+    help_with=helping(results),
     rules=RULES,
     references=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",

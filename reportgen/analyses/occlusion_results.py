@@ -43,12 +43,6 @@ def results(study: Study) -> Iterator[Rows]:
     return in_shares(team, images, work)
 
 
-def help_with(study: Study) -> None:
-    """This process's share of the images, for the first process to put into the report."""
-    for _ in results(study):
-        raise AssertionError("only the first process is given results")
-
-
 def window_and_stride(
     options: Options, size: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:

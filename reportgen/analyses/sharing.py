@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from reportgen import errors
+from reportgen.analyses.study import Study
 from reportgen.errors import ReportgenError
 from reportgen.probe.passing import Rows, Team
 from reportgen.report.arrays import Array
@@ -48,6 +49,16 @@ def in_shares(
             # A kind of its own, such as that of a damaged image, is told as what it is one of.
             raise getattr(errors, kind, errors.ImageError)(sentence)
         yield rows
+
+
+def helping(results: Callable[[Study], Iterator[Rows]]) -> Callable[[Study], None]:
+    """What all processes but the first do where a section's results come from `in_shares`."""
+
+    def help_with(study: Study) -> None:
+        for _ in results(study):
+            raise AssertionError("only the first process is given results")
+
+    return help_with
 
 
 def _text(words: str) -> Array:

@@ -1,6 +1,7 @@
 """The answers of many images in arrays that are made once."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reportgen.probe.evidence import Answer
 
@@ -15,13 +16,19 @@ class AnswerTable:
         self._known = np.zeros(shape[0], np.int64)
         "How many classes an answer names: none where an output is not finite."
 
-    def put(self, row: int, given: Answer) -> None:
-        """Writes the answer of one image."""
-        known = len(given.classes)
-        self._known[row] = known
-        self._classes[row, :known] = given.classes
-        self._probabilities[row, :known] = given.probabilities
-        self._logits[row, :known] = given.logits
+    def put(
+        self,
+        rows: NDArray[np.int64],
+        classes: NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+        logits: NDArray[np.float64],
+    ) -> None:
+        """Writes the answers of some images (b n)."""
+        known = classes.shape[1]
+        self._known[rows] = known
+        self._classes[rows, :known] = classes
+        self._probabilities[rows, :known] = probabilities
+        self._logits[rows, :known] = logits
 
     def append(self, row: int, other: "AnswerTable", count: int) -> None:
         """Copies the first rows of another to here, from a row on."""

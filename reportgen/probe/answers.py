@@ -122,25 +122,40 @@ def probabilities(
     return values
 
 
-def answer(logits: torch.Tensor, gives_probabilities: bool, task: Task = "classify") -> Answer:
-    """What the network says of one image, at most `MOST` classes or values of it.
+def answers(
+    logits: torch.Tensor, gives_probabilities: bool, task: Task = "classify"
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """What the network says of some images, at most `MOST` classes or values of each.
 
     Args:
-        logits: (classes,)
+        logits: (b classes), finite.
         gives_probabilities: whether `logits` are probabilities already.
         task: of the network.
+
+    Returns:
+        The classes, their probabilities and their scores, (b n) each.
     """
-    if not bool(torch.isfinite(logits).all()):
-        nothing = np.empty(0)
-        return Answer(np.empty(0, dtype=np.int64), nothing, nothing)
-    chances = probabilities(logits[None], gives_probabilities, task)[0]
+    # One by one: in a batch the last bit would depend on the place in it.
+    rows = [probabilities(row[None], gives_probabilities, task) for row in logits]
     scores = logits.double().numpy()
-    # A stable sort: of equal classes the first comes first. Values stand in their own order.
-    order = np.arange(len(scores)) if task == "regress" else np.argsort(-scores, kind="stable")
-    order = order[: MOST if task in ("multilabel", "regress") else TOP]
-    return Answer(
-        classes=order.astype(np.int64), probabilities=chances[order], logits=scores[order]
-    )
+    chances = np.concatenate(rows) if rows else scores
+    count = min(scores.shape[1], MOST if task in ("multilabel", "regress") else TOP)
+    if task == "regress":
+        # Values stand in their own order.
+        order = np.tile(np.arange(count), (len(scores), 1))
+    else:
+        order = _highest(scores, count)
+    chances, scores = (np.take_along_axis(values, order, axis=1) for values in (chances, scores))
+    return order, chances, scores
+
+
+def _highest(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """The classes (b count) of the highest finite scores (b classes); of equal ones the first."""
+    left, order = scores.copy(), np.empty((len(scores), count), np.int64)
+    for place in range(count):
+        order[:, place] = left.argmax(axis=1)
+        np.put_along_axis(left, order[:, place : place + 1], -np.inf, axis=1)
+    return order
 
 
 def task_of(asked: Asked, form: Form) -> Task:
@@ -236,13 +251,15 @@ class Answers:
             logits, self._ends_in_sigmoid
         )
         self._are_shares = self._are_shares and are_shares(logits)
-        for row, is_whole in zip(logits, is_sound.tolist(), strict=True):
-            if is_whole and self._is_sound:
-                self._computed.put(self._count, answer(row, False, self._task))
-                if self.are_probabilities:
-                    known = "multilabel" if self._ends_in_sigmoid else self._task
-                    self._as_they_are.put(self._count, answer(row, True, known))
-            self._count += 1
+        if self._is_sound:
+            is_known = torch.isfinite(logits).all(dim=1) & is_sound
+            rows = self._count + np.flatnonzero(is_known.numpy())
+            known = logits[is_known]
+            self._computed.put(rows, *answers(known, False, self._task))
+            if self.are_probabilities:
+                task = "multilabel" if self._ends_in_sigmoid else self._task
+                self._as_they_are.put(rows, *answers(known, True, task))
+        self._count += len(logits)
 
     def merge(self, later: "Answers") -> None:
         """Takes the answers of images that come after all of these."""

@@ -98,8 +98,13 @@ def _widen(table: Any) -> None:
 @njit
 def fitted(table: Any, exponent: Any, scale: Any, minimum: Any, maximum: Any) -> Any:
     """Widens the bins until a range falls into them; gives their exponent and scale."""
+    if minimum * scale >= -128 and maximum * scale < 128:
+        return exponent, scale
+    # The first values find the narrowest bins, which most of them double more than a hundred times.
+    has_counts = table.any()
     while minimum * scale < -128 or maximum * scale >= 128:
-        _widen(table)
+        if has_counts:
+            _widen(table)
         exponent, scale = exponent + 1, scale / 2
     return exponent, scale
 

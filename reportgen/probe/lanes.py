@@ -23,7 +23,7 @@ from reportgen.probe.kernels import (
     second_sweep,
 )
 from reportgen.probe.reduction import LANES
-from reportgen.probe.sweep import sweep
+from reportgen.probe.sweep import absorb, sweep
 
 STEPS = BLOCK // LANES
 "Positions worked on at a time."
@@ -47,14 +47,19 @@ def _sum_of_differences(row: Any, shift: Any) -> Any:
 
 
 @njit
-def _enter(columns: Any, unit: Any, origin: Any, counts: Any, bounds: Any, moments: Any) -> None:
+def _keys_of_bins(scale: Any) -> Any:
+    """Key of the lowest finite number that falls into the bins, and of the first one above them."""
+    above = np.float32(128 / scale).view(np.int32)
+    return max(~above, np.int32(-INFINITE)), above
+
+
+@njit
+def _enter(columns: Any, unit: Any, counts: Any, bounds: Any, moments: Any) -> None:
     """Adds a part of one unit's values to what is known of the unit.
 
     Args:
-        columns: of some units, as `reduction.Part` describes them, but for the mean: less `origin`,
-            so that a spread far below the mean is not lost.
+        columns: of some units, as `absorb` has them.
         unit: which of them.
-        origin: any value of the unit.
         counts: values in all, positive ones, and zeros.
         bounds: lowest and highest value.
         moments: a value of the part, the sum of the differences from it, and the sum of squares
@@ -62,7 +67,7 @@ def _enter(columns: Any, unit: Any, origin: Any, counts: Any, bounds: Any, momen
     """
     count, positive, zeros = counts
     shift, total, spread = moments
-    mean = shift - origin + total / count
+    mean = shift - columns[9, unit] + total / count
     found = merged(columns[4, unit], columns[2, unit], columns[3, unit], count, mean, spread)
     columns[4, unit], columns[2, unit], columns[3, unit] = found
     columns[0, unit] = min(columns[0, unit], bounds[0])
@@ -81,13 +86,14 @@ def _summarise(job: Any) -> None:
     bins = carray(at(job[9] + taken(job, 0) * 257 * 8), 257, np.int64)
     table, codes = np.zeros((4, 256), np.uint32), np.zeros(BLOCK, np.uint8)
     column, rest = np.empty(STEPS, np.float32), np.empty(STEPS, np.float32)
-    block, origin = np.empty(STEPS, np.float32), np.empty(LANES, np.float64)
+    block = np.empty(STEPS, np.float32)
     ints, sums = np.empty((5, LANES), np.int32), np.empty((3, LANES), np.float64)
     # Of the units at hand. Written down at the end: while threads write to neighbouring places in
     # turns, each waits for the other.
-    mine = np.empty((9, LANES), np.float64)
+    mine = np.empty((10, LANES), np.float64)
     top, place_of_top = np.empty((images, LANES), np.float32), np.empty((images, LANES), np.int64)
     exponent, scale = -149, 2.0**149
+    found = at(codes.ctypes.data), at(ints.ctypes.data), at(sums.ctypes.data)
     while True:
         first = taken(job, 1) * LANES
         if first >= units:
@@ -100,56 +106,50 @@ def _summarise(job: Any) -> None:
             for start in range(0, positions, STEPS):
                 size = min(STEPS, positions - start)
                 is_whole = last - first == LANES
-                is_swept = False
-                while is_whole and not is_swept:
-                    address = job[5] + ((image * positions + start) * units + first) * 4
-                    found = at(codes.ctypes.data), at(ints.ctypes.data), at(sums.ctypes.data)
-                    sweep(at(address), units * 4, size, scale, found[0], found[1], found[2])
+                address = job[5] + ((image * positions + start) * units + first) * 4
+                while is_whole:
+                    bounds = _keys_of_bins(scale)
+                    if sweep(at(address), units * 4, size, scale, bounds, *found):
+                        break
                     least, most = ints[0].min(), ints[1].max()
                     is_whole = least >= -INFINITE and most < INFINITE
                     if is_whole:
-                        before, low, high = exponent, number_of(least), number_of(most)
+                        low, high = number_of(least), number_of(most)
                         exponent, scale = fitted(table, exponent, scale, low, high)
-                        is_swept = exponent == before
                 if is_whole:
                     count_codes(codes, size * LANES, table)
+                    tops = at(top[image].ctypes.data), at(place_of_top[image].ctypes.data)
+                    absorb(found[1], found[2], size, start, at(mine.ctypes.data), *tops)
+                    continue
                 for lane in range(last - first):
-                    if is_whole:
-                        place, kept = ints[2, lane], size
-                        low, high = number_of(ints[0, lane]), number_of(ints[1, lane])
-                        positive, zeros = ints[3, lane], ints[4, lane]
-                        total, shift = sums[0, lane], sums[2, lane]
-                        # Nothing is lost: the shift is one of the values, so that what is taken
-                        # away is at most `size` times what is left.
-                        squares = max(sums[1, lane] - total * total / size, 0.0)
-                    else:
-                        for i in range(size):
-                            column[i] = values[image, start + i, first + lane]
-                        kept = finite_part(column[:size], rest)
-                        if not kept:
-                            continue
-                        least, most, positive, zeros, _ = first_sweep(rest[:kept], block)
-                        low, high = number_of(least), number_of(most)
-                        place = _first_place(column, np.float32(high))
-                        exponent, scale = fitted(table, exponent, scale, low, high)
-                        shift = np.float64(rest[0])
-                        total = _sum_of_differences(rest[:kept], shift)
-                        mean = shift + total / kept
-                        squares = second_sweep(block[:kept], mean, scale, codes)
-                        count_codes(codes, kept, table)
+                    for i in range(size):
+                        column[i] = values[image, start + i, first + lane]
+                    kept = finite_part(column[:size], rest)
+                    if not kept:
+                        continue
+                    least, most, positive, zeros, _ = first_sweep(rest[:kept], block)
+                    low, high = number_of(least), number_of(most)
+                    exponent, scale = fitted(table, exponent, scale, low, high)
+                    shift = np.float64(rest[0])
+                    total = _sum_of_differences(rest[:kept], shift)
+                    mean = shift + total / kept
+                    squares = second_sweep(block[:kept], mean, scale, codes)
+                    count_codes(codes, kept, table)
                     if not mine[4, lane]:
-                        origin[lane] = shift
+                        mine[9, lane] = shift
                     if high > top[image, lane]:
-                        top[image, lane], place_of_top[image, lane] = high, start + place
+                        top[image, lane] = high
+                        place_of_top[image, lane] = start + _first_place(column, np.float32(high))
                     counts, moments = (kept, positive, zeros), (shift, total, squares)
-                    _enter(mine, lane, origin[lane], counts, (low, high), moments)
-        for lane in range(last - first):
-            for image in range(images):
+                    _enter(mine, lane, counts, (low, high), moments)
+        for image in range(images):
+            for lane in range(last - first):
                 mine[7, lane] += top[image, lane] > 0
+        for lane in range(last - first):
             mine[8, lane] = images * positions - mine[4, lane]
             if mine[4, lane]:
-                mine[2, lane] += origin[lane]
-        columns[:, first:last] = mine[:, : last - first]
+                mine[2, lane] += mine[9, lane]
+        columns[:, first:last] = mine[:9, : last - first]
         highest[:, first:last] = top[:, : last - first]
         places[:, first:last] = place_of_top[:, : last - first]
     for i in range(256):

@@ -62,14 +62,17 @@ def _enter(job: Any) -> None:
         begin = taken(job, 0) * TOGETHER
         if begin >= units:
             break
-        for unit in range(begin, min(begin + TOGETHER, units)):
-            for n in range(images):
-                value, image = np.float64(highest[n, unit]), first + n
+        end = min(begin + TOGETHER, units)
+        for n in range(images):
+            image = first + n
+            for unit in range(begin, end):
+                value = np.float64(highest[n, unit])
                 is_late = value == least[unit] and image >= least_image[unit]
                 if value == -np.inf or value < least[unit] or is_late:
                     continue
                 kept = values[unit], chosen[unit], places[unit]
                 _insert(kept, value, image, np.int64(-1))
+        for unit in range(begin, end):
             for k in range(9):
                 n = chosen[unit, k] - first
                 if places[unit, k] >= 0 or not 0 <= n < images:
@@ -96,8 +99,9 @@ def _merge(job: Any) -> None:
             break
         kept = values[unit], images[unit], places[unit]
         for k in range(9):
-            if more_images[unit, k] >= 0:
-                _insert(kept, more_values[unit, k], more_images[unit, k], more_places[unit, k])
+            if more_images[unit, k] < 0:
+                break
+            _insert(kept, more_values[unit, k], more_images[unit, k], more_places[unit, k])
 
 
 enter = entry(_enter)

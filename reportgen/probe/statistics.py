@@ -5,7 +5,15 @@ import torch
 from numpy.typing import NDArray
 
 from reportgen.probe.evidence import BinnedValues, LayerEvidence
-from reportgen.probe.reduction import LOWEST_EXPONENT, SIDE, Highest, Part, is_here, parts, widened
+from reportgen.probe.reduction import (
+    COLUMNS,
+    LOWEST_EXPONENT,
+    SIDE,
+    Highest,
+    Part,
+    parts,
+    widened,
+)
 
 
 class LayerStatistics:
@@ -19,23 +27,19 @@ class LayerStatistics:
     def __init__(self, units: int) -> None:
         self._images = 0
         self._positions = 0
-        self._count = np.zeros(units, np.int64)
-        self._minimum = np.full(units, np.inf)
-        self._maximum = np.full(units, -np.inf)
-        self._mean = np.zeros(units)
-        self._squares = np.zeros(units)
-        self._positive = np.zeros(units, np.int64)
-        self._zeros = np.zeros(units, np.int64)
-        self._fired = np.zeros(units, np.int64)
-        self._nonfinite = np.zeros(units, np.int64)
+        self._columns = np.zeros((COLUMNS, units))
+        "As `reduction.Part` has them."
+        self._columns[0], self._columns[1] = np.inf, -np.inf
         self._counts = np.zeros(2 * SIDE, np.int64)
         self._exponent = LOWEST_EXPONENT
+        self._is_empty = True
         self._waiting: list[Part] = []
 
     @property
     def is_broken(self) -> bool:
         """Whether a value that was seen here is NaN or infinite."""
-        return bool(self._nonfinite.any())
+        self._settle()
+        return bool(self._columns[8].any())
 
     def update(self, values: torch.Tensor) -> Highest:
         """Adds some images: (images units positions); gives what is highest in each."""
@@ -46,8 +50,6 @@ class LayerStatistics:
         self._positions = positions
         come = parts(values)
         self._waiting += come
-        if is_here(values):
-            self._settle()
         if len(come) == 1:
             return come[0].highest
         return Highest(torch.cat([part.highest.values for part in come]))
@@ -58,60 +60,52 @@ class LayerStatistics:
         other._settle()
         self._images += other._images
         self._positions = self._positions or other._positions
-        self._merge_moments(other._count, other._mean, other._squares)
-        np.minimum(self._minimum, other._minimum, out=self._minimum)
-        np.maximum(self._maximum, other._maximum, out=self._maximum)
-        self._positive += other._positive
-        self._zeros += other._zeros
-        self._fired += other._fired
-        self._nonfinite += other._nonfinite
-        self._merge_bins(other._counts, other._exponent)
+        if not other._is_empty:
+            self._merge_columns(other._columns)
+            self._merge_bins(other._counts, other._exponent)
 
     def evidence(self) -> LayerEvidence:
         """What was seen so far. Units without a finite value have NaN for range and moments."""
         self._settle()
-        seen = self._count > 0
+        minimum, maximum, mean, squares = self._columns[:4]
+        count, positive, zeros, fired, nonfinite = self._columns[4:].astype(np.int64)
+        seen = count > 0
         nothing = np.full(len(seen), np.nan)
         return LayerEvidence(
             images=self._images,
             positions=self._positions,
-            minimum=np.where(seen, self._minimum, nothing),
-            maximum=np.where(seen, self._maximum, nothing),
-            mean=np.where(seen, self._mean, nothing),
-            variance=np.where(seen, self._squares / np.maximum(self._count, 1), nothing),
-            positive=self._positive.copy(),
-            zeros=self._zeros.copy(),
-            fired=self._fired.copy(),
-            nonfinite=self._nonfinite.copy(),
+            minimum=np.where(seen, minimum, nothing),
+            maximum=np.where(seen, maximum, nothing),
+            mean=np.where(seen, mean, nothing),
+            variance=np.where(seen, squares / np.maximum(count, 1), nothing),
+            positive=positive,
+            zeros=zeros,
+            fired=fired,
+            nonfinite=nonfinite,
             histogram=BinnedValues(self._counts.copy(), self._exponent),
         )
 
     def _settle(self) -> None:
-        """Adds what still lay on a device."""
+        """Adds what still waits, which may lie on a device."""
         for part in self._waiting:
-            columns = part.columns.cpu().numpy()
-            minimum, maximum, mean, squares = columns[:4]
-            count, positive, zeros, fired, nonfinite = columns[4:].astype(np.int64)
-            self._merge_moments(count, mean, squares)
-            np.minimum(self._minimum, minimum, out=self._minimum)
-            np.maximum(self._maximum, maximum, out=self._maximum)
-            self._positive += positive
-            self._zeros += zeros
-            self._fired += fired
-            self._nonfinite += nonfinite
+            self._merge_columns(part.columns.cpu().numpy())
             for row in part.bins.cpu().numpy().astype(np.int64):
                 self._merge_bins(row[:-1], int(row[-1]))
         self._waiting.clear()
 
-    def _merge_moments(
-        self, count: NDArray[np.int64], mean: NDArray[np.float64], squares: NDArray[np.float64]
-    ) -> None:
-        total = self._count + count
-        share = count / np.maximum(total, 1)
-        difference = mean - self._mean
-        self._squares += squares + difference**2 * self._count * share
-        self._mean += difference * share
-        self._count = total
+    def _merge_columns(self, columns: NDArray[np.float64]) -> None:
+        if self._is_empty:
+            # A copy, in which zero has no sign: as what comes of adding to nothing.
+            self._columns, self._is_empty = columns + 0.0, False
+            return
+        mine = self._columns
+        np.minimum(mine[0], columns[0], out=mine[0])
+        np.maximum(mine[1], columns[1], out=mine[1])
+        share = columns[4] / np.maximum(mine[4] + columns[4], 1)
+        difference = columns[2] - mine[2]
+        mine[3] += columns[3] + difference**2 * mine[4] * share
+        mine[2] += difference * share
+        mine[4:] += columns[4:]
 
     def _merge_bins(self, counts: NDArray[np.int64], exponent: int) -> None:
         common = max(self._exponent, exponent)

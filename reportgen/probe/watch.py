@@ -61,7 +61,8 @@ class _Frame:
     module: nn.Module
     key: CallKey | None
     "None where it is a container."
-    is_atomic: bool
+    is_inside: bool
+    "Whether what runs here is part of one layer: of this module, or of one around it."
 
 
 class Watch(TorchFunctionMode):
@@ -80,7 +81,6 @@ class Watch(TorchFunctionMode):
         self._hooks = ExitStack()
         self._frames: list[_Frame] = []
         self._calls: Counter[str] = Counter()
-        self._is_telling = False
 
     def __enter__(self) -> Self:
         """Puts the hooks in place."""
@@ -105,11 +105,8 @@ class Watch(TorchFunctionMode):
 
     def _tell(self, report: Callable[..., None], *args: Any) -> None:
         """Reports, with the observer's own arithmetic kept out of what is watched."""
-        self._is_telling = True
-        try:
+        with torch._C.DisableTorchFunction():
             report(*args)
-        finally:
-            self._is_telling = False
 
     def _before(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -117,12 +114,12 @@ class Watch(TorchFunctionMode):
                 self._frames.clear()
                 self._calls.clear()
                 self._tell(self._observer.start, (args, kwargs))
-            is_call = (
-                bool(path) and not self._is_inside_call() and (is_leaf(module) or is_atomic(module))
-            )
+            is_inside = not path or self._is_inside_call()
+            is_whole = not is_inside and is_atomic(module)
+            is_call = is_whole or (not is_inside and is_leaf(module))
             is_block = bool(path) and not is_call and self._observer.sees_blocks
             key = self._key(path) if is_call or is_block else None
-            self._frames.append(_Frame(path, module, key, is_call and is_atomic(module)))
+            self._frames.append(_Frame(path, module, key, self._is_inside_call() or is_whole))
             if key:
                 self._tell(self._observer.enter, key, (args, kwargs))
 
@@ -146,7 +143,7 @@ class Watch(TorchFunctionMode):
     ) -> Any:
         """Sees every function of PyTorch that runs in the forward pass."""
         kwargs = kwargs or {}
-        if self._is_telling or not self._frames:
+        if not self._frames:
             return func(*args, **kwargs)
         name = operation_name(func)
         kind = None if self._is_inside_call() else kind_of_function(name, args, kwargs)
@@ -163,4 +160,4 @@ class Watch(TorchFunctionMode):
         return result
 
     def _is_inside_call(self) -> bool:
-        return any(frame.is_atomic for frame in self._frames)
+        return bool(self._frames) and self._frames[-1].is_inside

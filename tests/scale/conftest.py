@@ -57,13 +57,15 @@ def launch() -> Iterator[Launch]:
         *words: object,
         size: int = 1,
         kill: int | None = None,
+        heard: int | None = None,
         line: str = "Running the network",
         file: Path = Path(),
         writes: int = 0,
         seconds: float = 0.0,
     ) -> dict[str, Any]:
         asked = {"words": [str(word) for word in words], "size": size, "kill": kill}
-        asked |= {"line": line, "file": str(file), "writes": writes, "seconds": seconds}
+        asked |= {"heard": kill if heard is None else heard, "line": line}
+        asked |= {"file": str(file), "writes": writes, "seconds": seconds}
         assert server.stdin and server.stdout
         print(json.dumps(asked), file=server.stdin, flush=True)
         answer: dict[str, Any] = json.loads(server.stdout.readline())

@@ -3,7 +3,7 @@
 It imports what a build needs once and forks for each process, as tests/write/killer.py does, for
 torch takes seconds to import. Several processes find in their environment what `torchrun` puts
 there. Lines of JSON come in: the words of a command, how many processes, and which of them is
-killed: behind which line of its progress, after how many new versions of which file, and how many
+killed: behind which line of whose progress, after how many new versions of which file, and how many
 seconds later. Lines of JSON go out: how each process
 ended and what it said.
 """
@@ -32,7 +32,7 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
         said = [Path(name) / str(rank) for rank in range(asked["size"])]
         children = [_started(asked, rank, store.port, file) for rank, file in enumerate(said)]
         if asked["kill"] is not None:
-            file = said[asked["kill"]]
+            file = said[asked["heard"]]
             while asked["line"] not in (file.read_text() if file.exists() else ""):
                 time.sleep(0.001)
             _await_writes(Path(asked["file"]), asked["writes"])

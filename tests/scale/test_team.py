@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.corpus.faults import tree
 from tests.scale.conftest import ROOT, SECTIONS, Launch, build_words
 
 PAUSED = '{"pause": 0.02}'
-SHARED = f"{SECTIONS},occlusion"
+SHARED = f"{SECTIONS},occlusion,gradients"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,22 @@ def assert_same_report(one: Path, other: Path) -> None:
                     np.testing.assert_array_equal(right[entry], left[entry])
 
 
+def assert_same_bytes_of_single_images(one: Path, other: Path) -> None:
+    """What was shared out by image, and every picture: nothing is added up in another order."""
+    records = [json.loads((folder / "report.json").read_text()) for folder in (one, other)]
+    made = [[i for i in record["images"] if i["is_pictured"]] for record in records]
+    assert len(made[0]) == len(made[1]) == 3
+    for left, right in zip(*made, strict=True):
+        assert left["gradients"]["maps"] and left["occlusion"]["peak_drop"]
+        assert left["gradients"] == right["gradients"]
+        assert left["occlusion"] == right["occlusion"]
+    pictures = [sorted((folder / "img").iterdir()) for folder in (one, other)]
+    assert [place.name for place in pictures[0]] == [place.name for place in pictures[1]]
+    assert any("smoothgrad" in place.name for place in pictures[0])
+    for left, right in zip(*pictures, strict=True):
+        assert left.read_bytes() == right.read_bytes(), left.name
+
+
 def test_a_difference_is_found() -> None:
     assert list(differences({"a": [1.0, 2]}, {"a": [1.0 + 1e-8, 2]})) == []
     assert list(differences({"a": [1.0, 2]}, {"a": [1.0, 3]})) == [".a[1]: 2 and 3"]
@@ -78,6 +95,7 @@ def test_several_processes_make_the_report_of_one(
     ended = launch(*build_words(sources, output, sections=SHARED), size=size)
     assert ended["codes"] == [0] * size, ended
     assert_same_report(alone, output)
+    assert_same_bytes_of_single_images(alone, output)
     assert ended["told"][0].splitlines()[-1] == str(output)
     assert ended["told"][1:] == [""] * (size - 1)
     assert [place.name for place in tmp_path.iterdir()] == ["report"]
@@ -125,8 +143,27 @@ def test_a_dead_process_ends_the_others_and_resume_takes_it_up(
     assert [place.name for place in tmp_path.iterdir()] == ["report"]
     words = build_words(sources, tmp_path / "again", net=PAUSED)
     assert launch(*words, size=2)["codes"] == [0, 0]
-    record = (tmp_path / "again/report.json").read_bytes()
-    assert (output / "report.json").read_bytes() == record
+    assert tree(output) == tree(tmp_path / "again")
+
+
+def test_one_that_dies_while_single_images_are_shared_out(
+    launch: Launch, sources: Path, tmp_path: Path
+) -> None:
+    """After the pass, in the gradients of its image; the report of a resumed run is the same."""
+
+    def words(output: Path) -> list[object]:
+        return build_words(sources, output, net='{"pause": 0.1}', sections="gradients")
+
+    output = tmp_path / "report"
+    kept = (*words(output), "--checkpoint-every", 0)
+    ended = launch(*kept, size=2, kill=1, heard=0, line="Gradients")
+    assert ended["codes"] == [7, -9], ended
+    assert "Another of the 2 processes" in ended["told"][0].splitlines()[-1]
+    assert not output.exists()
+    ended = launch(*kept, "--resume", size=2)
+    assert ended["codes"] == [0, 0], ended
+    assert launch(*words(tmp_path / "again"), size=2)["codes"] == [0, 0]
+    assert tree(output) == tree(tmp_path / "again")
 
 
 def test_torchrun_itself(sources: Path, alone: Path, tmp_path: Path) -> None:
