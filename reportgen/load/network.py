@@ -5,7 +5,7 @@ from dataclasses import replace
 from reportgen.errors import ModelError
 from reportgen.load.architectures import differences, nearest, recognise, shapes_of
 from reportgen.load.built_network import built, maker
-from reportgen.load.dense_nets import dense_names, dense_publication
+from reportgen.load.dense_nets import dense_names, dense_publication, take_eps
 from reportgen.load.exported_network import program_network
 from reportgen.load.fitting import listed
 from reportgen.load.hub_network import hub_network
@@ -51,6 +51,7 @@ def _asked(request: Request) -> Network:
     network = replace(built(request, make, count), architecture=name)
     if name not in dense_names():
         return network
+    take_eps(name, network.module, request.sha256)
     publication = dense_publication(name, network.module, request.sha256)
     return replace(network, publication=publication)
 

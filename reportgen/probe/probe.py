@@ -72,7 +72,8 @@ class Probe:
         self.batch_size = batch_size
         self.task: Task = "classify"
         self.gives_probabilities = False
-        "What the outputs mean, and whether they are probabilities already: `collect` finds out."
+        self.traced: Trace | None = None
+        "These three are found out by `collect`."
         self._channels_last = ChannelsLast()
         self._is_borrowed = False
         tensors = [*module.parameters(), *module.buffers()]
@@ -199,6 +200,7 @@ class Probe:
         progress: Progress | None = None,
         keeper: Keeper | None = None,
         team: Team | None = None,
+        traced: Trace | None = None,
     ) -> Evidence:
         """Runs all images once: statistics of every call, pictures of some images, and the answers.
 
@@ -213,6 +215,7 @@ class Probe:
             progress: told of the images done.
             keeper: keeps the state every so often, and has it where a run before this one ended.
             team: processes that share the images.
+            traced: the calls, where they are known; None to follow the first image.
 
         Raises:
             ImageError: if there is no image.
@@ -222,19 +225,13 @@ class Probe:
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
-            first = next(iter(batches(1)), None)
-            if first is None:
-                raise ImageError("There is no image to run the network on.")
-            traced = self.trace(first[0])
-            with self.lent(first[:1].repeat(len(traced.scores), 1, 1, 1)) as (net, copies):
-                self._channels_last.try_on(net, copies, traced.scores)
+            traced = self.traced = traced or self._followed(batches)
             wanted = matching([call.key for call in traced.calls], layers)
-            calls = [call for call in traced.calls if call.kind in OBSERVED and call.key in wanted]
-            known = traced.arrangements
+            calls = [one for one in traced.calls if one.kind in OBSERVED and one.key in wanted]
+            known, ends = traced.arrangements, traced.ends_in_sigmoid
             observed = {call.key: known[call.key] for call in calls if call.key in known}
             chosen = list(correlated(traced.calls, traced.classes, observed) if correlated else ())
             is_sound = weights_are_finite(self._module, calls)
-            ends = traced.ends_in_sigmoid
 
             def empty(images: int) -> Seen:
                 correlations = correlations_of(chosen, traced.classes)
@@ -259,6 +256,15 @@ class Probe:
             seen = passed(self, batches, n_images, empty, watched, progress, keeper, team)
         self.gives_probabilities, self.task = seen.answers.are_probabilities, seen.answers.task
         return seen.evidence(traced)
+
+    def _followed(self, batches: Batches) -> Trace:
+        """The calls that the first image makes."""
+        if (first := next(iter(batches(1)), None)) is None:
+            raise ImageError("There is no image to run the network on.")
+        traced = self.trace(first[0])
+        with self.lent(first[:1].repeat(len(traced.scores), 1, 1, 1)) as (net, copies):
+            self._channels_last.try_on(net, copies, traced.scores)
+        return traced
 
     def _scores(self, part: torch.Tensor, _: int) -> torch.Tensor:
         with self.lent(part) as (module, moved):

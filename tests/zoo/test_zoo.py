@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.zoo.counting import counted_macs
+from tests.zoo.counting import counted_macs, counter_for
 from tests.zoo.members import Member, members
 from tests.zoo.page import PAGE
-from tests.zoo.row import failures, row
+from tests.zoo.row import BRIEF, failures, has_published_macs, row
 
 pytest.importorskip("timm")
 
@@ -29,13 +29,26 @@ SAMPLE = (
 @pytest.mark.parametrize("label", SAMPLE)
 def test_a_report_of_it_is_whole_and_right(label: str) -> None:
     member = next(member for member in members() if member.label == label)
-    made = row(member)
+    made = row(member, BRIEF)
     assert failures(made, member) == []
     assert {"activations", "weights", "occlusion"} <= set(made.sections)
     # timm starts the last layer of a mixer at zero, through which no gradient goes.
     starts_at_zero = member.name.startswith("mixer")
     reason = made.absent.get("gradients", "")
     assert reason == ("No gradient reaches the image." if starts_at_zero else "")
+
+
+def test_what_is_published_of_some_leaves_the_products_of_attention_out() -> None:
+    noted = [member for member in members() if member.note]
+    assert len(noted) > 5
+    for member in noted:
+        image = torch.empty(1, 3, *member.native, device="meta")
+        counter = counter_for(member.published(), image)
+        weighted = counter.macs - counter.unweighted
+        assert has_published_macs((weighted, member.gmacs), member), member.label
+        assert not has_published_macs((counter.macs, member.gmacs), member) or (
+            counter.unweighted < 0.05 * counter.macs
+        )
 
 
 def test_every_network_has_a_row_on_the_page() -> None:
