@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from reportgen.load.architectures import shapes_of
 from reportgen.load.torchvision_nets import Publication, hash_digits
 from reportgen.report.records import Preprocessing
 
@@ -28,6 +29,20 @@ _WITHOUT_EPS = frozenset(
 )
 "Networks whose published weights belong to batch norms that add nothing to a variance."
 
+_KINDS = (
+    ("roi_heads.mask_predictor.mask_fcn_logits.weight", "maskrcnn"),
+    ("roi_heads.keypoint_predictor.kps_score_lowres.weight", "keypointrcnn"),
+    ("roi_heads.box_predictor.cls_score.weight", "fasterrcnn"),
+    ("head.regression_head.bbox_ctrness.weight", "fcos"),
+    ("head.regression_head.bbox_reg.weight", "retinanet"),
+    ("head.regression_head.module_list.0.1.weight", "ssdlite"),
+    ("head.regression_head.module_list.0.weight", "ssd300"),
+    ("classifier.low_classifier.weight", "lraspp"),
+    ("classifier.0.convs.0.0.weight", "deeplabv3"),
+    ("classifier.4.weight", "fcn"),
+)
+"The first of these weights that there is tells how the name of the network begins."
+
 
 @cache
 def dense_names() -> frozenset[str]:
@@ -44,18 +59,38 @@ def dense_names() -> frozenset[str]:
 def dense_arguments(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Arguments of a constructor that the weights tell: classes, points, a second head."""
     found: dict[str, Any] = {}
-    for key, tensor in tensors.items():
+    rows = {key: len(tensor) for key, tensor in tensors.items() if tensor.ndim and len(tensor)}
+    for key, count in rows.items():
         if key.endswith(_COUNTED):
-            found["num_classes"] = len(tensor)
+            found["num_classes"] = count
         if key.endswith(_POINTS):
-            found["num_keypoints"] = len(tensor)
+            found["num_keypoints"] = count
         before, head, after = key.rpartition("head.classification_head.")
         # The head beside it has four rows, the sides of a box, for each anchor.
         beside = f"{before}head.regression_head.{after.replace('cls_logits', 'bbox_reg')}"
-        if head and after in _LAST and beside in tensors:
-            found["num_classes"] = 4 * len(tensor) // len(tensors[beside])
+        if head and after in _LAST and beside in rows:
+            found["num_classes"] = 4 * count // rows[beside]
         if ".aux_classifier." in f".{key}":
             found["aux_loss"] = True
+    return found
+
+
+def dense_fits(weights: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of the networks for segmentation and detection that have exactly these weights."""
+    is_dense = any(key.startswith("backbone.") for key in weights)
+    kind = next((start for key, start in _KINDS if is_dense and key in weights), None)
+    if kind is None:
+        return []
+    arguments, expected = dense_arguments(weights), shapes_of(weights)
+    found = []
+    for name in sorted(name for name in dense_names() if name.startswith(kind)):
+        try:
+            with torch.device("meta"):  # shapes alone: the file may claim any count of classes
+                net = _made(name, arguments)
+        except (NotImplementedError, TypeError, ValueError):  # it takes no such head
+            continue
+        if shapes_of(net.state_dict()) == expected:
+            found.append(name)
     return found
 
 
@@ -64,11 +99,15 @@ def build_dense(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
     Its anchors are computed when it is made, so that it cannot be made without values.
     """
-    from torchvision import models
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net: nn.Module = models.get_model(name, **{"weights_backbone": None, **arguments})
+        return _made(name, arguments)
+
+
+def _made(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    from torchvision import models
+
+    net: nn.Module = models.get_model(name, **{"weights_backbone": None, **arguments})
     return net
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from reportgen.load.dense_nets import dense_arguments, take_eps
+from reportgen.errors import ModelError
+from reportgen.load.dense_nets import dense_arguments, dense_fits, take_eps
 from reportgen.load.given_network import given_network
 from reportgen.load.model import load_model
 
@@ -39,15 +40,50 @@ def test_classes_and_points_are_read_from_weights(name: str, arguments: dict[str
     )
 
 
-def test_a_file_needs_no_count_of_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arch", ["torchvision:ssdlite320_mobilenet_v3_large", ""])
+def test_a_file_needs_no_count_of_classes(arch: str, tmp_path: Path) -> None:
     name = "ssdlite320_mobilenet_v3_large"
     net = of_detection(name, num_classes=6).eval()
     torch.save(net.state_dict(), tmp_path / "boxes.pth")
-    model = load_model(tmp_path / "boxes.pth", arch=f"torchvision:{name}")
+    model = load_model(tmp_path / "boxes.pth", arch=arch)
+    assert model.architecture == name
     for key, tensor in model.module.state_dict().items():
         assert torch.equal(tensor, net.state_dict()[key]), key
     assert model.preprocessing is not None
     assert (model.preprocessing.height, model.preprocessing.width) == (320, 320)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("lraspp_mobilenet_v3_large", {"num_classes": 4}),
+        ("deeplabv3_mobilenet_v3_large", {"num_classes": 4, "aux_loss": True}),
+        ("fcn_resnet50", {"num_classes": 3}),
+        ("fasterrcnn_resnet50_fpn_v2", {"num_classes": 3}),
+    ],
+)
+def test_weights_tell_their_network(name: str, arguments: dict[str, Any]) -> None:
+    weights = of_detection(name, **arguments).state_dict()
+    assert dense_fits(weights) == [name]
+    changed = next(key for key in weights if key.startswith("backbone"))
+    assert dense_fits({**weights, changed: torch.zeros(3, 5)}) == []
+
+
+def test_weights_of_no_sense_fit_nothing() -> None:
+    weights = of_detection("ssdlite320_mobilenet_v3_large", num_classes=2).state_dict()
+    for end in ("classification_head.module_list.0.1.bias", "regression_head.module_list.0.1.bias"):
+        for shape in ((), (0,), (10**9, 0)):
+            assert dense_fits({**weights, f"head.{end}": torch.zeros(shape)}) == []
+    other = {"roi_heads.keypoint_predictor.kps_score_lowres.bias", "aux_classifier.4.bias"}
+    assert dense_fits(weights | dict.fromkeys(other, torch.zeros(2))) == []
+
+
+def test_two_networks_of_the_same_weights_are_named(tmp_path: Path) -> None:
+    net = of_detection("fasterrcnn_mobilenet_v3_large_fpn", num_classes=3)
+    torch.save(net.state_dict(), tmp_path / "boxes.pth")
+    names = "fasterrcnn_mobilenet_v3_large_320_fpn, fasterrcnn_mobilenet_v3_large_fpn"
+    with pytest.raises(ModelError, match=f"fits several architectures .{names}.; say which"):
+        load_model(tmp_path / "boxes.pth")
 
 
 def test_a_network_in_memory_that_normalises_images_is_given_them_as_they_are() -> None:

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Sequence
 
+from reportgen.figures import press
 from tests.zoo.members import Member, is_first, members
 from tests.zoo.page import ROWS, file_of, measured, written_page
 from tests.zoo.row import BRIEF, Row, failures, row, usually_left_out
@@ -25,6 +26,8 @@ def main() -> None:
     given = parser.parse_args()
     start = time.monotonic()
     ROWS.mkdir(parents=True, exist_ok=True)
+    # A worker for each report would spend more on its start than on its few figures.
+    press.MOST_WORKERS = 0
     for member in sorted(members(), key=_cost):
         left_out = BRIEF if given.brief else usually_left_out(member)
         is_asked = member.label in given.names if given.names else not _has(member, left_out)

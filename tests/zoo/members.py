@@ -61,7 +61,10 @@ class Member:
     def published(self) -> nn.Module:
         """The network at its published size: shapes without values, but for detection."""
         if self.task == "detect":  # which cannot look for objects without values
-            net = _maker(self)(**self.told).eval()
+            # What is published of the small ones is of an image in which nothing is proposed.
+            is_small = self.name.startswith("fasterrcnn_mobilenet")
+            nothing = {"rpn_score_thresh": 1.0} if is_small else {}
+            net = _maker(self)(**self.told, **nothing).eval()
             return _frozen(net) if self.is_frozen else net
         if self.library == "torchvision":
             return torchvision_nets.build(self.name, self.told).eval()
