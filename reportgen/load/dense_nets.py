@@ -172,7 +172,7 @@ def own_preprocessing(net: nn.Module) -> Preprocessing | None:
 
     So do torchvision's for detection. None for any other network.
     """
-    inside = getattr(net, "transform", None)
+    inside: Any = getattr(net, "transform", None)
     if not type(inside).__module__.startswith("torchvision.models.detection."):
         return None
     width, height = inside.fixed_size or (inside.min_size[-1],) * 2

@@ -27,7 +27,10 @@ class Counter(TorchDispatchMode):
         name = function.name().split("::")[1].split(".")[0]
         if name == "convolution":
             # Each output value is a sum over the kernel: (inputs of its group) x height x width.
-            self.macs += result.numel() * math.prod(args[1].shape[1:])
+            # A transposed one spreads each input value over a kernel instead.
+            is_transposed = args[6]
+            values = args[0] if is_transposed else result
+            self.macs += values.numel() * math.prod(args[1].shape[1:])
         elif name in _PRODUCTS:
             left = args[_PRODUCTS[name][0]]
             products = result.numel() * left.shape[-1]

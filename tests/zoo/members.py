@@ -61,10 +61,12 @@ class Member:
     def published(self) -> nn.Module:
         """The network at its published size: shapes without values, but for detection."""
         if self.task == "detect":  # which cannot look for objects without values
-            # What is published of the small ones is of an image in which nothing is proposed.
+            # What is published is of an image in which nothing is found, by these nothing proposed.
             is_small = self.name.startswith("fasterrcnn_mobilenet")
-            nothing = {"rpn_score_thresh": 1.0} if is_small else {}
-            net = _maker(self)(**self.told, **nothing).eval()
+            has_more = self.name.startswith(("maskrcnn", "keypointrcnn"))
+            limits = {"rpn_score_thresh": 1.0} if is_small else {}
+            limits |= {"box_score_thresh": 1.0} if has_more else {}
+            net = _maker(self)(**self.told, **limits).eval()
             return _frozen(net) if self.is_frozen else net
         if self.library == "torchvision":
             return torchvision_nets.build(self.name, self.told).eval()
@@ -171,6 +173,8 @@ def _for_places() -> Iterator[Member]:
                 native = next((_BOXES[b] for b in _BOXES if name.startswith(b)), (800, 800))
                 if not name.startswith("ssd"):
                     arguments = {"min_size": SMALL[0], "max_size": SMALL[1]}
+                if "rcnn" in name:  # of noise a hundred objects are found, and 512 maps of each
+                    arguments |= {"rpn_post_nms_top_n_test": 40, "box_detections_per_img": 4}
             yield Member(
                 library="torchvision",
                 name=name,
