@@ -163,7 +163,7 @@ def _for_places() -> Iterator[Member]:
 
     for module, task in ((models.segmentation, "segment"), (models.detection, "detect")):
         for name in models.list_models(module=module):
-            published = list(models.get_model_weights(name))[-1].meta
+            published = next(iter(models.get_model_weights(name))).meta
             told: dict[str, Any] = {"weights_backbone": None}
             arguments: dict[str, Any] = {}
             native = (520, 520)

@@ -85,7 +85,7 @@ def row(member: Member, left_out: tuple[str, ...]) -> Row:
             max_images=1,
             visualise=0,
             exclude=left_out,
-            layers=some_layers(net) if left_out == BRIEF and not is_first(member) else (),
+            layers=some_layers(net, images) if left_out == BRIEF and not is_first(member) else (),
             occlusion_window=(height, width),
             occlusion_stride=(height, width),
             device="cpu",
@@ -133,12 +133,9 @@ def usually_left_out(member: Member) -> tuple[str, ...]:
     return NEVER if is_first(member) else BRIEF
 
 
-def some_layers(net: nn.Module) -> tuple[str, ...]:
-    """Names of every eighth leaf module, from the first that convolves or multiplies."""
-    kinds = (nn.Conv2d, nn.Linear)
-    names = [name for name, part in net.named_modules() if not any(True for _ in part.children())]
-    first = next(at for at, name in enumerate(names) if isinstance(net.get_submodule(name), kinds))
-    return tuple(names[first::8])
+def some_layers(net: nn.Module, images: torch.Tensor) -> tuple[str, ...]:
+    """Names of every eighth leaf module of torch.nn that is called."""
+    return tuple(dict.fromkeys(name for name, _ in watched(net, images)[1]))[::8]
 
 
 REQUIRED = frozenset({"overview", "architecture", "activations", "weights", "dead_filters"})
