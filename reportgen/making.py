@@ -259,6 +259,7 @@ def _report(
             *_untaken_labels(study),
             *rounded(study),
         ),
+        choice=study.images.choice,
         sections=tuple(_section(analysis, outcomes[analysis.name]) for analysis in analyses),
     )
 

@@ -42,9 +42,9 @@ def with_pictures(
         replace(file, notes=(*file.notes, chosen[index])) if index in chosen else file
         for index, file in enumerate(images.files)
     )
-    notes = (*images.notes, rule(answers, truth, options.max_images))
+    choice = rule(answers, truth, options.max_images)
     pictures = {index: again.pictures[place] for place, index in enumerate(indices)}
-    return replace(images, files=files, notes=notes), replace(evidence, pictures=pictures)
+    return replace(images, files=files, choice=choice), replace(evidence, pictures=pictures)
 
 
 def chosen_images(
@@ -77,7 +77,7 @@ def rule(answers: Sequence[Answer], truth: Sequence[int | None], most: int) -> s
     """The rule in words, for a report on these images."""
     if not answers:
         return (
-            f"Pages: {most:,} of {len(truth):,} images have one, evenly spaced in their order: the "
+            f"{most:,} of {len(truth):,} images have a page, evenly spaced in their order: the "
             "network gives no probabilities to choose by."
         )
     spread, over, kinds = (most + 1) // 2, "images in their order", ""
@@ -85,7 +85,7 @@ def rule(answers: Sequence[Answer], truth: Sequence[int | None], most: int) -> s
         over = f"{len(classes):,} classes, the first image of each first"
         kinds = "the worst mistake (the highest probability of a wrong class), "
     return (
-        f"Pages: {most:,} of {len(truth):,} images have one, which says why: {spread:,} are "
+        f"{most:,} of {len(truth):,} images have a page, which says why: {spread:,} are "
         f"spread over the {over}; the others are, in turn, {kinds}the least confident and the most "
         "confident answer that is left. Of equals the first in order is taken."
     )

@@ -16,13 +16,13 @@ from reportgen.load.decode import (
     MAX_SIDE,
     Look,
     UnreadableImage,
-    damaged,
     decoded_in_thread,
     looked_at,
     opened_whole,
     told,
     too_large,
 )
+from reportgen.load.image_kinds import damaged
 from reportgen.report.arrays import Array, FloatArray
 
 MAGIC = b"\x93NUMPY"

@@ -12,6 +12,7 @@ from reportgen.load import timm_nets
 from reportgen.load.fitting import listed
 from reportgen.load.hub_folder import HubFolder
 from reportgen.load.hub_images import hub_preprocessing
+from reportgen.load.limits import Limits, memory_at_most
 from reportgen.load.request import Network, Request
 from reportgen.load.sizes import size_in
 from reportgen.load.timm_network import with_metadata
@@ -31,7 +32,20 @@ def hub_network(request: Request, folder: HubFolder) -> Network:
         ModelError: if it is no image classifier, or its weights do not fit.
         OptionError: if the package that it needs is missing.
     """
-    return _of_timm(request, folder) if folder.is_of_timm else _of_transformers(request, folder)
+    most = Limits.for_file(folder.weights.stat().st_size).memory
+    try:
+        with memory_at_most(most):
+            if folder.is_of_timm:
+                return _of_timm(request, folder)
+            return _of_transformers(request, folder)
+    except (ModelError, OptionError, MemoryError) as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, MemoryError) and "alloc" not in str(cause):
+            raise
+        raise ModelError(
+            f"{folder.path.name}/config.json asks for a network that takes more than "
+            f"{most / 2**30:.3g} GiB, which is much more than its weights do. Compare the two."
+        ) from error
 
 
 def _of_timm(request: Request, folder: HubFolder) -> Network:
@@ -134,7 +148,15 @@ def _loaded(folder: HubFolder) -> Any:
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError) as error:
+    except (
+        ArithmeticError,
+        ImportError,
+        KeyError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         words = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{name} is no image classifier that transformers can build: {words}"

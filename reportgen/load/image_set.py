@@ -39,6 +39,8 @@ class ImageSet:
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
     "What was left out unlisted, and how the folders were understood, one sentence each."
+    choice: str = ""
+    "The rule by which some were chosen for a page; empty where all have one."
     max_pixels: int = MAX_PIXELS
     "Pixels that a file may have."
     class_names: tuple[str, ...] = ()

@@ -178,11 +178,11 @@ def _made(
         tuple(sorted(listed.skipped, key=lambda entry: natural(entry.path))),
         preprocessing,
         (*listed.notes, *notes),
-        max_pixels,
-        listed.class_names,
-        any(candidate.label is not None for candidate in candidates),
-        listed,
-        workers,
+        max_pixels=max_pixels,
+        class_names=listed.class_names,
+        is_stated=any(candidate.label is not None for candidate in candidates),
+        listed=listed,
+        workers=workers,
         facts=facts,
     )
 

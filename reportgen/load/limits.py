@@ -1,7 +1,9 @@
-"""What a process that reads a model file may use: memory, time, and no process or file more."""
+"""What reading a model file may use: memory, time, and no process or file more."""
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,27 @@ class Limits:
         if hasattr(resource, "RLIMIT_NPROC"):
             lower(resource.RLIMIT_NPROC, 0)
         lower(resource.RLIMIT_NOFILE, 0)
+
+
+@contextmanager
+def memory_at_most(size: int) -> Iterator[None]:
+    """Lets this process take so many bytes more while it is inside, as far as the system can.
+
+    What asks for more gets a `MemoryError`, or a `RuntimeError` of PyTorch that says so.
+    """
+    used = 0 if sys.platform == "win32" else _address_space()
+    if not used:
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    lower = min(limit for limit in (used + size, soft) if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (lower, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _address_space() -> int:

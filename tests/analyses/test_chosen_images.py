@@ -101,6 +101,6 @@ def test_there_are_as_many_pages_as_were_asked_for(seed):
 
 def test_the_rule_is_said_with_its_numbers():
     said = rule(ANSWERS, TRUTH, 5)
-    assert "Pages: 5 of 12 images have one" in said
+    assert "5 of 12 images have a page" in said
     assert "3 are spread over the 3 classes" in said and "worst mistake" in said
     assert "mistake" not in rule(ANSWERS, [None] * 12, 5)

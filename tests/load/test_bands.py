@@ -25,7 +25,8 @@ def saved(values: Array) -> bytes:
 
 
 def bands(data: bytes, channels: int = 4) -> Array:
-    picture = read(data, channels).picture
+    picture, notes = read(data, channels)
+    assert not notes
     assert isinstance(picture, Bands)
     return picture.values
 

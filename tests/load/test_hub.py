@@ -61,6 +61,21 @@ def test_weights_of_another_network_are_told(of_timm: Path) -> None:
         load_model(of_timm)
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system has no such limit")
+@pytest.mark.parametrize("arguments", [{"embed_dim": 96_000}, {"img_size": 2**20}])
+def test_a_network_far_larger_than_its_weights_is_refused(
+    of_timm: Path, arguments: dict[str, int]
+) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    config = json.loads((of_timm / "config.json").read_text())
+    (of_timm / "config.json").write_text(json.dumps({**config, "model_args": arguments}))
+    with pytest.raises(ModelError, match=r"takes more than 4 GiB, which is much more than its"):
+        load_model(of_timm)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
 def vit(**more: Any) -> nn.Module:
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(2)
@@ -195,7 +210,7 @@ def test_images_go_through_what_transformers_would_do(name: str) -> None:
         ({"image_std": [0.5, 0, 0.5]}, "no positive numbers"),
         ({"image_std": [0.5, "x", 0.5]}, "no numbers where"),
         ({"do_resize": False}, "not understood"),
-        ({"size": {"height": 0, "width": 2}}, "no numbers where"),
+        ({"size": {"height": 0, "width": 2}}, "not understood"),
         ({"size": 40, "crop_size": 32, "do_center_crop": True}, "not understood"),
     ],
     ids=str,

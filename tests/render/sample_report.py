@@ -158,6 +158,7 @@ def sample_report() -> Report:
             Rule("dead-filters", "More than 5 % of a layer's units never fire.", "Hanley 1983."),
         ),
         notes=("Class names are folder names.", f"The prefix {HOSTILE} was removed."),
+        choice=f"1 of 3 images has a page: {HOSTILE}.",
         sections=(
             Section("overview", "Through the depth", "index", Panel({}, {}, {"curves": curves})),
             Section(

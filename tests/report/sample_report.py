@@ -181,6 +181,7 @@ def sample_report():
         findings=(records.Finding("warning", "dead-filters", "2 of 64.", "dead_filters.html"),),
         rules=(records.Rule("dead-filters", "never above zero", "zeiler2014"),),
         notes=("Preprocessing is assumed.",),
+        choice="1 of 2 images has a page.",
         sections=(
             records.Section(
                 "overview", "Overview", "index", records.Panel({"n": 1}, {"depths": np.arange(3)})
