@@ -23,9 +23,10 @@ every `make test`.
 Each network has random weights (seed 0) and two images of noise, of which one is pictured, at the
 size in the table. Occlusion hides quarters of the image, no picture is painted by gradient
 ascent, and the section {never} is left out, which runs each method of attribution hundreds of
-times: a real report of a network takes longer. Rows that say *brief* are without {brief},
-too, to save time, and of a network that is not the smallest of its family only every eighth leaf
-module is observed, though the shapes, parameters and multiplications of all calls are checked.
+times: a real report of a network takes longer. Rows that say *brief* are without
+{brief}, too, to save time,
+and of a network that is not the smallest of its family only every eighth leaf module is observed,
+though the shapes, parameters and multiplications of all calls are checked.
 {whole} of the {count} networks, of {families} of the {all_families} families, have the other
 sections, too.
 
