@@ -53,7 +53,8 @@ def build(
         images: paths of files and folders; or in memory: a tensor (n c h w), a list of Pillow
             images or of tensors (c h w), or a Dataset or DataLoader of these, alone or in pairs
             with the index of their class. What is in memory is read once and kept. Tensors go into
-            the network at their size, Pillow images are resized and cropped as files are.
+            the network at their size, Pillow images are resized and cropped as files are. Volumes
+            and videos are a tensor (n c slices h w), or a DataLoader of these.
         output: folder to write the site to at once; `Report.save` does it later.
         labels: the names of the classes, a file of them, or `imagenet`.
         normalised: whether tensors hold what the network takes; else they hold pixels, 0..1 or
@@ -74,7 +75,7 @@ def build(
     paths = image_paths(images)
     held = None if paths else held_images(images, normalised)
     if held and held.size:
-        _fix_size(held.size, options)
+        _fix_size(held.size, held.slices, options)
     names = () if isinstance(labels, (str, os.PathLike)) else tuple(labels)
     if labels and not names:
         options["labels"] = labels
@@ -170,8 +171,13 @@ def held_images(images: Any, normalised: bool) -> "GivenImages":
     return given_images(images, is_normalised=normalised)
 
 
-def _fix_size(size: tuple[int, int], options: dict[str, Any]) -> None:
+def _fix_size(size: tuple[int, int], slices: int | None, options: dict[str, Any]) -> None:
     """Tensors fix the size of the input."""
+    if options.get("slices") not in (None, slices):
+        raise OptionError(
+            "slices cannot be changed here: tensors go into the network as they are"
+            + (f", {slices} slices." if slices else ", and these are pictures.")
+        )
     for name in ("input_size", "crop_pct"):
         if options.get(name) not in (None, size, list(size)):
             raise OptionError(

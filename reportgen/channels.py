@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 
 from reportgen.errors import OptionError
@@ -30,15 +31,20 @@ def write_channels(folder: Path, layers: Sequence[str], output: Path) -> Written
 
 
 def channel_pictures(layers: Sequence[Layer]) -> Iterator[tuple[str, bytes]]:
-    """`<layer>/<image>/<unit>.png`, one pixel a value, each from its own lowest to its highest."""
+    """`<layer>/<image>/<unit>.png`, one pixel a value, each from its own lowest to its highest.
+
+    Of volumes it is `<unit>-<slice>.png`, and all slices of a unit have one scale.
+    """
     for layer in layers:
         panel = layer.panels.get("activations")
         for name, values in panel.arrays.items() if panel else ():
-            if values.ndim == 3:
-                tiles, _, _ = levels(values)
-                for unit, tile in enumerate(tiles):
-                    path = f"{layer.slug}/{name.removeprefix('map.')}/{unit:04d}.png"
-                    yield path, Pixels.of(tile, "").content
+            if values.ndim in (3, 4):
+                tiles, _, _ = levels(values.reshape(len(values), -1, values.shape[-1]))
+                tiles = tiles.reshape(values.shape)
+                for place in product(*map(range, values.shape[:-2])):
+                    unit = "-".join(f"{number:04d}" for number in place)
+                    path = f"{layer.slug}/{name.removeprefix('map.')}/{unit}.png"
+                    yield path, Pixels.of(tiles[place], "").content
 
 
 def _matching(report: Report, globs: Sequence[str]) -> tuple[Layer, ...]:

@@ -17,6 +17,7 @@ OF_THE_CALL = ("labels", "normalised", "output", "progress")
 
 _LOWEST = {
     "max_images": 1,
+    "slices": 1,
     "batch_size": 1,
     "visualise": 0,
     "seed": 0,

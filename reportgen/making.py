@@ -108,7 +108,7 @@ def make_share(options: Options, progress: Progress, team: Processes) -> None:
         study, _ = _study(options, FILES, conditions, progress, True, team)
         for analysis in analyses:
             # As the first process does: who helped with what is absent would wait for ever.
-            if analysis.help_with and not why_absent(analysis.needs, study.evidence.task):
+            if analysis.help_with and not why_absent(analysis.needs, study):
                 analysis.help_with(study)
 
 
@@ -213,7 +213,7 @@ def _outcomes(
 def _outcome(analysis: Analysis, study: Study, progress: Progress) -> Outcome | str:
     """What a section found, or one sentence that says why it could not be made."""
     progress.stage(analysis.title)
-    absent = why_absent(analysis.needs, study.evidence.task)
+    absent = why_absent(analysis.needs, study)
     if absent:
         return Outcome(absent=absent)
     try:

@@ -52,6 +52,8 @@ class Options:
     crop_pct: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    slices: int | None = None
+    "Slices of volumes or frames of videos that the network is given."
     max_pixels: int = 64_000_000
     "Pixels that a file may have; larger ones are skipped before they are unpacked."
     follow_links: bool = False

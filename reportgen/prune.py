@@ -104,9 +104,9 @@ def prune(asked: Pruning, progress: Progress, say: Callable[[str], None]) -> Non
             source=Source(loaded.file, loaded.sha256),
         )
     )
-    program, note = program_bytes(
-        small, (preparation.channels, preparation.height, preparation.width), described
-    )
+    slices = () if preparation.slices is None else (preparation.slices,)
+    size = (preparation.channels, *slices, preparation.height, preparation.width)
+    program, note = program_bytes(small, size, described)
     for sentence in filter(None, (*_notes(loaded, decision), note)):
         say(sentence)
     weights, beside, description = targets(options.output)

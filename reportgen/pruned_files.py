@@ -97,14 +97,12 @@ def state_bytes(module: nn.Module) -> tuple[bytes, str]:
     return file.getvalue(), _digest(file.getvalue())
 
 
-def program_bytes(
-    module: nn.Module, size: tuple[int, int, int], described: bytes
-) -> tuple[bytes, str]:
+def program_bytes(module: nn.Module, size: tuple[int, ...], described: bytes) -> tuple[bytes, str]:
     """The file of the program, and what is to be said of it.
 
     Args:
         module: the smaller network, in evaluation mode.
-        size: (c h w) of the images that the program will take.
+        size: (c h w) of the images, or (c slices h w) of the volumes, that the program will take.
         described: the `.json`.
 
     Returns:

@@ -123,6 +123,8 @@ def _panel(
         "pictured": tuple(image.slug for image in pictures),
         "shown_units": len(units),
     }
+    if call.slices > 1:
+        facts["slices"] = call.slices
     return Panel(facts=facts, arrays=arrays, blocks=blocks)
 
 

@@ -14,7 +14,7 @@ from reportgen.load.bands import shown_bands
 from reportgen.probe.evidence import MapPicture
 from reportgen.report.arrays import ByteArray, Pixels
 from reportgen.report.blocks import Block, MapStrip, Photo
-from reportgen.report.places import place_of
+from reportgen.report.places import middle_slice, place_of
 from reportgen.report.records import Fact, Finding, Image, Panel, Rule, Severity
 
 THUMBNAIL = 256
@@ -101,7 +101,12 @@ def _photo(study: Study, index: int, pixels: Pixels) -> Photo:
 
 
 def eight_bit(pixels: torch.Tensor) -> ByteArray:
-    """Pixels (c h w) in [0, 1] as (h w) or (h w 3); see `shown_bands` for other counts."""
+    """Pixels (c h w) in [0, 1] as (h w) or (h w 3); see `shown_bands` for other counts.
+
+    Of a volume (c slices h w) it is the middle slice.
+    """
+    if pixels.ndim == 4:
+        pixels = pixels[:, middle_slice(pixels.shape[1])]
     values = shown_bands((pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
     if len(values) == 3:
         colour: ByteArray = np.ascontiguousarray(values.transpose(1, 2, 0))

@@ -7,7 +7,7 @@ import torch
 
 from reportgen.analyses.answers import seen_photo
 from reportgen.analyses.methods import Method
-from reportgen.analyses.study import Analysis, Outcome, Study
+from reportgen.analyses.study import FOR_PICTURES, Analysis, Outcome, Study
 from reportgen.analyses.targets import targets
 from reportgen.figures.placing import smooth
 from reportgen.probe.attention import Attended, attended, rollout
@@ -53,6 +53,8 @@ def run(study: Study) -> Outcome:
         "attention" in call.type.lower() or "softmax" in call.type.lower() for call in calls
     ):
         return Outcome()
+    if study.loaded.takes_volumes:
+        return Outcome(absent=FOR_PICTURES)
     pictured, explained = study.pictured, targets(study)
     panels = {}
     for done, index in enumerate(pictured, 1):

@@ -204,6 +204,7 @@ ANALYSIS = Analysis(
     title="Design",
     place="page",
     run=run,
+    needs=("picture",),
     rules=RULES,
     references=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",

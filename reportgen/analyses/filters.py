@@ -25,10 +25,11 @@ def kernels(layer: nn.Module) -> FloatArray | None:
     """The weight of a convolution or linear layer as (filters channels height width), float32.
 
     `channels` counts those of one group. A transposed convolution stores its weight as
-    (in, out / groups, h, w) and is turned round. 1-d kernels have height 1; None for 3-d ones.
+    (in, out / groups, h, w) and is turned round. 1-d kernels have height 1; 3-d ones are
+    (filters channels slices height width).
     """
     weight = layer.weight
-    if not isinstance(weight, torch.Tensor) or not 2 <= weight.ndim <= 4:
+    if not isinstance(weight, torch.Tensor) or not 2 <= weight.ndim <= 5:
         return None
     values = weight.detach().cpu().float()
     if getattr(layer, "transposed", False):

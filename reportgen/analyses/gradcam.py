@@ -238,7 +238,7 @@ ANALYSIS = Analysis(
     title="Class activation maps",
     place="image",
     run=run,
-    needs="score",
+    needs=("score", "picture"),
     rules=RULES,
     references=(
         "Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM: Visual Explanations from "

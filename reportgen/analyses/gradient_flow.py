@@ -195,7 +195,7 @@ ANALYSIS = Analysis(
     title="Gradient",
     place="layer",
     run=run,
-    needs="score",
+    needs=("score",),
     rules=RULES,
     references=(
         "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural "

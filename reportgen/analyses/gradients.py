@@ -207,7 +207,7 @@ ANALYSIS = Analysis(
     title="Gradients",
     place="image",
     run=run,
-    needs="score",
+    needs=("score", "picture"),
     rules=RULES,
     references=(
         "Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks: Visualising Image "

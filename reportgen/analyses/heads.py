@@ -37,9 +37,9 @@ def head_of(module: nn.Module, calls: Sequence[Call], classes: int) -> Head | No
     weight = kernels(layer) if layer is not None else None
     if call is None or weight is None or getattr(layer, "groups", 1) != 1:
         return None
-    if weight.shape[0] != classes or weight.shape[2:] != (1, 1):
+    if weight.shape[0] != classes or weight[0].size != weight.shape[1]:
         return None
-    return Head(call, weight[:, :, 0, 0])
+    return Head(call, weight.reshape(classes, -1))
 
 
 def _is_vector(call: Call, classes: int) -> bool:

@@ -11,7 +11,8 @@ from reportgen.analyses.units import is_deep
 from reportgen.figures.mosaic import LARGEST_SIDE, best_columns, mosaic, signed_levels
 from reportgen.report.arrays import Array, FloatArray, Pixels
 from reportgen.report.blocks import Atlas
-from reportgen.report.records import Layer, Panel
+from reportgen.report.places import middle_named, middle_slice
+from reportgen.report.records import Fact, Layer, Panel
 
 LARGEST_PICTURE = 450_000
 "Pixels of one picture of kernels, which hardly compress: 192 x 64 kernels of 5 x 5 fit."
@@ -51,11 +52,12 @@ def run(study: Study) -> Outcome:
 
 
 def _panel(weight: FloatArray, groups: int, layer: Layer, takes_rgb: bool, room: int) -> Panel:
-    filters, channels, height, width = weight.shape
+    filters, channels, *depth, height, width = weight.shape
     limit = colour_limit(weight)
     rows, columns = largest(weight, room)
-    shown = weight[np.ix_(rows, columns)]
-    facts = {
+    plane = weight[:, :, middle_slice(depth[0])] if depth else weight
+    shown = plane[np.ix_(rows, columns)]
+    facts: dict[str, Fact] = {
         "filters": filters,
         "channels": channels,
         "height": height,
@@ -68,9 +70,11 @@ def _panel(weight: FloatArray, groups: int, layer: Layer, takes_rgb: bool, room:
         "channel_columns": tuple(int(column) for column in columns),
         "clipped": int(np.count_nonzero(np.abs(weight) > limit)),
     }
+    if depth:
+        facts["slices"] = depth[0]
     blocks = {"channels": _collated(shown, weight, limit, layer)}
     if takes_rgb:
-        blocks = {"rgb": _rgb(weight, limit, layer), **blocks}
+        blocks = {"rgb": _rgb(plane, weight, limit, layer), **blocks}
     return Panel(facts=facts, blocks=blocks)
 
 
@@ -88,13 +92,13 @@ def largest(weight: FloatArray, pixels: int = LARGEST_PICTURE) -> tuple[Array, A
     """Filters and channels that fit in one picture: those of largest norm, in their own order.
 
     Args:
-        weight: (filters channels height width).
+        weight: (filters channels [slices] height width); one slice is shown.
         pixels: of the picture.
 
     Returns:
         Sorted indices of the filters (rows of the picture) and of the channels (columns).
     """
-    filters, channels, height, width = weight.shape
+    filters, channels, *_, height, width = weight.shape
     tall, wide = (1, 1) if height == width == 1 else (height + 1, width + 1)
     rows, columns = min(filters, LARGEST_SIDE // tall), min(channels, LARGEST_SIDE // wide)
     room = max(1, pixels // (tall * wide))
@@ -103,7 +107,7 @@ def largest(weight: FloatArray, pixels: int = LARGEST_PICTURE) -> tuple[Array, A
         rows = max(1, min(room, int(rows * math.sqrt(room / (rows * columns)))))
         columns = min(columns, max(1, room // rows))
     power = np.square(np.nan_to_num(weight, posinf=0.0, neginf=0.0).astype(np.float64))
-    power = power.sum(axis=(2, 3))
+    power = power.sum(axis=tuple(range(2, power.ndim)))
     return _top(power.sum(axis=1), rows), _top(power.sum(axis=0), columns)
 
 
@@ -127,10 +131,10 @@ def _collated(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer)
         tiles, across = levels.reshape(filters * channels, height, width), channels
     count, tile_height, tile_width = tiles.shape
     caption = (
-        f"{counted(filters * channels, 'kernel')} of {height} x {width}: one row per filter, one "
-        f"column per channel. {_scale(limit, weight)}"
+        f"{counted(filters * channels, 'kernel')} of {height} x {width}{_of_slices(weight)}: one "
+        f"row per filter, one column per channel. {_scale(limit, weight)}"
     )
-    if shown.size < weight.size:
+    if shown.shape[:2] != weight.shape[:2]:
         caption += (
             f" Shown are the {filters:,} of {weight.shape[0]:,} filters and the {channels:,} of "
             f"{weight.shape[1]:,} channels with the largest norm."
@@ -153,17 +157,24 @@ def _collated(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer)
     )
 
 
-def _rgb(weight: FloatArray, limit: float, layer: Layer) -> Atlas:
+def _of_slices(weight: FloatArray) -> str:
+    """Which of several slices is shown, in words."""
+    is_of_several = weight.ndim == 5 and weight.shape[2] > 1
+    return f", {middle_named(weight.shape[2])} of each" if is_of_several else ""
+
+
+def _rgb(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer) -> Atlas:
     """Each filter of the first layer as a small colour picture; grey is zero."""
-    filters, _, height, width = weight.shape
-    levels, _ = signed_levels(weight, limit)
+    filters, _, height, width = shown.shape
+    levels, _ = signed_levels(shown, limit)
     note = ""
     if levels.size > LARGEST_PICTURE:
         coarse = np.rint((levels.astype(np.float64) - 127) / 127 * COARSE) / COARSE
         levels = np.rint(127 + 127 * coarse).astype(np.uint8)
         note = f" Colours are rounded to {2 * COARSE + 1} levels, for the size of the picture."
     columns = best_columns(filters, height, width)
-    norms = np.sqrt(np.square(np.nan_to_num(weight).astype(np.float64)).sum(axis=(1, 2, 3)))
+    squares = np.square(np.nan_to_num(weight).astype(np.float64))
+    norms = np.sqrt(squares.sum(axis=tuple(range(1, weight.ndim))))
     return Atlas(
         pixels=Pixels.of(
             mosaic(levels.transpose(0, 2, 3, 1), columns), f"{layer.slug}-rgb", gap=True
@@ -181,8 +192,8 @@ def _rgb(weight: FloatArray, limit: float, layer: Layer) -> Atlas:
         signed=True,
         alt=f"The {filters} filters of {layer.title} as colour pictures.",
         caption=(
-            f"{counted(filters, 'filter')} of {height} x {width} over red, green and blue; mid "
-            f"grey is zero. {_scale(limit, weight)}{note}"
+            f"{counted(filters, 'filter')} of {height} x {width} over red, green and blue"
+            f"{_of_slices(weight)}; mid grey is zero. {_scale(limit, weight)}{note}"
         ),
     )
 

@@ -45,14 +45,14 @@ def not_compared(weight: FloatArray, groups: int) -> str:
 
     Arguments as of `twins`.
     """
-    filters, channels, height, width = weight.shape
+    filters = len(weight)
     if filters > MOST_FILTERS:
         return f"The {filters:,} filters are too many to compare each with each."
     if filters == groups and groups > 1:
         return "Each filter reads an input channel of its own, so no two can be compared."
     if filters == 1:
         return "There is one filter, and nothing to compare it with."
-    if channels * height * width == 1:
+    if weight[0].size == 1:
         return "Each filter is a single number, so a cosine says nothing."
     return ""
 
@@ -64,7 +64,7 @@ def twins(weight: FloatArray, groups: int) -> Twins:
     copy comes before a filter that is merely parallel; of equals the first.
 
     Args:
-        weight: (filters channels height width); `channels` are those of one group.
+        weight: (filters channels [slices] height width); `channels` are those of one group.
         groups: of the convolution.
     """
     rows = torch.from_numpy(weight).reshape(groups, len(weight) // groups, -1)

@@ -137,6 +137,7 @@ ANALYSIS = Analysis(
     title="What its units look for",
     place="layer",
     run=run,
+    needs=("picture",),
     references=(
         "Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV, 2014.",
     ),

@@ -26,7 +26,10 @@ RULE = Rule(
 PLACE = "dead_filters.html#plan"
 LISTED = 6
 "Names written out in one cell."
-LOADING = ("arch", "arch_args", "weights_key", "labels", "input_size", "crop_pct", "mean", "std")
+LOADING = (
+    *("arch", "arch_args", "weights_key", "labels", "input_size", "slices", "crop_pct", "mean"),
+    "std",
+)
 "Options that both commands take, and that change what a network is or sees."
 
 

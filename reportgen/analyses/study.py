@@ -1,20 +1,26 @@
 """What an analysis is given, and what it gives back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from reportgen.load.image_set import ImageSet
 from reportgen.load.model import LoadedModel
-from reportgen.options import Options, Task
+from reportgen.options import Options
 from reportgen.probe.evidence import CallKey, Evidence
 from reportgen.probe.passing import Team
 from reportgen.probe.probe import Probe, Progress
 from reportgen.report.arrays import FloatArray
 from reportgen.report.records import Finding, Image, Layer, Panel, Parameter, Place, Rule
 
-Need: TypeAlias = Literal["", "score", "probability"]
-"What a section needs of every image: a score to explain, a probability that can be lost."
+Need: TypeAlias = Literal["score", "probability", "picture"]
+"""What a section needs of every image: a score to explain, a probability that can be lost, no more
+than rows and columns."""
+
+FOR_PICTURES = (
+    "This network takes volumes or videos: places in them have a slice as well as a row and a "
+    "column, and this section is made for pictures."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +33,7 @@ class Outcome:
     """By slug of the image and name of the method: attribution maps (height width), as
     `Method.map_of` makes them, for sections that come later. They are not stored."""
     absent: str = ""
-    "One sentence where there is nothing of the kind for a network of this task."
+    "One sentence where there is nothing of the kind for such a network."
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +79,17 @@ class Study:
         return "probability" if self.evidence.gives_probabilities else "logit"
 
 
-def why_absent(need: Need, task: Task) -> str:
-    """One sentence: why a network of some task has no such section; empty where it has."""
-    if need and task == "detect":
+def why_absent(needs: Collection[Need], study: Study) -> str:
+    """One sentence: why there is no section that needs so much of a network; empty where it is."""
+    task = study.evidence.task
+    if "picture" in needs and study.loaded.takes_volumes:
+        return FOR_PICTURES
+    if ("score" in needs or "probability" in needs) and task == "detect":
         return (
             "This network looks for objects: it gives boxes, and no score for a class of the "
             "image as a whole that could be explained."
         )
-    if need == "probability" and task == "regress":
+    if "probability" in needs and task == "regress":
         return (
             "This network gives values (--task regress): they have no probability whose loss "
             "could be measured."
@@ -96,7 +105,7 @@ class Analysis:
     title: str
     place: Place
     run: Callable[[Study], Outcome]
-    needs: Need = ""
+    needs: tuple[Need, ...] = ()
     rules: tuple[Rule, ...] = ()
     references: tuple[str, ...] = ()
     help_with: Callable[[Study], None] | None = None

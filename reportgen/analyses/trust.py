@@ -200,7 +200,7 @@ ANALYSIS = Analysis(
     title="Trust",
     place="page",
     run=run,
-    needs="probability",
+    needs=("probability", "picture"),
     rules=RULES,
     references=(
         "Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box "

@@ -254,6 +254,7 @@ ANALYSIS = Analysis(
     title="Feature visualisation",
     place="layer",
     run=run,
+    needs=("picture",),
     references=(
         "Olah, Mordvintsev, Schubert: Feature Visualization. Distill, 2017.",
         "Erhan, Bengio, Courville, Vincent: Visualizing Higher-Layer Features of a Deep Network. "

@@ -28,6 +28,13 @@ IMAGES = (
         help="Pixels the network is given.",
         is_essential=True,
     ),
+    _images(
+        "--slices",
+        type=click.IntRange(1, 32_768),
+        metavar="N",
+        help="Slices of volumes, or frames of videos, that the network is given.",
+        show_default="published, else those of the first file",
+    ),
     _images("--crop-pct", type=float, help="Share of the shorter side kept by the centre crop."),
     _images(
         "--mean",

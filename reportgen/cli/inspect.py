@@ -30,7 +30,8 @@ def command(model: Path, arch: str, arch_args: str, weights_key: str) -> None:
         "format": f"{loaded.format}, {loaded.dtype}",
         "architecture": f"{loaded.architecture} ({loaded.architecture_source})",
         "parameters": f"{parameters:,}",
-        "input": f"{loaded.in_channels} channels",
+        "input": f"{loaded.in_channels} channels"
+        + (", volumes or videos" if loaded.takes_volumes else ""),
         "labels": loaded.labels_source or "not known",
     }
     for name, value in facts.items():

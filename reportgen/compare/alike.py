@@ -7,7 +7,7 @@ from reportgen.compare.records import Comparison, ImageChange, LayerChange, MapC
 from reportgen.report.records import Report
 from reportgen.report.tasks import GIVES
 
-_PREPARED = ("height", "width", "resize", "interpolation", "mean", "std", "channels")
+_PREPARED = ("height", "width", "resize", "interpolation", "mean", "std", "channels", "slices")
 
 
 def prepared(report: Report) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ from reportgen.figures.mosaic import tiles_of
 from reportgen.figures.unit_nines import UnitNines
 from reportgen.report.arrays import Array, ByteArray, FloatArray, Pixels
 from reportgen.report.blocks import Atlas, Photo
+from reportgen.report.places import middle_named, middle_slice
 from reportgen.report.records import Image, Layer, Parameter, Report
 
 UNITS = 48
@@ -53,15 +54,23 @@ def map_grid(layer: Layer, image: Image) -> MapGrid:
     order = np.array(block.order or range(block.count))[:UNITS]
     units = tuple(int(block.labels[at]) if block.labels else int(at) for at in order)
     whole = layer.panels["activations"].arrays.get(f"map.{image.slug}")
+    if whole is not None and whole.ndim == 4:
+        whole = whole[:, middle_slice(whole.shape[1])]
     maps = tile_values(block)[order] if whole is None else whole[list(units)].astype(np.float32)
     full = f"{block.full_height} × {block.full_width}"
-    about = f"{layer.units:,} units, {full}; one scale for all"
+    about = f"{layer.units:,} units, {full}{_slice(layer, 'activations')}; one scale for all"
     if whole is None and (block.tile_height, block.tile_width) != (
         block.full_height,
         block.full_width,
     ):
         about += f"; averaged to {block.tile_height} × {block.tile_width}"
     return MapGrid(f"{layer.title}: {image.path}", photo_of(image), units, maps, f"{about}.")
+
+
+def _slice(layer: Layer, section: str) -> str:
+    """Which of several slices pictures of a layer show."""
+    slices = layer.panels[section].facts.get("slices")
+    return f", {middle_named(slices)}" if isinstance(slices, int) and slices > 1 else ""
 
 
 def tile_values(block: Atlas) -> FloatArray:
@@ -109,7 +118,7 @@ def kernel_grid(layer: Layer, name: str) -> KernelGrid:
     limit = float(block.high.max(initial=0.0))
     tiles = (_tiles(block).astype(np.float32) - 127) / 127 * np.float32(limit)
     rows, columns = _integers(facts["filter_rows"]), _integers(facts["channel_columns"])
-    size = f"{facts['height']} × {facts['width']}"
+    size = f"{facts['height']} × {facts['width']}{_slice(layer, 'kernels')}"
     if name == "rgb":
         weights: Array = tiles.transpose(0, 3, 1, 2)
         title = f"{layer.title}: {len(weights):,} filters of {size}, row by row"

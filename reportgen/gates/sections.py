@@ -29,7 +29,7 @@ OF_THE_NETWORK: Mapping[str, tuple[str, ...]] = {
 "`dead_filters.zero_weights`"
 
 OF_LAYERS: Mapping[str, tuple[str, ...]] = {
-    "activations": ("images", "positions", "other_tokens", "is_averaged", "shown_units"),
+    "activations": ("images", "positions", "other_tokens", "is_averaged", "shown_units", "slices"),
     "kernels": (
         "filters",
         "channels",
@@ -40,6 +40,7 @@ OF_LAYERS: Mapping[str, tuple[str, ...]] = {
         "shown_filters",
         "shown_channels",
         "clipped",
+        "slices",
     ),
     "redundancy": (
         "units",

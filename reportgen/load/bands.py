@@ -6,7 +6,6 @@ They come as a NumPy array (`.npy`), as a TIFF with one page a band, or, four of
 import io
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence
@@ -51,9 +50,6 @@ class Bands:
         return Image.fromarray(levels if len(shown) == 3 else levels[..., 0]).convert(mode)
 
 
-Picture: TypeAlias = Image.Image | Bands
-
-
 def shown_bands(values: Array) -> Array:
     """The bands that a picture shows of (bands ...): all of 1 or 3, else the first 3, of 2 one."""
     if len(values) in PICTURED:
@@ -61,7 +57,9 @@ def shown_bands(values: Array) -> Array:
     return values[: 3 if len(values) > 3 else 1]
 
 
-def read(data: bytes, channels: int, most: int = MAX_PIXELS) -> tuple[Picture, tuple[str, ...]]:
+def read(
+    data: bytes, channels: int, most: int = MAX_PIXELS
+) -> tuple[Image.Image | Bands, tuple[str, ...]]:
     """The picture or the bands in the content of a file, and what was done to read it.
 
     Args:
@@ -97,7 +95,20 @@ def looked(data: bytes, channels: int, most: int = MAX_PIXELS) -> Look:
 
 
 def _of_array(data: bytes, channels: int, most: int) -> FloatArray:
-    """The bands in a `.npy` file; nothing in it is executed, and no more read than there is."""
+    """The bands in a `.npy` file."""
+    values = _bands_first(array_in(data), channels)
+    height, width = values.shape[1:]
+    if height * width > most or max(height, width) > MAX_SIDE:
+        raise UnreadableImage(too_large(most))
+    return shares(values)
+
+
+def array_in(data: bytes) -> Array:
+    """The array in a `.npy` file; nothing in it is executed, and no more read than there is.
+
+    Raises:
+        UnreadableImage: if it is damaged, or holds other things than numbers.
+    """
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -108,15 +119,10 @@ def _of_array(data: bytes, channels: int, most: int) -> FloatArray:
         left = len(data) - stream.tell()
         if kind.hasobject or math.prod(shape) * kind.itemsize != left:
             raise ValueError("other data than its header says, or objects in place of numbers")
-        values = np.frombuffer(data, kind, offset=stream.tell())
-        values = values.reshape(shape, order="F" if is_column_major else "C")
+        values: Array = np.frombuffer(data, kind, offset=stream.tell())
+        return values.reshape(shape, order="F" if is_column_major else "C")
     except Exception as error:  # a damaged header reaches whatever Python's parser raises
         raise UnreadableImage(damaged(data, error)) from error
-    values = _bands_first(values, channels)
-    height, width = values.shape[1:]
-    if height * width > most or max(height, width) > MAX_SIDE:
-        raise UnreadableImage(too_large(most))
-    return _in_range(values)
 
 
 def _bands_first(values: Array, channels: int) -> Array:
@@ -139,8 +145,12 @@ def _bands_first(values: Array, channels: int) -> Array:
     return values if is_first else values.transpose(2, 0, 1)
 
 
-def _in_range(values: Array) -> FloatArray:
-    """Whole numbers as a share of the largest of their kind; others have to lie in [0, 1]."""
+def shares(values: Array) -> FloatArray:
+    """Whole numbers as a share of the largest of their kind; others have to lie in [0, 1].
+
+    Raises:
+        UnreadableImage: if they do not.
+    """
     largest = _LARGEST.get(values.dtype.name)
     if largest is None and values.dtype.kind != "f":
         raise UnreadableImage(
@@ -171,7 +181,7 @@ def _of_pages(data: bytes, channels: int, most: int) -> FloatArray:
             f"The picture does not have the {channels} channels that the network takes: give an "
             ".npy array (bands height width), or a TIFF with one grey page a band."
         )
-    return _in_range(np.stack(pages))
+    return shares(np.stack(pages))
 
 
 def _grey(page: Image.Image, most: int) -> Array:

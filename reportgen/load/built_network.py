@@ -12,6 +12,7 @@ from reportgen.load.dense_nets import build_dense, dense_arguments, dense_names
 from reportgen.load.fitting import class_count, fit, listed, pour
 from reportgen.load.request import BY_FLAG, Network, Request
 from reportgen.load.user_code import construct, constructor, count_name, needs
+from reportgen.load.video_nets import video_names
 
 
 def maker(request: Request) -> tuple[Callable[..., nn.Module], str]:
@@ -47,7 +48,8 @@ def maker(request: Request) -> tuple[Callable[..., nn.Module], str]:
 
 
 def _check_torchvision(request: Request, name: str) -> None:
-    if name not in torchvision_nets.classifiers() and name not in dense_names():
+    known = name in torchvision_nets.classifiers() or name in dense_names() | video_names()
+    if not known:
         close = torchvision_nets.close_names(name)
         hint = f"did you mean {' or '.join(close)}?" if close else "there is no such classifier."
         raise OptionError(f"--arch {request.arch}: {hint}")

@@ -61,6 +61,8 @@ class Looked:
     width: int
     height: int
     notes: tuple[str, ...]
+    slices: int | None = None
+    "Of a volume or a video."
 
 
 @dataclass(frozen=True)

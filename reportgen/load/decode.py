@@ -51,6 +51,8 @@ class Look:
     "In pixels, upright."
     notes: tuple[str, ...]
     "What the decoder warns of."
+    slices: int | None = None
+    "Of a volume or a video."
 
 
 def decode(data: bytes, most: int = MAX_PIXELS) -> Decoded:
@@ -81,8 +83,13 @@ def decoded_in_thread(data: bytes, most: int = MAX_PIXELS) -> Decoded:
         return Decoded(*_decode(data, most))
 
 
-def looked_at(data: bytes, most: int = MAX_PIXELS) -> Look:
+def looked_at(data: bytes, most: int = MAX_PIXELS, *, is_counted: bool = False) -> Look:
     """What the beginning of a picture tells, in a small part of the time that decoding it takes.
+
+    Args:
+        data: the content of the file.
+        most: pixels that a picture may have.
+        is_counted: whether its pages are counted, for which the whole file may be looked through.
 
     Raises:
         UnreadableImage: if that is enough to know that it cannot be used.
@@ -95,7 +102,8 @@ def looked_at(data: bytes, most: int = MAX_PIXELS) -> Look:
         is_lying = is_known and _stated_orientation(opened) in _LYING
         if is_lying and not isinstance(opened, TiffImageFile):  # whose size is upright already
             width, height = height, width
-    return Look(width, height, _warned(caught))
+        pages = getattr(opened, "n_frames", 1) if is_counted else None
+    return Look(width, height, _warned(caught), pages)
 
 
 @contextmanager
@@ -166,7 +174,7 @@ def _decode(data: bytes, most: int) -> tuple[Image.Image, tuple[str, ...]]:
     # Pillow turns a TIFF while it loads.
     if is_turned and not isinstance(opened, TiffImageFile):
         picture = ImageOps.exif_transpose(opened)
-    picture, colour_notes = _eight_bit(picture)
+    picture, colour_notes = eight_bit(picture)
     return picture, (*notes, *turn_notes, *colour_notes)
 
 
@@ -203,7 +211,7 @@ def _stated_orientation(picture: Image.Image) -> int | None:
     return stated if isinstance(stated, int) else 1
 
 
-def _eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
+def eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
     """`picture` in mode `L` or `RGB`: 16 bits scaled, transparency on white, colours converted."""
     notes = []
     if picture.mode in _SIXTEEN_BITS or (picture.mode == "I" and picture.format == "PPM"):

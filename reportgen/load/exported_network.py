@@ -57,7 +57,7 @@ def program_network(request: Request) -> Network:
             f"{file} was exported for batches of {program.example_shape[0]} and cannot be freed "
             f"from that; {FREE}"
         )
-    batch, channels, height, width = program.image_shape
+    batch, channels, *slices, height, width = program.image_shape
     if batch is not None:
         notes.append(f"The program was exported for batches of {batch}; it takes any here.")
     size = (height, width) if height and width else None
@@ -69,6 +69,8 @@ def program_network(request: Request) -> Network:
         notes=tuple(notes),
         arguments={},
         input=(channels or program.example_shape[1], size),
+        takes_volumes=bool(slices),
+        slices=slices[0] if slices else None,
     )
 
 
@@ -77,7 +79,7 @@ def _keeps_images_apart(module: nn.Module, shape: tuple[int, ...], file: str) ->
 
     Args:
         module: in evaluation mode.
-        shape: of an image, (c h w).
+        shape: of an image, (c h w) or (c slices h w).
         file: the file's name, for messages.
 
     Raises:

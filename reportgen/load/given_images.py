@@ -15,19 +15,22 @@ import torch
 from PIL import Image
 
 from reportgen.errors import ImageError, OptionError
-from reportgen.load.bands import Picture, shown_bands
+from reportgen.load.bands import shown_bands
 from reportgen.load.decode import UnreadableImage, decode, decoded_in_thread
 from reportgen.load.image_files import ImageFile, geometry_notes
 from reportgen.load.image_set import ImageSet
 from reportgen.load.preprocessing import denormalise
+from reportgen.load.volumes import Picture, Volume
 from reportgen.report.records import Preprocessing
 
 Item: TypeAlias = "torch.Tensor | bytes"
-"Pixels or normalised values (c h w) float32 as the network takes them, or a picture as PNG."
+"""Pixels or normalised values (c h w) or (c slices h w), float32, as the network takes them, or a
+picture as PNG."""
 
 TAKEN = (
     "Give paths and folders, a tensor (n c h w), a list of Pillow images or of tensors (c h w), or "
-    "a Dataset or DataLoader of these, with or without the index of each one's class."
+    "a Dataset or DataLoader of these, with or without the index of each one's class; of volumes "
+    "and videos a tensor (n c slices h w) or a DataLoader of these."
 )
 _AS_PILLOW_SAVES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16"})
 _FASTEST = 1
@@ -50,14 +53,30 @@ class GivenImages:
         sizes = [tuple(item.shape[-2:]) for item in self.items if isinstance(item, torch.Tensor)]
         return (sizes[0][0], sizes[0][1]) if sizes else None
 
+    @property
+    def slices(self) -> int | None:
+        """Of the tensors, where they are volumes."""
+        first = self.items[0]
+        return first.shape[1] if isinstance(first, torch.Tensor) and first.ndim == 4 else None
+
     def prepared(self, preprocessing: Preprocessing) -> ImageSet:
         """The images for one network.
 
         Raises:
-            ImageError: if their channels are not those that the network takes.
+            ImageError: if they are volumes or not, or have channels, as the network does not take.
         """
+        if (self.slices is None) != (preprocessing.slices is None):
+            raise ImageError(
+                "The network takes volumes or videos: give a tensor (n channels slices height "
+                "width), or batches of these."
+                if self.slices is None
+                else "The images are volumes or videos, and the network takes pictures, for it "
+                "does not begin with a Conv3d."
+            )
         if self.size:
-            preprocessing = replace(preprocessing, resize=None, interpolation="")
+            preprocessing = replace(
+                preprocessing, resize=None, interpolation="", slices=self.slices
+            )
         items = tuple(self._pixels(item, preprocessing) for item in self.items)
         files = [_file(index, item, preprocessing) for index, item in enumerate(items)]
         return _InMemory(
@@ -96,6 +115,8 @@ class _InMemory(ImageSet):
         item = self.given[index]
         if isinstance(item, bytes):
             return decoded_in_thread(item).picture
+        if item.ndim == 4:
+            return Volume(item.clamp(0, 1).numpy())
         shown = torch.from_numpy(shown_bands(item.numpy()))
         levels = (shown.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         return Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
@@ -106,7 +127,8 @@ def given_images(images: Any, *, is_normalised: bool) -> GivenImages:
 
     Args:
         images: a tensor (n c h w), Pillow images, tensors (c h w), or pairs of one of these with
-            the index of its class; also in batches, as a DataLoader gives them.
+            the index of its class; also in batches, as a DataLoader gives them. Volumes come in
+            batches (n c slices h w) alone: one by one they could not be told from batches.
         is_normalised: whether the values of tensors are what the network takes; else they are
             pixels, 0..1 or 0..255 in bytes.
 
@@ -146,7 +168,7 @@ def _read(images: Any) -> Iterator[tuple[Any, int | None]]:
         image, truth = entry, None
         if isinstance(entry, (tuple, list)) and len(entry) in (1, 2):
             image, truth = entry if len(entry) == 2 else (entry[0], None)
-        if isinstance(image, torch.Tensor) and image.ndim == 4:
+        if isinstance(image, torch.Tensor) and image.ndim in (4, 5):
             truths = [None] * len(image) if truth is None else _flat(truth)
             if len(truths) != len(image):
                 raise OptionError(f"{len(truths)} classes are stated for {len(image)} images.")
@@ -160,7 +182,7 @@ def _entries(images: Any) -> Iterable[Any]:
     if isinstance(images, (str, bytes, Mapping, Image.Image)):
         raise OptionError(f"Images cannot be read from a {type(images).__name__}. {TAKEN}")
     if isinstance(images, torch.Tensor):
-        return [images if images.ndim == 4 else images[None]] if images.ndim in (3, 4) else [images]
+        return [images[None] if images.ndim == 3 else images]
     if isinstance(images, Iterable):
         return images
     if hasattr(images, "__getitem__") and hasattr(images, "__len__"):  # a Dataset
@@ -194,7 +216,7 @@ def _item(index: int, image: Any, is_normalised: bool) -> Item:
         return _png(index, image)
     if not isinstance(image, torch.Tensor):
         raise OptionError(f"Image {index} is a {type(image).__name__}. {TAKEN}")
-    if image.ndim != 3 or not image.numel():
+    if image.ndim not in (3, 4) or not image.numel():
         raise OptionError(f"Image {index} has the shape {tuple(image.shape)}. {TAKEN}")
     if image.is_complex() or image.dtype == torch.bool:
         raise OptionError(f"Image {index} holds {image.dtype}, which are no pixels.")
@@ -241,6 +263,7 @@ def _file(index: int, item: Item, preprocessing: Preprocessing) -> ImageFile:
         notes = (*decoded.notes, *geometry_notes(width, height, preprocessing))
     else:
         height, width = item.shape[-2:]
-        content = b"%d %d %d " % tuple(item.shape) + item.contiguous().numpy().tobytes()
+        shape = " ".join(map(str, item.shape))
+        content = f"{shape} ".encode() + item.contiguous().numpy().tobytes()
     name, digest = f"image-{index}", hashlib.sha256(content).hexdigest()
     return ImageFile(Path(name), name, name, digest, width, height, None, notes)

@@ -14,7 +14,7 @@ from reportgen.errors import ModelError
 from reportgen.load import timm_nets, torchvision_nets
 from reportgen.load.architectures import recognise, shapes_of
 from reportgen.load.dense_nets import own_preprocessing
-from reportgen.load.model import LoadedModel, input_of
+from reportgen.load.model import LoadedModel, input_of, takes_volumes
 from reportgen.load.request import BY_SHAPES
 
 FORMAT = "nn.Module"
@@ -68,6 +68,7 @@ def given_network(module: nn.Module) -> LoadedModel:
         in_channels=channels,
         input_size=size,
         notes=notes,
+        takes_volumes=takes_volumes(module),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from reportgen.load.candidates import Candidate
 from reportgen.load.content import Location
 from reportgen.load.preprocessing import crop_box
+from reportgen.load.volumes import slice_notes
 from reportgen.report.records import Preprocessing
 
 _ENLARGED = 4.0
@@ -87,8 +88,18 @@ def _stated(file: ImageFile, found: Candidate, is_index: bool) -> ImageFile:
     return replace(file, true_class=found.label)
 
 
-def geometry_notes(width: int, height: int, preprocessing: Preprocessing) -> Iterator[str]:
-    """What the resize and the crop do to this file, where that is much."""
+def geometry_notes(
+    width: int, height: int, preprocessing: Preprocessing, slices: int | None = None
+) -> Iterator[str]:
+    """What the resize and the crop do to this file, where that is much, and which slices are left.
+
+    Args:
+        width: of the upright file.
+        height: of it.
+        preprocessing: what it goes through.
+        slices: that it has, if any.
+    """
+    yield from slice_notes(slices, preprocessing)
     left, top, right, bottom = crop_box(width, height, preprocessing)
     enlarged = max(
         preprocessing.width / (right - left),

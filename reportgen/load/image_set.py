@@ -12,12 +12,12 @@ from PIL import Image
 
 from reportgen.errors import ImageError
 from reportgen.load.ahead import ahead
-from reportgen.load.bands import Picture, read
 from reportgen.load.candidates import Listed
 from reportgen.load.content import content
 from reportgen.load.decode import MAX_PIXELS, UnreadableImage
 from reportgen.load.image_files import ImageFile, geometry_notes
 from reportgen.load.preprocessing import input_pixels, normalise
+from reportgen.load.volumes import Picture, read
 from reportgen.report.arrays import ByteArray
 from reportgen.report.records import Preprocessing, SkippedImage
 
@@ -57,11 +57,14 @@ class ImageSet:
     "By index: what decoding a file told beyond its beginning. It grows as images are read."
 
     def pixels(self, index: int) -> torch.Tensor:
-        """Image `index` as the network sees it before normalisation: (c h w) float32 in [0, 1]."""
+        """Image `index` as the network sees it before normalisation: float32 in [0, 1].
+
+        (c h w), with the slices before the height where there are any.
+        """
         return input_pixels(self.picture(index), self.preprocessing)
 
     def picture(self, index: int) -> Picture:
-        """The whole upright file of image `index`: in mode `L` or `RGB`, or its bands.
+        """The whole upright file of image `index`: in mode `L` or `RGB`, its bands or slices.
 
         Raises:
             DamagedImage: if it cannot be decoded.
@@ -70,7 +73,7 @@ class ImageSet:
         file, data = self.files[index], b""
         try:
             data = content(file.location)
-            picture, notes = read(data, self.preprocessing.channels, self.max_pixels)
+            picture, notes = read(data, self.preprocessing, self.max_pixels)
         except UnreadableImage as reason:
             if hashlib.sha256(data).hexdigest() == file.sha256:
                 raise DamagedImage(f"{file.path} cannot be read: {reason}") from reason
@@ -94,7 +97,7 @@ class ImageSet:
         return self.batches_of(range(len(self.files))[start:stop], size)
 
     def batches_of(self, indices: Sequence[int], size: int) -> Iterator[torch.Tensor]:
-        """Some images, normalised, (b c h w) float32.
+        """Some images, normalised, (b c h w) or (b c slices h w) float32.
 
         The next are decoded while a batch is used. Any number of workers gives the same bytes.
         """
@@ -106,7 +109,7 @@ class ImageSet:
             yield batch.pin_memory() if self.is_pinned else batch
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pixels in [0, 1] to what the network takes; (... c h w)."""
+        """Pixels in [0, 1] to what the network takes."""
         return normalise(pixels, self.preprocessing)
 
     def settled(self) -> "ImageSet":
@@ -115,9 +118,9 @@ class ImageSet:
             return self
         files = list(self.files)
         for index, (width, height, notes) in self.facts.items():
-            warned = self.listed.looks[index].notes
-            geometry = geometry_notes(width, height, self.preprocessing)
+            look = self.listed.looks[index]
+            geometry = geometry_notes(width, height, self.preprocessing, look.slices)
             files[index] = replace(
-                files[index], width=width, height=height, notes=(*notes, *warned, *geometry)
+                files[index], width=width, height=height, notes=(*notes, *look.notes, *geometry)
             )
         return replace(self, files=tuple(files))

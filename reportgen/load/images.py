@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from reportgen.errors import ImageError
 from reportgen.load.ahead import ahead, workers_of
-from reportgen.load.bands import looked
 from reportgen.load.candidates import Candidate, Listed, Looked
 from reportgen.load.content import content
 from reportgen.load.decode import MAX_PIXELS, UnreadableImage
 from reportgen.load.image_files import ImageFile, geometry_notes, labelled, slug_of
 from reportgen.load.image_set import DamagedImage, Facts, ImageSet
 from reportgen.load.listing import listing, natural
+from reportgen.load.volumes import FIRST, looked
 from reportgen.options import Options
 from reportgen.report.records import Preprocessing, SkippedImage
 
@@ -124,11 +124,11 @@ def image_set(
         try:
             if isinstance(data, UnreadableImage):
                 raise data
-            look = looked(data, preprocessing.channels, max_pixels)
+            look = looked(data, preprocessing, max_pixels)
         except UnreadableImage as reason:
             skipped.append(SkippedImage(candidate.path, str(reason)))
             continue
-        looks.append(Looked(candidate, digest, look.width, look.height, look.notes))
+        looks.append(Looked(candidate, digest, look.width, look.height, look.notes, look.slices))
     where = ", ".join(str(path) for path in paths)
     listed = Listed(where, tuple(looks), tuple(skipped), found.notes, found.class_names)
     images = _made(listed, preprocessing, max_pixels, workers, {})
@@ -157,6 +157,8 @@ def _made(
     """
     if not listed.looks:
         raise ImageError(_nothing(listed.where, listed.skipped))
+    if preprocessing.slices == FIRST:
+        preprocessing = replace(preprocessing, slices=listed.looks[0].slices)
     slugs: set[str] = set()
     unlabelled = tuple(
         ImageFile(
@@ -167,7 +169,10 @@ def _made(
             width=look.width,
             height=look.height,
             true_class=None,
-            notes=(*look.notes, *geometry_notes(look.width, look.height, preprocessing)),
+            notes=(
+                *look.notes,
+                *geometry_notes(look.width, look.height, preprocessing, look.slices),
+            ),
         )
         for look in listed.looks
     )

@@ -56,6 +56,10 @@ class LoadedModel:
     "How it was narrowed after its constructor made it; None where it was not."
     bytes: int | None = None
     "Size of the file; None where there is none."
+    takes_volumes: bool = False
+    "Whether it takes volumes or videos (b c slices h w) in place of pictures."
+    slices: int | None = None
+    "Of volumes, where the network fixes them; None where any will do."
 
     @property
     def name(self) -> str:
@@ -119,6 +123,10 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
         arguments=network.arguments,
         pruned=network.pruned,
         bytes=size_in_bytes,
+        takes_volumes=takes_volumes(network.module)
+        if network.takes_volumes is None
+        else network.takes_volumes,
+        slices=network.slices,
     )
 
 
@@ -145,10 +153,7 @@ def _opened(path: Path) -> io.BufferedReader:
 
 def input_of(net: nn.Module) -> tuple[int, tuple[int, int] | None, tuple[str, ...]]:
     """Channels that a network takes, the (height, width) it is fixed to, and what was assumed."""
-    first = next(
-        (m for m in net.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))),
-        None,
-    )
+    first = _first_layer(net)
     size = _stated_size(net)
     if first is None:
         return 3, size, ("The network has no convolution or linear layer; RGB images are assumed.",)
@@ -162,6 +167,16 @@ def input_of(net: nn.Module) -> tuple[int, tuple[int, int] | None, tuple[str, ..
             picture = f"{channels} x {side} x {side}"
             return channels, size or (side, side), (f"{numbers}: {picture} images are assumed.",)
     return 3, size, (f"{numbers}, which are no square image; RGB is assumed.",)
+
+
+def takes_volumes(net: nn.Module) -> bool:
+    """Whether a network takes volumes or videos, which its first layer tells."""
+    return isinstance(_first_layer(net), nn.Conv3d)
+
+
+def _first_layer(net: nn.Module) -> nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear | None:
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+    return next((module for module in net.modules() if isinstance(module, kinds)), None)
 
 
 def _stated_size(net: nn.Module) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from reportgen.load.pruned_network import pruned_network
 from reportgen.load.request import BY_SHAPES, OWN_CODE, Network, Request
 from reportgen.load.timm_index import timm_names
 from reportgen.load.timm_network import recognised_timm, timm_network
+from reportgen.load.video_nets import video_names, video_publication
 
 
 def network_for(request: Request) -> Network:
@@ -50,11 +51,13 @@ def _asked(request: Request) -> Network:
             if architecture.name == name:
                 return with_weights(request, architecture, sizes, reading, notes)
     network = replace(built(request, make, count), architecture=name)
-    if name not in dense_names():
-        return network
-    take_eps(name, network.module, request.sha256)
-    publication = dense_publication(name, network.module, request.sha256)
-    return replace(network, publication=publication)
+    if name in dense_names():
+        take_eps(name, network.module, request.sha256)
+        publication = dense_publication(name, network.module, request.sha256)
+        return replace(network, publication=publication)
+    if name in video_names():
+        return replace(network, publication=video_publication(name, request.sha256))
+    return network
 
 
 def _recognised(request: Request) -> Network:

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from reportgen.errors import OptionError
-from reportgen.load.bands import Bands, Picture
+from reportgen.load.bands import Bands
 from reportgen.load.decode import MAX_PIXELS
 from reportgen.load.model import LoadedModel
+from reportgen.load.volumes import FIRST, Picture, Volume
 from reportgen.options import Options
 from reportgen.report.records import Preprocessing
 
@@ -33,12 +34,16 @@ def preprocessing_for(loaded: LoadedModel, options: Options) -> Preprocessing:
     crop, crop_origin = _crop(published, options)
     mean, mean_origin = _colour("mean", options.mean, loaded)
     std, std_origin = _colour("std", options.std, loaded)
+    slices, slices_origin = _slices(loaded, options)
     origins = {"size": size_origin, "crop": crop_origin, "mean": mean_origin, "std": std_origin}
+    if slices is not None:
+        origins["slices"] = slices_origin
     assumed = {
         "size": f"input size {height} x {width} (--input-size)",
         "crop": "the largest centred crop (--crop-pct)",
         "mean": f"mean {_listed(mean)} (--mean)",
         "std": f"std {_listed(std)} (--std)",
+        "slices": "as many slices as the first file has (--slices)",
     }
     return Preprocessing(
         height=height,
@@ -49,7 +54,9 @@ def preprocessing_for(loaded: LoadedModel, options: Options) -> Preprocessing:
         std=std,
         channels=loaded.in_channels,
         source=_sentence(origins, assumed),
-        # The crop alone raises no flag: it is a habit, where a wrong size, mean or std is an error.
+        slices=slices,
+        # Crop and slices alone raise no flag: they are a habit and what the files hold, where a
+        # wrong size, mean or std is an error.
         is_assumed=_ASSUMED in (size_origin, mean_origin, std_origin)
         or (
             published is not None and published.is_assumed and published.source in origins.values()
@@ -70,6 +77,25 @@ def _size(loaded: LoadedModel, options: Options) -> tuple[tuple[int, int], str]:
     if loaded.input_size:
         return loaded.input_size, _BY_NETWORK
     return ASSUMED_SIZE, _ASSUMED
+
+
+def _slices(loaded: LoadedModel, options: Options) -> tuple[int | None, str]:
+    """Slices of the input, `FIRST` for those of the first file, and how they are known."""
+    if not loaded.takes_volumes:
+        if options.slices is not None:
+            raise OptionError(
+                f"--slices {options.slices}: this network takes pictures, for it does not begin "
+                "with a Conv3d."
+            )
+        return None, ""
+    if options.slices is not None:
+        return options.slices, _BY_FLAG
+    if loaded.slices:
+        return loaded.slices, _BY_NETWORK
+    published = loaded.preprocessing
+    if published and published.slices:
+        return published.slices, published.source
+    return FIRST, _ASSUMED
 
 
 def _crop(published: Preprocessing | None, options: Options) -> tuple[Fraction | None, str]:
@@ -145,13 +171,18 @@ def _listed(values: tuple[float, ...]) -> str:
 
 
 def normalise(pixels: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """Pixels (... c h w) in [0, 1] to what the network takes: (pixels - mean) / std."""
+    """Pixels in [0, 1] to what the network takes: (pixels - mean) / std.
+
+    Args:
+        pixels: (... c h w), or (... c slices h w) of volumes.
+        preprocessing: what to do.
+    """
     mean, std = _per_channel(pixels, preprocessing)
     return (pixels - mean) / std
 
 
 def denormalise(inputs: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """What the network takes (... c h w) back to pixels; not clipped to [0, 1]."""
+    """What the network takes back to pixels, as `normalise` has them; not clipped to [0, 1]."""
     mean, std = _per_channel(inputs, preprocessing)
     return inputs * std + mean
 
@@ -159,25 +190,29 @@ def denormalise(inputs: torch.Tensor, preprocessing: Preprocessing) -> torch.Ten
 def _per_channel(
     like: torch.Tensor, preprocessing: Preprocessing
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and std as (c 1 1), where and in the number format that `like` is."""
+    """Mean and std as (c 1 1) or (c 1 1 1), where and in the number format that `like` is."""
+    ones = (1, 1) if preprocessing.slices is None else (1, 1, 1)
     mean, std = (
-        torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+        torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, *ones)
         for values in (preprocessing.mean, preprocessing.std)
     )
     return mean, std
 
 
 def input_pixels(picture: Picture, preprocessing: Preprocessing) -> torch.Tensor:
-    """A decoded picture (`L`, `RGB` or bands) as (c h w) float32 in [0, 1], before normalisation.
+    """A decoded picture (`L`, `RGB`, bands or slices) as float32 in [0, 1], before normalisation.
+
+    It is (c h w), of volumes (c slices h w).
 
     Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma; then resize and centre crop
     as torchvision's transforms do them on a Pillow image, antialiased, rounded to 8 bits. Bands
-    are resized one by one, and not rounded.
+    and slices are resized one by one, and not rounded.
     """
-    if isinstance(picture, Bands):
-        bands = (Image.fromarray(band) for band in picture.values)
-        resized = [np.array(_resized_and_cropped(band, preprocessing)) for band in bands]
-        return torch.from_numpy(np.stack(resized)).clamp(0, 1)
+    if isinstance(picture, (Bands, Volume)):
+        *rows, height, width = picture.values.shape
+        planes = (Image.fromarray(plane) for plane in picture.values.reshape(-1, height, width))
+        resized = np.stack([np.array(_resized_and_cropped(p, preprocessing)) for p in planes])
+        return torch.from_numpy(resized.reshape(*rows, *resized.shape[1:])).clamp(0, 1)
     picture = picture.convert("L" if preprocessing.channels == 1 else "RGB")
     levels = np.array(_resized_and_cropped(picture, preprocessing))
     levels = levels.reshape(*levels.shape[:2], preprocessing.channels).transpose(2, 0, 1)

@@ -63,8 +63,9 @@ def sized(program: Program, weights: Mapping[str, Tensor], file: str) -> Sized:
         if name not in FUNCTIONS and name not in CHECKS:
             what = f"{file} calls {name[:80]}, which reportgen does not take from a program"
             raise ModelError(f"{what}; {_OWN_CODE}")
-    if len(program.example_shape) != 4 or not 1 <= math.prod(program.example_shape) <= _LARGEST:
-        sizes = " x ".join(map(str, program.example_shape)) or "a single number"
+    sides = program.example_shape
+    if len(sides) not in (4, 5) or not 1 <= math.prod(sides) <= _LARGEST:
+        sizes = " x ".join(map(str, sides)) or "a single number"
         raise ModelError(f"{file} takes {sizes}, which is no batch of images (b c h w).")
     if not program.operations or not program.outputs:
         raise ModelError(f"{file} holds a program that computes nothing.")

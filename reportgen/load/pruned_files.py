@@ -135,7 +135,7 @@ def _is_usable(given: Preprocessing) -> bool:
     """Whether images can be prepared so: sizes that fit the memory, numbers as pixels have."""
     shorter = min(given.height, given.width)
     return (
-        given.height * given.width <= MAX_PIXELS
+        given.height * given.width * (given.slices or 1) <= MAX_PIXELS
         and (given.resize is None or shorter <= given.resize <= 2**15)
         and given.interpolation in _INTERPOLATIONS
         and all(0 <= value <= 1 for value in given.mean)

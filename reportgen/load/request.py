@@ -48,5 +48,9 @@ class Network:
     "Of the constructor."
     input: tuple[int, tuple[int, int] | None] | None = None
     "Channels and (height, width), where the file states them."
+    takes_volumes: bool | None = None
+    "Whether it takes volumes or videos, where the file states it."
+    slices: int | None = None
+    "Of volumes, where the file fixes them."
     pruned: Pruned | None = None
     "How it was narrowed after its constructor made it; None where it was not."

@@ -108,6 +108,8 @@ def _images(report: Report) -> Sentence:
     model, count = report.model, len(report.images)
     pre = model.preprocessing
     size = f"{pre.height} × {pre.width} pixels"
+    if pre.slices:
+        size = f"{pre.slices} slices of {size}"
     if not pre.interpolation:  # tensors of a program
         resized = f"taken as they were, {size}"
     elif pre.resize is None:

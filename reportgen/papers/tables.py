@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from reportgen.papers.latex import Cell, LatexTable
-from reportgen.report.records import Fact, Image, Layer, Panel, Report
+from reportgen.report.records import Fact, Image, Layer, Model, Panel, Report
 
 MOST_IMAGES = 200
 "Rows of the table of answers; all are in `report.json`."
@@ -24,12 +24,17 @@ def latex_tables(report: Report) -> Iterator[LatexTable]:
         yield _parameters(report)
 
 
+def _slices(model: Model) -> str:
+    count = model.preprocessing.slices
+    return f"{count} slices of " if count else ""
+
+
 def _architecture(report: Report) -> LatexTable:
     model = report.model
     return LatexTable(
         "architecture",
         f"Layers of {model.architecture} in execution order, for one image of "
-        f"{model.preprocessing.height} × {model.preprocessing.width} pixels.",
+        f"{_slices(model)}{model.preprocessing.height} × {model.preprocessing.width} pixels.",
         ("Layer", "Type", "Output", "Parameters", "MACs", "Receptive field"),
         tuple(
             (

@@ -20,10 +20,10 @@ _PASSING_ON = frozenset({"__torch_function__", "operate"})
 
 @contextmanager
 def blamed(images: torch.Tensor, first: int | None, device: torch.device) -> Iterator[None]:
-    """Tells what ends the run of a network on images ([b] c h w), if that is not our own fault.
+    """Tells what ends the run of a network on images, if that is not our own fault.
 
     Args:
-        images: that it is run on.
+        images: that it is run on, (b c h w), (c h w), or volumes (b c slices h w).
         first: index of the first of them among all images, where that is known.
         device: that it is run on.
 
@@ -39,7 +39,7 @@ def blamed(images: torch.Tensor, first: int | None, device: torch.device) -> Ite
             raise too_large(images, device) from error
         if isinstance(error, ReportgenError) or not _is_of_the_network(error):
             raise
-        count = len(images) if images.ndim == 4 else 1
+        count = len(images) if images.ndim > 3 else 1
         what = "an image" if count == 1 else f"one of {count} images"
         if first is not None:
             what = f"image {first + 1}"

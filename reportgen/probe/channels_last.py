@@ -23,7 +23,7 @@ class ChannelsLast:
         self._works: bool | None = None
 
     def arranged(self, module: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        """The images (b c h w) as the network shall have them; the first ones are tried on it."""
+        """The images as the network shall have them; the first ones are tried on it."""
         if self._works is None:
             copies = images[:1].expand(COPIES, *images.shape[1:])
             self.try_on(module, copies)
@@ -33,7 +33,8 @@ class ChannelsLast:
         self, module: nn.Module, copies: torch.Tensor, scores: torch.Tensor | None = None
     ) -> None:
         """Tries copies of one image on the network, whose scores for them may be known already."""
-        self._works = copies.device.type == "cpu" and _is_the_same(module, copies, scores)
+        is_tried = copies.device.type == "cpu" and copies.ndim == 4  # volumes are left as they are
+        self._works = is_tried and _is_the_same(module, copies, scores)
 
 
 def _is_the_same(module: nn.Module, images: torch.Tensor, plain: torch.Tensor | None) -> bool:

@@ -108,9 +108,9 @@ def most_alike(
     for some in _groups(calls):
         observer = _Pairs(some)
         for image in images():
-            with probe.lent(image) as (module, moved), Watch(module, observer):
+            with probe.lent(image[None]) as (module, moved), Watch(module, observer):
                 # A copy: some networks write to their input.
-                module(moved[None].clone())
+                module(moved.clone())
             progress()
         found |= {key: moments.alike() for key, moments in observer.moments.items()}
     return found

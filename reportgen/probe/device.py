@@ -22,9 +22,10 @@ def device_named(name: str) -> torch.device:
 
 
 def too_large(images: torch.Tensor, device: torch.device) -> ResourceError:
-    """What to raise when memory ran out for images (c h w) or (b c h w)."""
-    shape = " x ".join(str(size) for size in images.shape[-3:])
-    count = len(images) if images.ndim == 4 else 1
+    """What to raise when memory ran out for images (c h w), (b c h w) or (b c slices h w)."""
+    is_one = images.ndim < 4
+    shape = " x ".join(str(size) for size in (images.shape if is_one else images.shape[1:]))
+    count = 1 if is_one else len(images)
     seen = f"one {shape} image" if count == 1 else f"{count} {shape} images at once"
     return ResourceError(
         f"The memory of {device} is too small for this network with {seen}. "

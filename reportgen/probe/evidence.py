@@ -53,6 +53,13 @@ class Call:
     "Axis of the tensor itself on which the images lie; `output_shape` is without it."
     tokens: TokenGrid | None = None
     "Where the positions of the image lie among the tokens of a vision transformer."
+    depth_axis: int | None = None
+    "Axis of `output_shape` that counts the slices of a volume or the frames of a video."
+
+    @property
+    def slices(self) -> int:
+        """Number of maps behind one another; 1 where there is no such axis."""
+        return 1 if self.depth_axis is None else self.output_shape[self.depth_axis]
 
     @property
     def units(self) -> int:
@@ -63,7 +70,12 @@ class Call:
     def arrangement(self) -> Arrangement:
         """What the axes of its output mean."""
         return Arrangement(
-            self.output_shape, self.batch_axis, self.channel_axis, self.spatial_axes, self.tokens
+            self.output_shape,
+            self.batch_axis,
+            self.channel_axis,
+            self.spatial_axes,
+            self.tokens,
+            self.depth_axis,
         )
 
     @property
@@ -140,16 +152,18 @@ class MapPicture:
     """The activation of one call for one image, small enough to keep."""
 
     tiles: NDArray[np.uint8]
-    "(units h w): levels 0..254 of each unit's own range; area-averaged to at most 64 a side."
+    """(units h w): levels 0..254 of each unit's own range; area-averaged to at most 64 a side. Of a
+    volume it is the middle slice."""
     low: FloatArray
     high: FloatArray
-    "(units,) range of the full-size activation, in its own units."
+    "(units,) range of the full-size activation, of all slices, in its own units."
     mean_map: Pixels
-    "Mean over units as a grey picture of levels 0..254, at most 64 a side."
+    """Mean over units as a grey picture of levels 0..254, at most 64 a side; of a volume that of
+    the middle slice, on its own scale."""
     mean_low: float
     mean_high: float
     full: FloatArray | None
-    "The whole activation, where it was asked to be kept."
+    "The whole activation (units h w), or (units slices h w), where it was asked to be kept."
 
 
 @dataclass(frozen=True, eq=False)

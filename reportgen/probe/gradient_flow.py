@@ -36,7 +36,7 @@ def gradient_flow(probe: Probe, image: torch.Tensor, index: int) -> Mapping[Call
 
     Args:
         probe: of the network.
-        image: normalised (c h w).
+        image: normalised, (c h w) or a volume.
         index: of the class.
 
     Raises:
@@ -44,11 +44,11 @@ def gradient_flow(probe: Probe, image: torch.Tensor, index: int) -> Mapping[Call
         ResourceError: if the image does not fit the memory.
     """
     reducer = _Reducer()
-    with probe.lent(image) as (module, moved), differentiated():
+    with probe.lent(image[None]) as (module, moved), differentiated():
         # A clone, and then another, as in `slopes`.
         leaf = moved.detach().clone().requires_grad_()
         with Watch(module, reducer):
-            scores = scores_in(module(leaf[None].clone()), 1)[0]
+            scores = scores_in(module(leaf.clone()), 1)[0]
         if not scores.requires_grad:
             raise ModelError(untaken("its scores do not depend on the image by autograd"))
         torch.autograd.grad(scores[index], leaf, allow_unused=True)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal, TypeAlias
 
-Role: TypeAlias = Literal["batch", "channel", "height", "width", "token", "branch"]
-"`token`: positions that are no grid. `branch`: neither place nor channel."
+Role: TypeAlias = Literal["batch", "channel", "depth", "height", "width", "token", "branch"]
+"""`depth`: slices of a volume or frames of a video. `token`: positions that are no grid. `branch`:
+neither place nor channel."""
 
 _idents = count()
 
@@ -49,9 +50,14 @@ def axis(role: Role, size: int) -> Axis:
 
 
 def maps(shape: Sequence[int]) -> Layout:
-    """The layout that convolutions and poolings take and give: (b c h w); tokens if not 2-D."""
-    roles: list[Role] = ["batch", "channel", "height", "width"]
-    if len(shape) != 4:
+    """The layout that convolutions and poolings take and give: (b c h w) or (b c slices h w).
+
+    Positions on one axis, or on more than three, are tokens.
+    """
+    roles: list[Role] = ["batch", "channel", "depth", "height", "width"]
+    if len(shape) == 4:
+        roles.remove("depth")
+    elif len(shape) != 5:
         roles[2:] = ["token"] * (len(shape) - 2)
     return tuple(axis(role, size) for role, size in zip(roles, shape, strict=True))
 
@@ -177,6 +183,8 @@ class Arrangement:
     spatial_axes: tuple[int, int] | None
     tokens: TokenGrid | None = None
     "Where there are no `spatial_axes`, but one axis holds all positions."
+    depth_axis: int | None = None
+    "Slices, where there are several maps behind one another."
 
     @property
     def grid(self) -> tuple[int, int] | None:
@@ -229,6 +237,7 @@ def arrangement(layout: Layout | None, shape: Sequence[int], images: int) -> Arr
         channel_axis=channels[0] if len(channels) == 1 else None,
         spatial_axes=spatial,
         tokens=_tokens(axes) if len(channels) == 1 and len(axes) == 2 else None,
+        depth_axis=None if spatial is None else _place(axes, "depth"),
     )
 
 
@@ -243,7 +252,7 @@ def _tokens(axes: Sequence[Axis]) -> TokenGrid | None:
 
 
 def _place(axes: Sequence[Axis], role: Role) -> int | None:
-    """The axis that is the whole height (or width), where there is exactly one."""
+    """The axis that is the whole height (width, depth), where there is exactly one."""
     found = [
         i
         for i, factors in enumerate(axes)

@@ -15,7 +15,7 @@ def by_image(output: torch.Tensor, arranged: Arrangement, images: int) -> torch.
 
 
 def by_unit(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor:
-    """All values of each unit (images units positions), the positions of maps row by row.
+    """All values of each unit (images units positions), those of maps slice by slice, row by row.
 
     Without an axis of channels there is one unit.
 
@@ -25,7 +25,8 @@ def by_unit(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor:
     """
     if arranged.channel_axis is None:
         return per_image.reshape(len(per_image), 1, -1)
-    axes = (arranged.channel_axis, *(arranged.spatial_axes or ()))
+    depth = () if arranged.depth_axis is None else (arranged.depth_axis,)
+    axes = (arranged.channel_axis, *depth, *(arranged.spatial_axes or ()))
     moved = per_image.movedim([1 + axis for axis in axes], list(range(1, 1 + len(axes))))
     return moved.reshape(*moved.shape[:2], -1)
 
@@ -39,7 +40,7 @@ def on_grid(values: torch.Tensor, arranged: Arrangement) -> torch.Tensor:
 
 
 def as_maps(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor | None:
-    """The maps (images units h w) in an output; None where positions are no grid.
+    """The maps (images units [slices] h w) in an output; None where positions are no grid.
 
     Tokens that stand for no place, such as the class token of a vision transformer, are left out.
     Without an axis of channels there is one unit. Values along further axes are averaged.
@@ -59,9 +60,10 @@ def as_maps(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor | No
             channel += 1
     if places is None:
         return None
-    axes = [1 + axis for axis in ((*places,) if channel is None else (channel, *places))]
+    grid_axes = places if arranged.depth_axis is None else (arranged.depth_axis, *places)
+    axes = [1 + axis for axis in (grid_axes if channel is None else (channel, *grid_axes))]
     others = [axis for axis in range(1, per_image.ndim) if axis not in axes]
     if others:
         per_image = per_image.mean(others, keepdim=True)
     maps = per_image.permute(0, *others, *axes)
-    return maps.reshape(len(maps), -1, *maps.shape[-2:])
+    return maps.reshape(len(maps), -1, *maps.shape[-len(grid_axes) :])

@@ -48,12 +48,15 @@ def _shape(item: Any) -> str:
 
 
 def map_in(output: Any, images: int) -> torch.Tensor | None:
-    """The map of scores for each class (b classes h w) in an output; None where there is none."""
+    """The map of scores for each class in an output; None where there is none.
+
+    It is (b classes h w), or (b classes slices h w) of volumes.
+    """
     if dataclasses.is_dataclass(output) and not isinstance(output, type):
         output = {item.name: getattr(output, item.name) for item in dataclasses.fields(output)}
     if isinstance(output, Mapping):
         output = next((output[name] for name in MAPS if name in output), None)
-    if not isinstance(output, torch.Tensor) or output.ndim != 4 or len(output) != images:
+    if not isinstance(output, torch.Tensor) or output.ndim not in (4, 5) or len(output) != images:
         return None
     return output if output.is_floating_point() and output.numel() else None
 
@@ -79,20 +82,21 @@ def share_scores(maps: torch.Tensor) -> torch.Tensor:
     A single map is that of one class against the rest: its score is the log-odds of its share.
 
     Args:
-        maps: (b classes h w), scores or probabilities.
+        maps: (b classes h w), or of volumes (b classes slices h w), scores or probabilities.
 
     Returns:
         (b classes)
     """
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    places = tuple(range(2, maps.ndim))
     if maps.shape[1] == 1:
         if bool(((maps >= 0) & (maps <= 1)).all()):
-            return torch.logit(maps.mean((2, 3)), eps=torch.finfo(maps.dtype).eps)
+            return torch.logit(maps.mean(places), eps=torch.finfo(maps.dtype).eps)
         inside, outside = (F.logsigmoid(some).flatten(2).logsumexp(2) for some in (maps, -maps))
         return inside - outside
     if are_shares(maps):
         # A class that is nowhere has a share of zero, which has no logarithm.
-        return maps.mean((2, 3)).clamp_min(torch.finfo(maps.dtype).tiny).log()
+        return maps.mean(places).clamp_min(torch.finfo(maps.dtype).tiny).log()
     logs = F.log_softmax(maps, 1).flatten(2)
     return logs.logsumexp(2) - math.log(logs.shape[2])
 

@@ -11,6 +11,7 @@ from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import as_maps
 from reportgen.probe.reduction import compiled
 from reportgen.report.arrays import ByteArray, FloatArray, Pixels
+from reportgen.report.places import middle_slice
 
 LONGEST_SIDE = 64
 "Of a kept map, in pixels."
@@ -38,6 +39,7 @@ def picture(
     Returns:
         A map where positions are a grid of more than one place, otherwise one value per unit: the
         mean over positions where there are several. Tokens beside the grid are left out of a map.
+        Of a volume the middle slice is drawn, on the range of all slices.
     """
     wide = torch.float64 if activation.dtype == torch.float64 else torch.float32
     values = activation.detach().to("cpu", wide)
@@ -47,8 +49,13 @@ def picture(
     found = as_maps(values[None], arranged)
     assert found is not None
     # As two axes, which PyTorch puts in order three times as quickly.
-    maps = found[0].flatten(1).contiguous().view(found.shape[1:])
-    low, high, tiles, mean = _painted(maps)
+    whole = found[0].flatten(1).contiguous().view(found.shape[1:])
+    if whole.ndim == 4:
+        maps = whole[:, middle_slice(whole.shape[1])]
+        low, high, tiles = _levels(maps.numpy(), whole.flatten(1).numpy())
+        mean = maps.mean(0, dtype=torch.float64).numpy()
+    else:
+        low, high, tiles, mean = _painted(whole)
     mean_low, mean_high, mean_tile = _levels(mean[None])
     stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"mean-{key}-{image + 1}")
     return MapPicture(
@@ -58,7 +65,7 @@ def picture(
         mean_map=Pixels.of(mean_tile[0], stem),
         mean_low=float(mean_low[0]),
         mean_high=float(mean_high[0]),
-        full=maps.numpy().copy() if keep_array else None,
+        full=whole.numpy().copy() if keep_array else None,
     )
 
 
@@ -79,19 +86,22 @@ def _painted(maps: torch.Tensor) -> tuple[FloatArray, FloatArray, ByteArray, Flo
     return *_levels(maps.numpy()), maps.mean(0, dtype=torch.float64).numpy()
 
 
-def _levels(maps: FloatArray) -> tuple[FloatArray, FloatArray, ByteArray]:
-    """Range of each map (c h w), and its levels at reduced size.
+def _levels(
+    maps: FloatArray, ranged: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, ByteArray]:
+    """Range of each map (c h w), or of the values (c n) given for it, and levels at reduced size.
 
     Level v stands for `low + v / 254 * (high - low)`, with the range of the full-size map. A map of
     one value is level 0. Infinite values are drawn as the end of the range on their side, NaN as
     level 0.
     """
-    finite = np.isfinite(maps)
+    values = maps.reshape(len(maps), -1) if ranged is None else ranged
+    finite = np.isfinite(values)
     if finite.all():
-        low, high = maps.min((1, 2)), maps.max((1, 2))
+        low, high = values.min(1), values.max(1)
     else:
-        low = np.where(finite, maps, np.inf).min((1, 2))
-        high = np.where(finite, maps, -np.inf).max((1, 2))
+        low = np.where(finite, values, np.inf).min(1)
+        high = np.where(finite, values, -np.inf).max(1)
         low, high = (np.where(np.isfinite(end), end, np.nan) for end in (low, high))
         bottom, top = low[:, None, None], high[:, None, None]
         maps = np.clip(np.where(np.isnan(maps), bottom, maps), bottom, top)

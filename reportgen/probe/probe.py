@@ -55,7 +55,7 @@ class Probe:
         """Makes the network ready.
 
         Args:
-            module: takes (b c h w), gives scores (b classes).
+            module: takes (b c h w), or volumes (b c slices h w), gives scores (b classes).
             device: as PyTorch names it; `auto` is a GPU where there is one.
             batch_size: images at a time; halved when memory runs out.
             precision: in which `collect` runs the network.
@@ -114,14 +114,14 @@ class Probe:
         return probabilities(logits, self.gives_probabilities, self.task)
 
     def trace(self, image: torch.Tensor) -> Trace:
-        """Follows one normalised image (c h w) through the network, call by call.
+        """Follows one normalised image (c h w), or volume, through the network, call by call.
 
         Raises:
             ModelError: if the network cannot take the image, or gives no scores per class.
             ResourceError: if the image does not fit the memory.
         """
-        with self.lent(image) as (module, moved):
-            return trace(module, moved)
+        with self.lent(image[None]) as (module, moved):
+            return trace(module, moved[0])
 
     def slopes(
         self, image: torch.Tensor, spots: Collection[Spot], classes: Sequence[int]
@@ -148,7 +148,7 @@ class Probe:
         All images go through the network at once, and nothing stays hooked afterwards.
 
         Args:
-            images: normalised, (b c h w) or (c h w).
+            images: normalised, (b c h w), (c h w), or volumes (b c slices h w).
             layers: globs over names of calls, as `features.3`, `layer4.*` or `relu#2`; or the exact
                 name of a module that holds others, as `layer4`.
             gradients: whether to take the gradient of each image's target score as well.
@@ -163,18 +163,23 @@ class Probe:
             OptionError: if there is no such layer or class, or not one target for each image.
             ResourceError: if the images do not fit the memory.
         """
-        if images.ndim not in (3, 4) or not len(images):
+        if images.ndim not in (3, 4, 5) or not len(images):
             shape = tuple(images.shape)
-            raise OptionError(f"The images are {shape}; give (b c h w), normalised, or (c h w).")
+            raise OptionError(
+                f"The images are {shape}; give (b c h w), normalised, or (c h w), and volumes as "
+                "(b c slices h w)."
+            )
         names = [layers] if isinstance(layers, str) else list(layers)
-        with self.lent(images if images.ndim == 4 else images[None]) as (module, moved):
+        with self.lent(images[None] if images.ndim == 3 else images) as (module, moved):
             return capture(module, moved, names, targets, gradients=gradients)
 
     @contextmanager
     def lent(
         self, images: torch.Tensor, first: int | None = None
     ) -> Iterator[tuple[nn.Module, torch.Tensor]]:
-        """Lends the borrowed network, and images ([b] c h w) copied to its device, to write to.
+        """Lends the borrowed network, and images copied to its device, to write to.
+
+        They are (b c h w), (c h w), or volumes (b c slices h w).
 
         For what only `probe/` may do: run the network in another way than this class does. Where
         it fails, `first` says which image is the first of these.
@@ -262,7 +267,8 @@ class Probe:
         if (first := next(iter(batches(1)), None)) is None:
             raise ImageError("There is no image to run the network on.")
         traced = self.trace(first[0])
-        with self.lent(first[:1].repeat(len(traced.scores), 1, 1, 1)) as (net, copies):
+        several = first[:1].repeat(len(traced.scores), *[1] * (first.ndim - 1))
+        with self.lent(several) as (net, copies):
             self._channels_last.try_on(net, copies, traced.scores)
         return traced
 

@@ -14,6 +14,9 @@ from reportgen.probe.moves import MOVES
 from reportgen.probe.operations import tensors_in
 from reportgen.probe.receptive_field import gathered, windowed
 
+_WITH_PLACES = (4, 5)
+"Axes of (b c h w) and (b c slices h w), whose last two are followed."
+
 
 def _elementwise(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layouts = [flow.layout for flow in operation.flows if flow.layout is not None]
@@ -30,9 +33,9 @@ def _maps_like(operation: Operation, result: torch.Tensor) -> Layout | None:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    """(down, across) of a setting given once or twice."""
+    """(down, across) of a setting given once, or for each direction, from the slices on."""
     if isinstance(value, (tuple, list)):
-        return value[0], value[-1]
+        return value[-2:][0], value[-1]
     return value, value
 
 
@@ -45,7 +48,7 @@ def _window(
     dilation: Any = 1,
 ) -> Known:
     layout = _maps_like(operation, result)
-    if result.ndim != 4:
+    if result.ndim not in _WITH_PLACES:
         return layout, operation.settled
     sizes, steps, gaps = _pair(kernel), _pair(stride), _pair(dilation)
     if padding == "same":
@@ -87,11 +90,11 @@ def _pool(operation: Operation, result: torch.Tensor, _: int) -> Known:
 
 def _adaptive_pool(operation: Operation, result: torch.Tensor, _: int) -> Known:
     layout = _maps_like(operation, result)
-    if result.ndim != 4:
+    if result.ndim not in _WITH_PLACES:
         return layout, operation.settled
     spans = list(operation.spans)
     for direction in (0, 1):
-        before, after = operation.operand.shape[2 + direction], result.shape[2 + direction]
+        before, after = operation.operand.shape[direction - 2], result.shape[direction - 2]
         if after == 1:
             spans[direction] = gathered(spans[direction], before, operation.image[direction])
         elif before % after:

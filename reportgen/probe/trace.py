@@ -47,7 +47,7 @@ class Trace:
 
 
 def trace(module: nn.Module, image: torch.Tensor) -> Trace:
-    """Follows `image` (c h w) through a borrowed network.
+    """Follows `image`, (c h w) or (c slices h w), through a borrowed network.
 
     Raises:
         ModelError: if the network cannot take the image, or gives no scores per class.
@@ -99,9 +99,10 @@ def _first_forward(module: nn.Module, batch: torch.Tensor) -> Any:
                 f"The network does not take one batch of images alone: {said}. "
                 "Give a factory with --arch FILE.py:NAME that fills in the rest."
             ) from error
+        slices, flag = (" x slices", "--slices N and ") if batch.ndim == 5 else ("", "")
         raise ModelError(
-            f"The network cannot take a {shape} image (channels x height x width): {said}. "
-            "Give the size that it was trained on with --input-size HEIGHT WIDTH."
+            f"The network cannot take a {shape} image (channels{slices} x height x width): {said}. "
+            f"Give the size that it was trained on with {flag}--input-size HEIGHT WIDTH."
         ) from error
 
 
@@ -263,6 +264,7 @@ class Tracer(Observer):
                 rectifies=flow.is_rectified,
                 batch_axis=arranged.batch_axis if arranged else 0,
                 tokens=arranged.tokens if arranged else None,
+                depth_axis=arranged.depth_axis if arranged else None,
             )
         )
         if kind != "other" and pending.first_input is not None:

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from reportgen.report.arrays import FloatArray
 from reportgen.report.blocks import Atlas, Cell, Column, Link, Table
+from reportgen.report.places import middle_named
 from reportgen.report.records import Prediction
 from reportgen.report.tasks import GIVES
 
@@ -213,6 +214,7 @@ def points(share: float) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
+    "middle_named": middle_named,
     "number": number,
     "si": si,
     "certainty": certainty,

@@ -11,7 +11,15 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from reportgen.report.arrays import Array, Pixels
 from reportgen.report.blocks import Block, Cell, Link, Table
-from reportgen.report.records import Image, Layer, Panel, ReceptiveField, Report, Section
+from reportgen.report.records import (
+    Image,
+    Layer,
+    Panel,
+    Preprocessing,
+    ReceptiveField,
+    Report,
+    Section,
+)
 from reportgen.report.tables import columns_of, table_file, table_path
 
 
@@ -45,6 +53,10 @@ class Encoder:
         converter.register_unstructure_hook(
             ReceptiveField, lambda field: {**position(field), "centre": field.centre}
         )
+        prepared = make_dict_unstructure_fn(
+            Preprocessing, converter, slices=override(omit_if_default=True)
+        )
+        converter.register_unstructure_hook(Preprocessing, prepared)
         for record in (Image, Layer):
             self._register_subject(converter, record)
         section = make_dict_unstructure_fn(Section, converter, panel=override(omit=True))

@@ -1,4 +1,4 @@
-"""Where something lies in a picture, in one or two words."""
+"""Where something lies in a picture, in one or two words, and which slice shows a volume."""
 
 import numpy as np
 
@@ -10,6 +10,16 @@ PLACES = (
     ("lower left", "bottom", "lower right"),
 )
 "Words for the nine parts of a picture that is cut in three each way."
+
+
+def middle_slice(count: int) -> int:
+    """Which slice of a volume stands for all: the middle one, the first of two in the middle."""
+    return (count - 1) // 2
+
+
+def middle_named(count: int) -> str:
+    """`slice 8 of 16`: the middle one in words."""
+    return f"slice {middle_slice(count) + 1} of {count}"
 
 
 def place_of(point: tuple[float, float]) -> str:

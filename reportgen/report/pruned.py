@@ -63,6 +63,8 @@ def written(pruned: Pruned) -> bytes:
     """The content of the `.json`. The same network gives the same bytes."""
     document = {"format": FORMAT, "version": VERSION, **asdict(pruned)}
     document["widths"] = {name: _record(width) for name, width in pruned.widths.items()}
+    if pruned.preprocessing and pruned.preprocessing.slices is None:
+        del document["preprocessing"]["slices"]
     # A label with a lone surrogate, from a file name that is not UTF-8, becomes a JSON escape.
     return f"{json_text(document)}\n".encode("utf-8", "backslashreplace")
 
@@ -134,6 +136,7 @@ def _check(pruned: Pruned) -> None:
             raise ValueError(f"{digest!r} is no SHA-256")
     if given := pruned.preprocessing:
         sizes = [given.height, given.width, given.channels, given.resize or 1]
+        sizes += [] if given.slices is None else [given.slices]
         colours = len(given.mean) == len(given.std) == given.channels
         if min(sizes) < 1 or not colours or min(given.std) <= 0:
             raise ValueError("its preprocessing makes no sense")

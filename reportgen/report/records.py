@@ -67,7 +67,7 @@ class Section:
     "One sentence where the section could not be made."
     references: tuple[str, ...] = ()
     absent: str = ""
-    "One sentence where there is nothing of the kind for a network of this task."
+    "One sentence where there is nothing of the kind for such a network."
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class Preprocessing:
     source: str
     "`stated by flag`, `published with torchvision's weights`, or the assumption in one sentence."
     is_assumed: bool
+    slices: int | None = None
+    "Slices of a volume, or frames of a video, that the network is given; None of pictures."
 
 
 @dataclass(frozen=True)

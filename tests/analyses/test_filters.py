@@ -16,27 +16,33 @@ from tests.analyses.planted import a_call, evidence_of
         nn.Conv2d(6, 12, (3, 5), groups=6),
         nn.ConvTranspose2d(6, 4, (3, 5)),
         nn.ConvTranspose2d(6, 4, (3, 5), groups=2),
+        nn.Conv3d(6, 4, (2, 3, 5), groups=2),
+        nn.ConvTranspose3d(6, 4, (2, 3, 5), groups=2),
     ],
-    ids=["plain", "grouped", "depthwise", "transposed", "grouped transposed"],
+    ids=[
+        *("plain", "grouped", "depthwise", "transposed", "grouped transposed"),
+        *("of volumes", "of volumes, transposed"),
+    ],
 )
 def test_kernels_are_what_each_input_channel_adds_to_each_filter(layer: nn.Conv2d) -> None:
     torch.manual_seed(0)
     weight = kernels(layer)
     assert weight is not None
-    filters, channels, height, width = weight.shape
+    filters, channels, *sizes = weight.shape
     assert (filters, channels) == (layer.out_channels, layer.in_channels // layer.groups)
     # An impulse in channel c of the input leaves the kernel of (filter, c) in the output.
     for filter_ in range(filters):
         group = filter_ // (filters // layer.groups)
         for channel in range(channels):
-            impulse = torch.zeros(1, layer.in_channels, 2 * height - 1, 2 * width - 1)
-            impulse[0, group * channels + channel, height - 1, width - 1] = 1
+            impulse = torch.zeros(1, layer.in_channels, *(2 * size - 1 for size in sizes))
+            impulse[(0, group * channels + channel, *(size - 1 for size in sizes))] = 1
             with torch.no_grad():
                 out = layer(impulse)[0, filter_] - layer.bias[filter_]
             if layer.transposed:
-                spread = out[height - 1 : 2 * height - 1, width - 1 : 2 * width - 1]
+                spread = out[tuple(slice(size - 1, 2 * size - 1) for size in sizes)]
             else:
-                spread = out.flip(0, 1)  # correlation turns the impulse's answer round
+                # Correlation turns the impulse's answer round.
+                spread = out.flip(*range(len(sizes)))
             torch.testing.assert_close(spread, torch.from_numpy(weight[filter_, channel]))
 
 
@@ -44,7 +50,6 @@ def test_kernels_of_linear_and_one_dimensional_layers() -> None:
     linear, line = nn.Linear(5, 3), nn.Conv1d(4, 2, 7)
     assert np.array_equal(kernels(linear)[:, :, 0, 0], linear.weight.detach().numpy())
     assert np.array_equal(kernels(line)[:, :, 0], line.weight.detach().numpy())
-    assert kernels(nn.Conv3d(1, 1, 3)) is None
 
 
 def test_zero_filters_need_zero_kernels_and_a_zero_bias() -> None:

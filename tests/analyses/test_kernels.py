@@ -144,9 +144,51 @@ def test_the_colour_scale_of_odd_weights() -> None:
 
 
 def test_layers_without_a_plain_weight_have_no_panel() -> None:
-    net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.Linear(3, 4))
+    net = nn.Sequential(nn.ReLU(), nn.Linear(3, 4))
     values = np.zeros((1, 4), dtype=np.float32)
     calls = [a_call("0", values, kind="conv"), a_call("1", values, kind="linear")]
     calls.append(a_call("F.conv2d", values, kind="conv"))
     study = study_of(evidence_of([(call, values) for call in calls]), net)
     assert run(study).panels == {}
+
+
+def test_kernels_of_volumes_show_their_middle_slice() -> None:
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Conv3d(3, 5, (4, 2, 3)), nn.Conv3d(5, 7, (3, 1, 1)))
+    with torch.no_grad():
+        net[0].weight[2] *= 3
+        net[0].weight[2, :, 1] = 0  # the largest filter is not the one that shows most
+    panels = panels_of(net, "0", "1")
+    for path, depth, middle in (("0", 4, 1), ("1", 3, 1)):
+        weight, panel = net[int(path)].weight.detach().numpy(), panels[path]
+        facts, limit = panel.facts, panel.facts["symmetric_limit"]
+        assert facts["slices"] == depth and limit == colour_limit(weight)
+        assert facts["clipped"] == (np.abs(weight) > limit).sum()
+        assert (facts["height"], facts["width"]) == weight.shape[3:]
+        atlas = panel.blocks["channels"]
+        assert f"slice 2 of {depth} of each" in atlas.caption
+        picture = atlas.pixels.values()
+        filters, channels, _, height, width = weight.shape
+        gap = 1 if height * width > 1 else 0
+        for filter_ in range(filters):
+            for channel in range(channels):
+                top, left = filter_ * (height + gap), channel * (width + gap)
+                shown = picture[top : top + height, left : left + width]
+                expected = weight[filter_, channel, middle]
+                assert shown.tolist() == [[level(float(v), limit) for v in row] for row in expected]
+    colours = panels["0"].blocks["rgb"]
+    assert "slice 2 of 4 of each" in colours.caption and colours.order[0] == 2
+    shown = colours.pixels.values()[:2, :3]
+    for colour in range(3):
+        expected = net[0].weight.detach().numpy()[0, colour, 1]
+        limit = panels["0"].facts["symmetric_limit"]
+        assert shown[..., colour].tolist() == [
+            [level(float(v), limit) for v in row] for row in expected
+        ]
+
+
+def test_the_filters_that_fit_are_those_with_the_largest_norm_over_all_slices() -> None:
+    weight = np.zeros((3, 2, 3, 2, 2), np.float32)
+    weight[0, 0, 1], weight[2, 1, 2] = 1, 2
+    rows, columns = largest(weight, 9)
+    assert (rows.tolist(), columns.tolist()) == ([2], [1])

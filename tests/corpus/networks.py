@@ -76,6 +76,21 @@ def six_channels():
     return Net(channels=6)
 
 
+class Volumes(nn.Module):
+    def __init__(self, channels=1):
+        super().__init__()
+        self.conv = nn.Conv3d(channels, 5, (3, 3, 1))
+        self.fc = nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.fc(F.relu(self.conv(x)).mean((2, 3, 4)))
+
+
+class VolumeMaps(Volumes):
+    def forward(self, x):
+        return F.relu(self.conv(x))
+
+
 class TwoInputs(Net):
     def forward(self, image, mask):
         return super().forward(image * mask)

@@ -149,6 +149,7 @@ def test_a_network_of_another_shape_has_a_whole_report(
 SENTENCES = {
     "four_channels": (4, "none of the 3 .* does not have the 4 channels that the network takes"),
     "six_channels": (6, "none of the 3 .* does not have the 6 channels that the network takes"),
+    "Volumes": (1, "none of the 3 .* This is one picture, and the network takes volumes or videos"),
     "TwoInputs": (3, "does not take one batch of images alone: .*'mask'. Give a factory"),
     "FixedSize": (3, "cannot take a 3 x 8 x 12 image .*--input-size HEIGHT WIDTH"),
     "Asserting": (3, r"cannot take a 3 x 8 x 12 image .*: 64 pixels\. Give the size"),
@@ -165,7 +166,7 @@ def test_what_cannot_be_done_is_one_sentence_and_nothing_is_written(
 ) -> None:
     channels, says = SENTENCES[arch]
     command = words(tmp_path, photos, made(arch), arch, channels)
-    code = 5 if arch.endswith("channels") else 4
+    code = 5 if arch.endswith(("channels", "Volumes")) else 4
     checked(Case(arch, made, code, says), tuple(command), capfd)
     # A process that had to be ended leaves what it had claimed, which the next build clears.
     left = {one.name for one in tmp_path.iterdir()} - {"net.pth", "net.py"}
@@ -225,3 +226,28 @@ def test_a_command_is_ended_even_where_it_does_not_listen(
     left = {one.name for one in tmp_path.iterdir()} - {"net.pth", "net.py"}
     assert all(name.startswith(".report.reportgen-") for name in left)
     assert arch == "Stubborn" or not left
+
+
+@pytest.mark.parametrize(("name", "task"), [("Volumes", "classify"), ("VolumeMaps", "segment")])
+def test_volumes_have_a_whole_report_without_what_is_for_pictures(name: str, task: str) -> None:
+    volumes = torch.rand(3, 1, 6, 8, 5, generator=torch.Generator().manual_seed(4))
+    module = made(name)
+    with torch.no_grad():
+        maps = module.conv((volumes - 0.5) / 0.25).relu()
+        scores = module((volumes - 0.5) / 0.25)
+    given = {"input_size": (8, 5), "mean": (0.5,), "std": (0.25,)}
+    report = report_of(module, volumes, **given)
+    assert not problems(report) and report.record.model.task == task
+    absent = {one.name for one in report.record.sections if one.absent}
+    assert absent == {
+        *("patches", "visualisation", "design", "occlusion", "gradcam", "gradients", "trust")
+    }
+    assert report.layers["conv"].units == 5 and report.layers["conv"].output_shape == (5, 4, 6, 5)
+    assert report.layers["F.relu"].mean == pytest.approx(float(maps.mean()), rel=1e-5)
+    dead = [unit for unit in range(5) if not (maps[:, unit] > 0).any()]
+    assert list(report.layers["F.relu"].dead) == dead
+    if task == "segment":
+        scores = scores.softmax(1).mean((2, 3, 4)).log()
+    for image, row in zip(report.record.images, scores, strict=True):
+        found = {one.index: one.logit for one in image.predictions}
+        assert found == pytest.approx(dict(enumerate(row.tolist())), rel=1e-4)

@@ -21,6 +21,7 @@ STATED: dict[str, Any] = {
     "arch": f"{SAMPLES / 'lenet.py'}:LeNet",
     "arch_args": "",
     "input_size": (28, 28),
+    "slices": None,
     "crop_pct": None,
     "mean": (0.286,),
     "std": (0.353,),

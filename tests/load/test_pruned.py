@@ -216,6 +216,7 @@ def test_a_json_of_something_else_is_no_matter(content: bytes, tmp_path: Path) -
 
 UNUSABLE: dict[str, dict[str, Any]] = {
     "huge": {"height": 10**6, "width": 10**6, "resize": None},
+    "deep": {"slices": 10**6},
     "sliver": {"resize": 10**9},
     "smaller": {"resize": 20},
     "mode": {"interpolation": "__class__"},

@@ -106,8 +106,8 @@ def planned(
         ResourceError: if the image does not fit the memory.
         Untraceable: if the network cannot be followed; in one sentence.
     """
-    with probe.lent(image) as (module, moved):
-        decision = decided(followed(module, moved), seen, kinds)
+    with probe.lent(image[None]) as (module, moved):
+        decision = decided(followed(module, moved[0]), seen, kinds)
         return decision, plan_of(decision, module, seen.macs)
 
 

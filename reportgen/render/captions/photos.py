@@ -1,25 +1,33 @@
 """Photos: how much of a file the network was shown, and at what size."""
 
 from reportgen.render.filters import number, percent
+from reportgen.report.places import middle_named
 from reportgen.report.records import Image, Preprocessing
 
 
 def seen(image: Image, prepared: Preprocessing) -> str:
     """How much of the file's picture the network saw, and how much larger or smaller."""
     size = f"{prepared.height:,} × {prepared.width:,} pixels"
+    if prepared.slices is not None:
+        size = f"{prepared.slices:,} slices of {size}"
     if prepared.resize is None:
         down, across = prepared.height / image.height, prepared.width / image.width
         scale = f"{number(down, 2)} times as high and {number(across, 2)} times as wide"
-        return f"The network saw {size}: the whole picture, {scale}.{_bands(prepared)}"
+        return f"The network saw {size}: the whole picture, {scale}.{_shown(prepared)}"
     kept, scale_of = kept_share(image, prepared)
     part = "the whole picture" if kept == 1 else f"the middle {percent(kept)} of the picture"
     sides = number(scale_of, 2)
     scale = "at its own size" if sides == "1" else f"with sides {sides} times as long"
-    return f"The network saw {size}: {part}, {scale}.{_bands(prepared)}"
+    return f"The network saw {size}: {part}, {scale}.{_shown(prepared)}"
+
+
+def _shown(prepared: Preprocessing) -> str:
+    """Which of several slices and bands a picture shows."""
+    count = prepared.slices or 1
+    return (f" Shown is {middle_named(count)}." if count > 1 else "") + _bands(prepared)
 
 
 def _bands(prepared: Preprocessing) -> str:
-    """Which of several bands a picture shows."""
     if prepared.channels in (1, 3):
         return ""
     if prepared.channels == 2:
@@ -41,7 +49,9 @@ def kept_share(image: Image, prepared: Preprocessing) -> tuple[float, float]:
 
 def seen_alt(image: Image, prepared: Preprocessing) -> str:
     """`chelsea.png as the network saw it, 224 × 224 pixels`."""
-    return f"{image.path} as the network saw it, {prepared.height} × {prepared.width} pixels"
+    count = prepared.slices or 1
+    which = f", {middle_named(count)}" if count > 1 else ""
+    return f"{image.path} as the network saw it{which}, {prepared.height} × {prepared.width} pixels"
 
 
 def file_alt(image: Image) -> str:
