@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from reportgen.errors import ImageError, OptionError, ResourceError
+from reportgen.errors import OptionError, ResourceError
 from reportgen.options import Asked, Precision, Task
 from reportgen.probe.answers import Answers, logits_in, probabilities, weights_are_finite
 from reportgen.probe.blame import blamed
@@ -22,7 +22,7 @@ from reportgen.probe.collector import Choice, Collector
 from reportgen.probe.device import device_named
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
-from reportgen.probe.passing import Batches, Keeper, Team, passed
+from reportgen.probe.passing import Batches, Keeper, Team, first_of, passed
 from reportgen.probe.precision import at_precision, check_precision
 from reportgen.probe.seen import Seen
 from reportgen.probe.selection import matching
@@ -72,8 +72,7 @@ class Probe:
         self.batch_size = batch_size
         self.task: Task = "classify"
         self.gives_probabilities = False
-        self.traced: Trace | None = None
-        "These three are found out by `collect`."
+        self.traced: Trace | None = None  # `collect` finds these three out
         self._channels_last = ChannelsLast()
         self._is_borrowed = False
         tensors = [*module.parameters(), *module.buffers()]
@@ -230,7 +229,12 @@ class Probe:
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
-            traced = self.traced = traced or self._followed(batches)
+            if traced is None:
+                first = first_of(batches)
+                traced = self.trace(first[0])
+                with self.lent(first[:1]) as (net, image):
+                    self._channels_last.try_on(net, image, traced.scores)
+            self.traced = traced
             wanted = matching([call.key for call in traced.calls], layers)
             calls = [one for one in traced.calls if one.kind in OBSERVED and one.key in wanted]
             known, ends = traced.arrangements, traced.ends_in_sigmoid
@@ -261,16 +265,6 @@ class Probe:
             seen = passed(self, batches, n_images, empty, watched, progress, keeper, team)
         self.gives_probabilities, self.task = seen.answers.are_probabilities, seen.answers.task
         return seen.evidence(traced)
-
-    def _followed(self, batches: Batches) -> Trace:
-        """The calls that the first image makes."""
-        if (first := next(iter(batches(1)), None)) is None:
-            raise ImageError("There is no image to run the network on.")
-        traced = self.trace(first[0])
-        several = first[:1].repeat(len(traced.scores), *[1] * (first.ndim - 1))
-        with self.lent(several) as (net, copies):
-            self._channels_last.try_on(net, copies, traced.scores)
-        return traced
 
     def _scores(self, part: torch.Tensor, _: int) -> torch.Tensor:
         with self.lent(part) as (module, moved):
