@@ -12,6 +12,8 @@ from PIL import Image
 
 import reportgen
 from reportgen.load.images import image_set
+from reportgen.probe.probe import Probe
+from reportgen.probe.trace import Trace
 from tests.python.networks import LABELS, QUICK, small
 
 FEW = {**QUICK, "sections": ["answers", "activations"], "input_size": (12, 18)}
@@ -79,6 +81,21 @@ def test_chosen_images_have_the_pictures_that_they_have_with_all_others(
             if hasattr(block, "pixels"):
                 other = of[image.slug].panels["answers"].blocks[name]
                 assert np.array_equal(block.pixels.values(), other.pixels.values()), name
+
+
+def test_a_network_is_followed_once_though_some_images_go_through_it_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[torch.Tensor] = []
+    trace = Probe.trace
+
+    def counted(self: Probe, image: torch.Tensor) -> Trace:
+        followed.append(image)
+        return trace(self, image)
+
+    monkeypatch.setattr(Probe, "trace", counted)
+    reportgen.build(small(), folder / "cat", labels=LABELS, max_images=2, **FEW)
+    assert len(followed) == 1
 
 
 def test_the_cut_file_is_skipped_and_the_rest_is_decoded_once(

@@ -35,6 +35,7 @@ def with_pictures(
         keep_arrays=options.save_arrays,
         layers=options.layers,
         task=options.task,
+        traced=probe.traced,
     )
     probe.gives_probabilities, probe.task = evidence.gives_probabilities, evidence.task
     files = tuple(

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from reportgen.errors import ModelError
 from reportgen.load import timm_nets, torchvision_nets
 from reportgen.load.architectures import recognise, shapes_of
+from reportgen.load.dense_nets import own_preprocessing
 from reportgen.load.model import LoadedModel, input_of, takes_volumes
 from reportgen.load.request import BY_SHAPES
 
@@ -61,7 +62,7 @@ def given_network(module: nn.Module) -> LoadedModel:
         architecture_source=source,
         format=FORMAT,
         dtype=", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds)) or "float32",
-        preprocessing=publication.preprocessing if publication else None,
+        preprocessing=publication.preprocessing if publication else own_preprocessing(module),
         labels=(),
         labels_source="",
         in_channels=channels,

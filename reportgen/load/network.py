@@ -1,18 +1,19 @@
 """Weights to the network they belong to: recognised, built by a constructor, or a program's own."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from reportgen.errors import ModelError
 from reportgen.load.architectures import differences, nearest, recognise, shapes_of
 from reportgen.load.built_network import built, maker
-from reportgen.load.dense_nets import dense_names, dense_publication
+from reportgen.load.dense_nets import dense_fits, dense_names, dense_publication, take_eps
 from reportgen.load.exported_network import program_network
 from reportgen.load.fitting import listed
 from reportgen.load.hub_network import hub_network
 from reportgen.load.known_network import with_weights
 from reportgen.load.prefixes import readings
 from reportgen.load.pruned_network import pruned_network
-from reportgen.load.request import OWN_CODE, Network, Request
+from reportgen.load.request import BY_SHAPES, OWN_CODE, Network, Request
 from reportgen.load.timm_index import timm_names
 from reportgen.load.timm_network import recognised_timm, timm_network
 from reportgen.load.video_nets import video_names, video_publication
@@ -51,6 +52,7 @@ def _asked(request: Request) -> Network:
                 return with_weights(request, architecture, sizes, reading, notes)
     network = replace(built(request, make, count), architecture=name)
     if name in dense_names():
+        take_eps(name, network.module, request.sha256)
         publication = dense_publication(name, network.module, request.sha256)
         return replace(network, publication=publication)
     if name in video_names():
@@ -63,20 +65,30 @@ def _recognised(request: Request) -> Network:
     for reading, notes in readings(request.checkpoint.tensors):
         matches = recognise(shapes_of(reading))
         if len(matches) > 1:
-            names = ", ".join(architecture.name for architecture, _ in matches)
-            raise ModelError(
-                f"{request.file} fits several architectures ({names}); say which with "
-                f"--arch torchvision:{matches[0][0].name}."
-            )
+            raise ModelError(_several(request, [one.name for one, _ in matches]))
         if matches:
             return with_weights(request, *matches[0], reading, notes)
         # An exported program says itself what is done with the weights.
         shared = () if request.checkpoint.exported else timm_names(shapes_of(reading))
         if shared:
             return recognised_timm(request, shared)
+        dense = () if request.checkpoint.exported else dense_fits(reading)
+        if len(dense) > 1:
+            raise ModelError(_several(request, dense))
+        if dense:
+            network = _asked(replace(request, arch=f"torchvision:{dense[0]}"))
+            return replace(network, source=BY_SHAPES)
     if request.checkpoint.exported:
         return program_network(request)
     raise ModelError(_unrecognised(request))
+
+
+def _several(request: Request, names: Sequence[str]) -> str:
+    """Which architectures of torchvision have the same weights."""
+    return (
+        f"{request.file} fits several architectures ({', '.join(names)}); say which with "
+        f"--arch torchvision:{names[0]}."
+    )
 
 
 def _unrecognised(request: Request) -> str:

@@ -25,14 +25,14 @@ class ChannelsLast:
     def arranged(self, module: nn.Module, images: torch.Tensor) -> torch.Tensor:
         """The images as the network shall have them; the first ones are tried on it."""
         if self._works is None:
-            copies = images[:1].expand(COPIES, *images.shape[1:])
-            self.try_on(module, copies)
+            self.try_on(module, images[:1])
         return _arranged(images) if self._works else images
 
     def try_on(
-        self, module: nn.Module, copies: torch.Tensor, scores: torch.Tensor | None = None
+        self, module: nn.Module, image: torch.Tensor, scores: torch.Tensor | None = None
     ) -> None:
         """Tries copies of one image on the network, whose scores for them may be known already."""
+        copies = image.expand(COPIES, *image.shape[1:])
         is_tried = copies.device.type == "cpu" and copies.ndim == 4  # volumes are left as they are
         self._works = is_tried and _is_the_same(module, copies, scores)
 

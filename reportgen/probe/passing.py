@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 import torch
 
-from reportgen.errors import OptionError
+from reportgen.errors import ImageError, OptionError
 from reportgen.probe.collector import Collector
 from reportgen.probe.generators import generator_states, set_generators
 from reportgen.probe.plain import packed, unpacked
@@ -51,6 +51,18 @@ class Team(Protocol):
 
     def told(self, rows: Rows | None) -> Rows:
         """What the first process gives."""
+
+
+def first_of(batches: Batches) -> torch.Tensor:
+    """The first image, as a batch of one.
+
+    Raises:
+        ImageError: if there is none.
+    """
+    first = next(iter(batches(1)), None)
+    if first is None:
+        raise ImageError("There is no image to run the network on.")
+    return first
 
 
 def share(images: int, batch_size: int, rank: int, size: int) -> range:

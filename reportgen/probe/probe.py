@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from reportgen.errors import ImageError, OptionError, ResourceError
+from reportgen.errors import OptionError, ResourceError
 from reportgen.options import Asked, Precision, Task
 from reportgen.probe.answers import Answers, logits_in, probabilities, weights_are_finite
 from reportgen.probe.blame import blamed
@@ -22,7 +22,7 @@ from reportgen.probe.collector import Choice, Collector
 from reportgen.probe.device import device_named
 from reportgen.probe.evidence import Evidence
 from reportgen.probe.gradients import Slopes, Spot, slopes
-from reportgen.probe.passing import Batches, Keeper, Team, passed
+from reportgen.probe.passing import Batches, Keeper, Team, first_of, passed
 from reportgen.probe.precision import at_precision, check_precision
 from reportgen.probe.seen import Seen
 from reportgen.probe.selection import matching
@@ -72,7 +72,7 @@ class Probe:
         self.batch_size = batch_size
         self.task: Task = "classify"
         self.gives_probabilities = False
-        "What the outputs mean, and whether they are probabilities already: `collect` finds out."
+        self.traced: Trace | None = None  # `collect` finds these three out
         self._channels_last = ChannelsLast()
         self._is_borrowed = False
         tensors = [*module.parameters(), *module.buffers()]
@@ -204,6 +204,7 @@ class Probe:
         progress: Progress | None = None,
         keeper: Keeper | None = None,
         team: Team | None = None,
+        traced: Trace | None = None,
     ) -> Evidence:
         """Runs all images once: statistics of every call, pictures of some images, and the answers.
 
@@ -218,6 +219,7 @@ class Probe:
             progress: told of the images done.
             keeper: keeps the state every so often, and has it where a run before this one ended.
             team: processes that share the images.
+            traced: the calls, where they are known; None to follow the first image.
 
         Raises:
             ImageError: if there is no image.
@@ -227,20 +229,18 @@ class Probe:
             ResourceError: if one image alone does not fit the memory.
         """
         with self.borrow():
-            first = next(iter(batches(1)), None)
-            if first is None:
-                raise ImageError("There is no image to run the network on.")
-            traced = self.trace(first[0])
-            several = first[:1].repeat(len(traced.scores), *[1] * (first.ndim - 1))
-            with self.lent(several) as (net, copies):
-                self._channels_last.try_on(net, copies, traced.scores)
+            if traced is None:
+                first = first_of(batches)
+                traced = self.trace(first[0])
+                with self.lent(first[:1]) as (net, image):
+                    self._channels_last.try_on(net, image, traced.scores)
+            self.traced = traced
             wanted = matching([call.key for call in traced.calls], layers)
-            calls = [call for call in traced.calls if call.kind in OBSERVED and call.key in wanted]
-            known = traced.arrangements
+            calls = [one for one in traced.calls if one.kind in OBSERVED and one.key in wanted]
+            known, ends = traced.arrangements, traced.ends_in_sigmoid
             observed = {call.key: known[call.key] for call in calls if call.key in known}
             chosen = list(correlated(traced.calls, traced.classes, observed) if correlated else ())
             is_sound = weights_are_finite(self._module, calls)
-            ends = traced.ends_in_sigmoid
 
             def empty(images: int) -> Seen:
                 correlations = correlations_of(chosen, traced.classes)

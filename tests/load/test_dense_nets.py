@@ -1,91 +1,106 @@
-"""What is known of torchvision's networks of maps and boxes: classes, images, this very file."""
+"""What the weights of torchvision's networks for detection tell, and what they do to images."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torchvision import models
 
-from reportgen.load.dense_nets import (
-    build_dense,
-    dense_arguments,
-    dense_names,
-    dense_publication,
-)
-from reportgen.load.torchvision_nets import hash_digits
-
-PLAIN = cast(Any, SimpleNamespace())
+from reportgen.errors import ModelError
+from reportgen.load.dense_nets import dense_arguments, dense_fits, take_eps
+from reportgen.load.given_network import given_network
+from reportgen.load.model import load_model
 
 
-def test_maps_and_boxes_are_known_and_classifiers_are_not() -> None:
-    names = dense_names()
-    assert {"fcn_resnet50", "fasterrcnn_resnet50_fpn", "ssd300_vgg16"} <= names
-    assert not names & {"resnet18", "vit_b_16"}
+def of_detection(name: str, **arguments: Any) -> nn.Module:
+    torch.manual_seed(3)
+    net: nn.Module = models.get_model(name, weights=None, weights_backbone=None, **arguments)
+    return net
 
 
 @pytest.mark.parametrize(
-    ("name", "classes"), [("fcn_resnet50", 5), ("lraspp_mobilenet_v3_large", 3)]
+    ("name", "arguments"),
+    [
+        ("retinanet_resnet50_fpn", {"num_classes": 7}),
+        ("fcos_resnet50_fpn", {"num_classes": 7}),
+        ("ssd300_vgg16", {"num_classes": 7}),
+        ("ssdlite320_mobilenet_v3_large", {"num_classes": 1}),
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", {"num_classes": 7}),
+        ("keypointrcnn_resnet50_fpn", {"num_classes": 4, "num_keypoints": 5}),
+    ],
 )
-def test_the_classes_are_counted_in_the_weights(name: str, classes: int) -> None:
-    weights = build_dense(name, {"num_classes": classes}).state_dict()
-    assert dense_arguments(weights) == {"num_classes": classes}
+def test_classes_and_points_are_read_from_weights(name: str, arguments: dict[str, int]) -> None:
+    weights = of_detection(name, **arguments).state_dict()
+    assert dense_arguments(weights) == arguments
+    # As they lie in the checkpoint of a wrapper.
+    assert dense_arguments({f"module.{key}": tensor for key, tensor in weights.items()}) == (
+        arguments
+    )
 
 
-def test_a_second_head_is_seen_wherever_it_stands() -> None:
-    weights = {"aux_classifier.0.weight": torch.ones(4, 2)}
-    assert dense_arguments(weights) == {"aux_loss": True}
-    assert dense_arguments({f"net.{name}": value for name, value in weights.items()}) == {
-        "aux_loss": True
-    }
-    assert dense_arguments({"my_aux_classifier.weight": torch.ones(2)}) == {}
-
-
-def test_values_of_no_meaning_are_always_the_same_and_take_no_random_numbers() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    first = build_dense("lraspp_mobilenet_v3_large", {}).state_dict()
-    assert torch.equal(torch.rand(3), expected)
-    again = build_dense("lraspp_mobilenet_v3_large", {}).state_dict()
-    assert all(torch.equal(first[name], again[name]) for name in first)
-
-
-def test_the_images_of_maps_are_those_of_the_weights_that_torchvision_published() -> None:
-    (member,) = list(models.get_model_weights("fcn_resnet50"))
-    expected = member.transforms()
-    assumed = dense_publication("fcn_resnet50", PLAIN, "0" * 64)
-    own = dense_publication("fcn_resnet50", PLAIN, hash_digits(member.url) + "0" * 56)
-    for found, is_own in ((assumed, False), (own, True)):
-        prepared = found.preprocessing
-        assert prepared is not None and prepared.is_assumed is not is_own
-        assert (prepared.height, prepared.width, prepared.resize) == (520, 520, 520)
-        assert prepared.interpolation == expected.interpolation.value == "bilinear"
-        assert prepared.mean == tuple(expected.mean) and prepared.std == tuple(expected.std)
-        assert prepared.channels == 3 and found.is_torchvisions_own is is_own
-        assert prepared.source.startswith("published with torchvision's weights for fcn_resnet50")
-        assert prepared.source.endswith(": this very file" if is_own else "; assumed for this file")
-    assert (assumed.labels, assumed.labels_source) == ((), "")
-    assert own.labels == tuple(member.meta["categories"])
-    assert own.labels_source == "torchvision's published weights"
+@pytest.mark.parametrize("arch", ["torchvision:ssdlite320_mobilenet_v3_large", ""])
+def test_a_file_needs_no_count_of_classes(arch: str, tmp_path: Path) -> None:
+    name = "ssdlite320_mobilenet_v3_large"
+    net = of_detection(name, num_classes=6).eval()
+    torch.save(net.state_dict(), tmp_path / "boxes.pth")
+    model = load_model(tmp_path / "boxes.pth", arch=arch)
+    assert model.architecture == name
+    for key, tensor in model.module.state_dict().items():
+        assert torch.equal(tensor, net.state_dict()[key]), key
+    assert model.preprocessing is not None
+    assert (model.preprocessing.height, model.preprocessing.width) == (320, 320)
 
 
 @pytest.mark.parametrize(
-    ("stated", "width", "height"),
-    [({"fixed_size": (320, 300)}, 320, 300), ({"min_size": (640, 800)}, 800, 800)],
-    ids=["fixed", "shorter side"],
+    ("name", "arguments"),
+    [
+        ("lraspp_mobilenet_v3_large", {"num_classes": 4}),
+        ("deeplabv3_mobilenet_v3_large", {"num_classes": 4, "aux_loss": True}),
+        ("fcn_resnet50", {"num_classes": 3}),
+        ("fasterrcnn_resnet50_fpn_v2", {"num_classes": 3}),
+    ],
 )
-def test_a_network_that_prepares_its_images_says_how_large(
-    stated: dict[str, Any], width: int, height: int
-) -> None:
-    inside = SimpleNamespace(image_mean=[0.4], **stated)
-    found = dense_publication("ssd300_vgg16", cast(Any, SimpleNamespace(transform=inside)), "-")
-    prepared = found.preprocessing
-    assert prepared is not None and not prepared.is_assumed
-    assert (prepared.width, prepared.height, prepared.resize) == (width, height, min(width, height))
-    assert (prepared.mean, prepared.std) == ((0.0,) * 3, (1.0,) * 3)
-    assert prepared.source == "read from the network, which normalises images itself"
-    assert prepared.interpolation == "bilinear" and found.labels == ()
-    other = cast(Any, SimpleNamespace(transform=SimpleNamespace()))
-    assumed = dense_publication("fcn_resnet50", other, "0" * 64).preprocessing
-    assert assumed is not None and assumed.is_assumed
+def test_weights_tell_their_network(name: str, arguments: dict[str, Any]) -> None:
+    weights = of_detection(name, **arguments).state_dict()
+    assert dense_fits(weights) == [name]
+    changed = next(key for key in weights if key.startswith("backbone"))
+    assert dense_fits({**weights, changed: torch.zeros(3, 5)}) == []
+
+
+def test_weights_of_no_sense_fit_nothing() -> None:
+    weights = of_detection("ssdlite320_mobilenet_v3_large", num_classes=2).state_dict()
+    for end in ("classification_head.module_list.0.1.bias", "regression_head.module_list.0.1.bias"):
+        for shape in ((), (0,), (10**9, 0)):
+            assert dense_fits({**weights, f"head.{end}": torch.zeros(shape)}) == []
+    other = {"roi_heads.keypoint_predictor.kps_score_lowres.bias", "aux_classifier.4.bias"}
+    assert dense_fits(weights | dict.fromkeys(other, torch.zeros(2))) == []
+
+
+def test_two_networks_of_the_same_weights_are_named(tmp_path: Path) -> None:
+    net = of_detection("fasterrcnn_mobilenet_v3_large_fpn", num_classes=3)
+    torch.save(net.state_dict(), tmp_path / "boxes.pth")
+    names = "fasterrcnn_mobilenet_v3_large_320_fpn, fasterrcnn_mobilenet_v3_large_fpn"
+    with pytest.raises(ModelError, match=f"fits several architectures .{names}.; say which"):
+        load_model(tmp_path / "boxes.pth")
+
+
+def test_a_network_in_memory_that_normalises_images_is_given_them_as_they_are() -> None:
+    net = of_detection("fasterrcnn_mobilenet_v3_large_320_fpn", min_size=48, num_classes=3)
+    found = given_network(net).preprocessing
+    assert found is not None and not found.is_assumed
+    assert (found.mean, found.std, found.height) == ((0,) * 3, (1,) * 3, 48)
+
+
+def test_torchvisions_own_file_has_batch_norms_as_torchvision_uses_them() -> None:
+    url = models.detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1.url
+    digits = url.rpartition("-")[2].removesuffix(".pth")
+    for name, sha256, expected in (
+        ("fasterrcnn_resnet50_fpn", digits + "0" * 56, 0.0),
+        ("fasterrcnn_resnet50_fpn", "0" * 64, 1e-5),
+        ("fcos_resnet50_fpn", digits + "0" * 56, 1e-5),
+    ):
+        net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        take_eps(name, net, sha256)
+        assert net[1].eps == expected

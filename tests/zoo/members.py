@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from reportgen.load import torchvision_nets
 
 Size: TypeAlias = tuple[int, int]
+Task: TypeAlias = Literal["classify", "segment", "detect"]
 
 SMALL: Size = (64, 96)
 "What a network is given that takes any size: (height, width)."
@@ -34,22 +36,40 @@ class Member:
     "With which the network takes that size."
     note: str = ""
     "Why the published multiplications are others, where they are."
+    task: Task = "classify"
+    told: Mapping[str, Any] = field(default_factory=dict)
+    "What the constructor is told at any size."
+    is_frozen: bool = False
+    "Whether the batch norms of the backbone have no parameters where it is published."
 
     @property
     def label(self) -> str:
         """`timm:beit_base_patch16_224`: a name for files and for `--arch`."""
         return f"{self.library}:{self.name}"
 
+    @property
+    def millions(self) -> float:
+        """Parameters, in millions."""
+        return self.parameters / (1e6 if self.library == "torchvision" else 1)
+
     def small(self) -> nn.Module:
         """The network with seeded random values, as the report is made of it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return _maker(self)(**self.arguments).eval()
+            return _maker(self)(**self.told, **self.arguments).eval()
 
     def published(self) -> nn.Module:
-        """The network at its published size, with shapes and no values."""
+        """The network at its published size: shapes without values, but for detection."""
+        if self.task == "detect":  # which cannot look for objects without values
+            # What is published is of an image in which nothing is found, by these nothing proposed.
+            is_small = self.name.startswith("fasterrcnn_mobilenet")
+            has_more = self.name.startswith(("maskrcnn", "keypointrcnn"))
+            limits = {"rpn_score_thresh": 1.0} if is_small else {}
+            limits |= {"box_score_thresh": 1.0} if has_more else {}
+            net = _maker(self)(**self.told, **limits).eval()
+            return _frozen(net) if self.is_frozen else net
         if self.library == "torchvision":
-            return torchvision_nets.build(self.name, {}).eval()
+            return torchvision_nets.build(self.name, self.told).eval()
         try:
             with torch.device("meta"):
                 return _maker(self)().eval()
@@ -69,9 +89,31 @@ def _maker(member: Member) -> Callable[..., nn.Module]:
     return lambda **arguments: models.get_model(member.name, **more, **arguments)
 
 
+def _frozen(net: nn.Module) -> nn.Module:
+    """A network of detection with the batch norms that it has where its backbone was trained."""
+    from torchvision.ops import FrozenBatchNorm2d
+
+    for part in list(net.backbone.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(part, name, FrozenBatchNorm2d(child.num_features))
+    return net
+
+
 def members() -> tuple[Member, ...]:
-    """All of them: torchvision's classifiers, then timm's families."""
-    return (*_of_torchvision(), *_OF_TIMM)
+    """All of them: torchvision's, then timm's families."""
+    return (*_of_torchvision(), *_for_places(), *_OF_TIMM)
+
+
+@cache
+def _firsts() -> frozenset[str]:
+    smallest = {m.family: m for m in sorted(members(), key=lambda m: -m.millions)}
+    return frozenset(member.label for member in smallest.values())
+
+
+def is_first(member: Member) -> bool:
+    """Whether it is the smallest of its family."""
+    return member.label in _firsts()
 
 
 _FIXED: dict[str, tuple[Size, dict[str, Any]]] = {
@@ -102,7 +144,49 @@ def _of_torchvision() -> Iterator[Member]:
             gmacs=plainest.meta["_ops"],
             size=size,
             arguments=arguments,
+            # Its auxiliary heads are thrown away where it is published.
+            told={"aux_logits": False} if name == "googlenet" else {},
         )
+
+
+_BOXES: dict[str, Size] = {
+    "ssd300": (300, 300),
+    "ssdlite": (320, 320),
+    "fasterrcnn_mobilenet_v3_large_320": (320, 320),
+}
+"By the beginning of a name: the size to which a network for detection brings all images itself."
+
+
+def _for_places() -> Iterator[Member]:
+    """torchvision's networks for segmentation and detection."""
+    from torchvision import models
+
+    for module, task in ((models.segmentation, "segment"), (models.detection, "detect")):
+        for name in models.list_models(module=module):
+            published = next(iter(models.get_model_weights(name))).meta
+            told: dict[str, Any] = {"weights_backbone": None}
+            arguments: dict[str, Any] = {}
+            native = (520, 520)
+            if task == "segment" and not name.startswith("lraspp"):
+                told["aux_loss"] = True
+            if task == "detect":
+                native = next((_BOXES[b] for b in _BOXES if name.startswith(b)), (800, 800))
+                if not name.startswith("ssd"):
+                    arguments = {"min_size": SMALL[0], "max_size": SMALL[1]}
+                if "rcnn" in name:  # of noise a hundred objects are found, and 512 maps of each
+                    arguments |= {"rpn_post_nms_top_n_test": 40, "box_detections_per_img": 4}
+            yield Member(
+                library="torchvision",
+                name=name,
+                family=name.split("_")[0],
+                native=native,
+                parameters=published["num_params"],
+                gmacs=published["_ops"],
+                arguments=arguments,
+                task=task,  # type: ignore[arg-type]
+                told=told,
+                is_frozen=task == "detect" and not name.startswith("ssd") and "_v2" not in name,
+            )
 
 
 def _timm(
@@ -137,7 +221,7 @@ _OF_TIMM = (
     _timm("cait_xxs24_224", "CaiT", 11.96, 2.53, img_size=SMALL),
     _timm("swin_tiny_patch4_window7_224", "Swin", 28.29, 4.51, img_size=SMALL),
     _timm("swinv2_tiny_window8_256", "Swin v2", 28.35, 5.96, 256, img_size=SMALL),
-    _timm("maxvit_rmlp_pico_rw_256", "MaxViT", 7.52, 1.69, 256, img_size=SMALL),
+    _timm("maxvit_rmlp_pico_rw_256", "MaxViT", 7.52, 1.69, 256, img_size=SMALL, note=_FUSED),
     _timm("coatnet_pico_rw_224", "CoAtNet", 10.85, 1.96, img_size=SMALL),
     _timm("convnext_atto", "ConvNeXt", 3.70, 0.55),
     _timm("convnextv2_atto", "ConvNeXt v2", 3.71, 0.55),
@@ -154,9 +238,9 @@ _OF_TIMM = (
     _timm("eca_nfnet_l0", "NFNet", 24.14, 4.35),
     _timm("res2net50_26w_4s", "Res2Net", 25.70, 4.28),
     _timm("levit_128s", "LeViT", 7.78, 0.31, size=(224, 224)),
-    _timm("pit_ti_224", "PiT", 4.85, 0.50, size=(224, 224)),
+    _timm("pit_ti_224", "PiT", 4.85, 0.50, size=(224, 224), note=_FUSED),
     _timm("xcit_nano_12_p16_224", "XCiT", 3.05, 0.56),
-    _timm("crossvit_9_240", "CrossViT", 8.55, 1.55, 240, size=(240, 240)),
+    _timm("crossvit_9_240", "CrossViT", 8.55, 1.55, 240, size=(240, 240), note=_FUSED),
     _timm("twins_pcpvt_small", "Twins", 24.11, 3.68, img_size=SMALL),
     _timm("pvt_v2_b0", "PVT v2", 3.67, 0.53, note=_FUSED),
     _timm("poolformer_s12", "PoolFormer", 11.92, 1.82),

@@ -1,12 +1,12 @@
 """docs/zoo.md from the rows that were measured; what was not run says so."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from reportgen.analyses import ANALYSES
 from tests.zoo.members import Member, members
-from tests.zoo.row import LEFT_OUT, TOLERANCE, Row, failures, has_published_macs
+from tests.zoo.row import BRIEF, NEVER, TOLERANCE, Row, failures, has_published_macs
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = ROOT / "build" / "zoo"
@@ -22,37 +22,56 @@ every `make test`.
 
 Each network has random weights (seed 0) and two images of noise, of which one is pictured, at the
 size in the table. Occlusion hides quarters of the image, no picture is painted by gradient
-ascent, and the section {left_out} is left out, which runs each method of attribution hundreds of
-times: a real report of a network takes longer. Seconds are those of the whole report, written, on
-two shared cores, so they tell orders of magnitude; MB is the folder.
+ascent, and the section {never} is left out, which runs each method of attribution hundreds of
+times: a real report of a network takes longer. Rows that say *brief* are without
+{brief}, too, to save time,
+and of a network that is not the smallest of its family only every eighth leaf module is observed,
+though the shapes, parameters and multiplications of all calls are checked.
+{whole} of the {count} networks, of {families} of the {all_families} families, have the other
+sections, too.
+
+Seconds are those of the whole report, written, on two cores that other work shared, so they tell
+orders of magnitude; MB is the folder.
 
 What was held against what:
 
 - **shapes**: what each leaf module of torch.nn gave, seen by a hook of its own, against the shape
   of that call in the report. Where windows of an image lie on the axis of the images, as in Swin,
-  the report says the windows of one image.
+  the report says the windows of one image; where there is a row an object, as in R-CNN, it says
+  the rows of the two copies of an image that it follows.
 - **parameters** at the published size, against the number published: torchvision's `num_params`,
   which has to be the very number, and timm's table in millions with two decimals.
 - **MACs** of the report against a second count, of the shapes of all matrix products and
   convolutions, which has to be the very number; and that count at the published size against the
   published number: torchvision's `_ops` within {torchvision:.0%}, timm's benchmark table within
-  {timm:.0%}.
-- **answers**: classes and scores in the report against those that the network gives by itself.
+  {timm:.0%}. R-CNN is published for images in which nothing is found, Mask and Keypoint R-CNN
+  without their last head, Faster R-CNN with MobileNet without proposals: so it is counted. Its
+  report is of at most 40 proposals and 4 objects an image.
+- **answers**: classes and scores in the report against those that the network gives by itself, of
+  a map of scores the shares of the picture; none of networks that give boxes.
 
-{attention}
+Sections that a network has not are missing from its row: attention is shown of
+networks in which all positions attend to all others, which leaves out convolutions,
+mixers, and attention within windows. A tower without a classifier (DINOv2, CLIP's ResNet)
+gives features, which stand where classes stand elsewhere; their numbers mean
+nothing by themselves.
 """
 
-_ATTENTION = """Sections that a network has not are missing from its row: attention is shown of
-networks in which all positions attend to all others, which leaves out convolutions,
-mixers, and attention within windows. torchvision's networks for segmentation and
-detection are not in this zoo. A tower without a classifier (DINOv2, CLIP's ResNet)
-gives features, which stand where classes stand elsewhere; their numbers mean
-nothing by themselves."""
+_TITLES = {
+    "classify": "torchvision",
+    "segment": "torchvision: segmentation",
+    "detect": "torchvision: detection",
+}
 
 
 def written_page() -> None:
     """Writes the page."""
     PAGE.write_text(page(measured()), "utf-8")
+
+
+def file_of(member: Member) -> Path:
+    """Where the row of a network is kept."""
+    return ROWS / f"{member.label.replace(':', '-')}.json"
 
 
 def measured() -> Mapping[str, Row | str]:
@@ -66,16 +85,32 @@ def measured() -> Mapping[str, Row | str]:
 
 def page(rows: Mapping[str, Row | str]) -> str:
     """The page in Markdown."""
-    lines = [_HEAD.format(left_out=" and ".join(LEFT_OUT), attention=_ATTENTION, **TOLERANCE)]
-    for library in ("torchvision", "timm"):
-        shown = [member for member in members() if member.library == library]
-        run = [(m, rows[m.label]) for m in shown if m.label in rows]
-        passed = [m for m, made in run if isinstance(made, Row) and not failures(made, m)]
+    every = members()
+    made = [(member, rows[member.label]) for member in every if member.label in rows]
+    whole = [m for m, row in made if isinstance(row, Row) and set(row.left_out) <= {*NEVER}]
+    costly = [name for name in BRIEF if name not in NEVER]
+    head = _HEAD.format(
+        never=", ".join(NEVER),
+        brief=" and ".join((", ".join(costly[:-1]), costly[-1])),
+        whole=len(whole),
+        count=len(every),
+        families=len({(m.library, m.family) for m in whole}),
+        all_families=len({(m.library, m.family) for m in every}),
+        **TOLERANCE,
+    )
+    lines = [head]
+    for title in (*_TITLES.values(), "timm"):
+        shown = [member for member in every if _title(member) == title]
+        run = [(member, row) for member, row in made if _title(member) == title]
+        passed = [m for m, row in run if isinstance(row, Row) and not failures(row, m)]
         lines += [
-            f"## {library}",
+            f"## {title}",
             "",
             f"{len(run)} of {len(shown)} run, {len(passed)} with all checks passed.",
             "",
+            *_absences(
+                row for _, row in run if isinstance(row, Row) and title == _TITLES["detect"]
+            ),
             "| architecture | family | size | calls | sections | seconds | MB | checks |",
             "|---|---|---|---|---|---|---|---|",
             *(_line(member, rows.get(member.label)) for member in shown),
@@ -84,29 +119,42 @@ def page(rows: Mapping[str, Row | str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _absences(rows: Iterable[Row | str]) -> Iterator[str]:
+    """What sections that are absent from all say of it, so that not each row has to."""
+    said = [set(row.absent.values()) for row in rows if isinstance(row, Row)]
+    for reason in sorted(set.intersection(*said)) if said else ():
+        yield f'Sections that are absent say: "{reason}"'
+        yield ""
+
+
+def _title(member: Member) -> str:
+    return "timm" if member.library == "timm" else _TITLES[member.task]
+
+
 def _line(member: Member, made: Row | str | None) -> str:
     start = f"| {member.name} | {member.family} | {member.size[0]} x {member.size[1]} |"
     if made is None:
         return f"{start} | | | | not run |"
     if isinstance(made, str):
         return f"{start} | none | | | **no report**: {_cell(made)} |"
-    checks = _cell("; ".join(_checks(member, made)))
-    return (
-        f"{start} {made.layers} | {_cell(_sections(made))} | {made.seconds} | {made.megabytes} "
-        f"| {checks} |"
-    )
+    sections, checks = _cell(_sections(member, made)), _cell("; ".join(_checks(member, made)))
+    return f"{start} {made.layers} | {sections} | {made.seconds} | {made.megabytes} | {checks} |"
 
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "/").split())
 
 
-def _sections(made: Row) -> str:
-    """How many sections have something to show, and why the others have not."""
-    known = [analysis.name for analysis in ANALYSES if analysis.name not in LEFT_OUT]
-    missing = [name for name in known if name not in made.sections and name != "visualisation"]
-    words = [f"{name} ({made.absent[name]})" if name in made.absent else name for name in missing]
-    return "all" if not words else f"all but {', '.join(words)}"
+def _sections(member: Member, made: Row) -> str:
+    """Which sections have nothing to show, and why."""
+    known = [one.name for one in ANALYSES if one.name not in ("visualisation", *made.left_out)]
+    words = []
+    for name in known:
+        if name not in made.sections:
+            is_told = name in made.absent and member.task != "detect"
+            words.append(f"{name} ({made.absent[name]})" if is_told else name)
+    start = "all" if set(made.left_out) <= {*NEVER} else "*brief*"
+    return f"{start} but {', '.join(words)}" if words else start
 
 
 def _checks(member: Member, made: Row) -> Iterator[str]:
