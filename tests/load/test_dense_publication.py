@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 import torch
 from torchvision import models
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from reportgen.load.dense_nets import (
     build_dense,
@@ -16,6 +17,7 @@ from reportgen.load.dense_nets import (
 from reportgen.load.torchvision_nets import hash_digits
 
 PLAIN = cast(Any, SimpleNamespace())
+COLOURS: dict[str, Any] = {"max_size": 900, "image_mean": [0.4] * 3, "image_std": [0.2] * 3}
 
 
 def test_maps_and_boxes_are_known_and_classifiers_are_not() -> None:
@@ -78,7 +80,7 @@ def test_the_images_of_maps_are_those_of_the_weights_that_torchvision_published(
 def test_a_network_that_prepares_its_images_says_how_large(
     stated: dict[str, Any], width: int, height: int
 ) -> None:
-    inside = SimpleNamespace(image_mean=[0.4], **stated)
+    inside = GeneralizedRCNNTransform(**{"min_size": 700, **stated}, **COLOURS)
     found = dense_publication("ssd300_vgg16", cast(Any, SimpleNamespace(transform=inside)), "-")
     prepared = found.preprocessing
     assert prepared is not None and not prepared.is_assumed
