@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from reportgen.load.content import Location
-from reportgen.report.records import SkippedImage
+from reportgen.report.records import Preprocessing, SkippedImage
 
 PLAINLY_OTHER = frozenset(
     {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".log"}
@@ -74,6 +74,8 @@ class Listed:
     skipped: tuple[SkippedImage, ...]
     notes: tuple[str, ...]
     class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    "As it was asked for, before the first file said how many slices there are."
 
 
 def text(name: str) -> str:

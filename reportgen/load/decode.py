@@ -102,8 +102,22 @@ def looked_at(data: bytes, most: int = MAX_PIXELS, *, is_counted: bool = False) 
         is_lying = is_known and _stated_orientation(opened) in _LYING
         if is_lying and not isinstance(opened, TiffImageFile):  # whose size is upright already
             width, height = height, width
-        pages = getattr(opened, "n_frames", 1) if is_counted else None
+        pages = _page_count(opened) if is_counted else None
     return Look(width, height, _warned(caught), pages)
+
+
+def _page_count(opened: ImageFile) -> int:
+    """How many pictures a file holds, counted no further than there may be of them."""
+    if not isinstance(opened, TiffImageFile):
+        return int(getattr(opened, "n_frames", 1))
+    count = 1
+    while count <= MAX_SIDE:  # Pillow would look at all, each compared with those before it
+        try:
+            opened.seek(count)
+        except EOFError:
+            break
+        count += 1
+    return count
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def dense_names() -> frozenset[str]:
 def dense_arguments(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Arguments of a constructor that the weights tell: classes, points, a second head."""
     found: dict[str, Any] = {}
-    rows = {key: len(tensor) for key, tensor in tensors.items() if tensor.ndim and len(tensor)}
+    rows = {key: len(tensor) for key, tensor in tensors.items() if tensor.numel() and tensor.ndim}
     for key, count in rows.items():
         if key.endswith(_COUNTED):
             found["num_classes"] = count
@@ -87,7 +87,7 @@ def dense_fits(weights: Mapping[str, torch.Tensor]) -> list[str]:
         try:
             with torch.device("meta"):  # shapes alone: the file may claim any count of classes
                 net = _made(name, arguments)
-        except (NotImplementedError, TypeError, ValueError):  # it takes no such head
+        except (RuntimeError, TypeError, ValueError):  # it takes no such head
             continue
         if shapes_of(net.state_dict()) == expected:
             found.append(name)

@@ -38,13 +38,19 @@ def hub_network(request: Request, folder: HubFolder) -> Network:
                 return _of_timm(request, folder)
             return _of_transformers(request, folder)
     except (ModelError, OptionError, MemoryError) as error:
-        cause = error.__cause__ or error
-        if not isinstance(cause, MemoryError) and "alloc" not in str(cause):
+        if not _is_short_of_memory(error if isinstance(error, MemoryError) else error.__cause__):
             raise
         raise ModelError(
             f"{folder.path.name}/config.json asks for a network that takes more than "
             f"{most / 2**30:.3g} GiB, which is much more than its weights do. Compare the two."
         ) from error
+
+
+def _is_short_of_memory(cause: BaseException | None) -> bool:
+    words = ("can't allocate memory", "std::bad_alloc")
+    return isinstance(cause, MemoryError) or (
+        isinstance(cause, RuntimeError) and any(word in str(cause) for word in words)
+    )
 
 
 def _of_timm(request: Request, folder: HubFolder) -> Network:

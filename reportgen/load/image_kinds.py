@@ -29,6 +29,13 @@ _OTHER_KINDS: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
+def is_video(data: bytes) -> bool:
+    """Whether a file begins as films do."""
+    known = (*_SIGNATURES, *_OTHER_KINDS)
+    kinds = (kind for start, magic, kind in known if data.startswith(magic, start))
+    return next(kinds, "") == "a video"
+
+
 def unidentified(data: bytes) -> str:
     """Why Pillow did not take `data`, as far as its first bytes tell."""
     for start, magic, name in _SIGNATURES:

@@ -72,7 +72,7 @@ def checked(images: ImageSet, problems: Sequence[str] | None = None) -> ImageSet
         skipped=(*listed.skipped, *skipped),
     )
     facts = {at: images.facts[index] for at, index in enumerate(kept) if index in images.facts}
-    made = _made(listed, images.preprocessing, images.max_pixels, images.workers, facts)
+    made = _made(listed, images.max_pixels, images.workers, facts)
     return replace(made, is_pinned=images.is_pinned).settled()
 
 
@@ -130,8 +130,10 @@ def image_set(
             continue
         looks.append(Looked(candidate, digest, look.width, look.height, look.notes, look.slices))
     where = ", ".join(str(path) for path in paths)
-    listed = Listed(where, tuple(looks), tuple(skipped), found.notes, found.class_names)
-    images = _made(listed, preprocessing, max_pixels, workers, {})
+    listed = Listed(
+        where, tuple(looks), tuple(skipped), found.notes, found.class_names, preprocessing
+    )
+    images = _made(listed, max_pixels, workers, {})
     return checked(images) if is_checked else images
 
 
@@ -145,7 +147,6 @@ def _content_and_hash(candidate: Candidate) -> tuple[bytes | UnreadableImage, st
 
 def _made(
     listed: Listed,
-    preprocessing: Preprocessing,
     max_pixels: int,
     workers: int,
     facts: dict[int, Facts],
@@ -157,6 +158,7 @@ def _made(
     """
     if not listed.looks:
         raise ImageError(_nothing(listed.where, listed.skipped))
+    preprocessing = listed.preprocessing
     if preprocessing.slices == FIRST:
         preprocessing = replace(preprocessing, slices=listed.looks[0].slices)
     slugs: set[str] = set()

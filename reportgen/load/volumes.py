@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from reportgen.load import bands
 from reportgen.load.bands import MAGIC, PICTURED, Bands, array_in, shares
@@ -24,6 +25,7 @@ from reportgen.load.decode import (
     told,
     too_large,
 )
+from reportgen.load.image_kinds import is_video
 from reportgen.report.arrays import Array, FloatArray
 from reportgen.report.places import middle_slice
 from reportgen.report.records import Preprocessing
@@ -98,7 +100,7 @@ def looked(data: bytes, preprocessing: Preprocessing, most: int = MAX_PIXELS) ->
         notes: tuple[str, ...] = ()
         shares(values[:, [0]])  # whose kind tells for all; a range is looked at once it is read
     else:
-        if data[4:8] == b"ftyp" and data[8:11] != b"avi":
+        if is_video(data):
             raise UnreadableImage(
                 "Films are not decoded here: save the frames as a GIF, or as an .npy array "
                 "(frames height width channels)."
@@ -190,7 +192,7 @@ def _check_pages(count: int, channels: int) -> None:
 def _of_pages(data: bytes, channels: int, count: int, most: int) -> tuple[Array, tuple[str, ...]]:
     """Levels (channels slices height width) of pages, and what was done to read them."""
     found: dict[int, Array] = {}
-    notes: list[str] = []
+    notes: dict[str, None] = {}
     with told(data, most):
         opened = opened_whole(data, most)
         picked = picked_slices(getattr(opened, "n_frames", 1), count)
@@ -200,7 +202,10 @@ def _of_pages(data: bytes, channels: int, count: int, most: int) -> tuple[Array,
             if width * height * count > most:
                 raise UnreadableImage(too_large(most))
             opened.load()
-            page, notes = eight_bit(opened)
+            # Pillow turns a TIFF while it loads.
+            is_turned = isinstance(opened, TiffImageFile)
+            page, more = eight_bit(opened if is_turned else ImageOps.exif_transpose(opened))
+            notes |= dict.fromkeys(more)
             levels = np.array(page.convert("L" if channels == 1 else "RGB"))
             found[index] = levels.reshape(*levels.shape[:2], channels).transpose(2, 0, 1)
     if len({levels.shape for levels in found.values()}) > 1:

@@ -109,7 +109,7 @@ def _images(report: Report) -> Sentence:
     pre = model.preprocessing
     size = f"{pre.height} × {pre.width} pixels"
     if pre.slices:
-        size = f"{pre.slices} slices of {size}"
+        size = f"{pre.slices} {'slice' if pre.slices == 1 else 'slices'} of {size}"
     if not pre.interpolation:  # tensors of a program
         resized = f"taken as they were, {size}"
     elif pre.resize is None:

@@ -26,7 +26,7 @@ def latex_tables(report: Report) -> Iterator[LatexTable]:
 
 def _slices(model: Model) -> str:
     count = model.preprocessing.slices
-    return f"{count} slices of " if count else ""
+    return f"{count} {'slice' if count == 1 else 'slices'} of " if count else ""
 
 
 def _architecture(report: Report) -> LatexTable:

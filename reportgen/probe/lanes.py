@@ -114,8 +114,11 @@ def _summarise(job: Any) -> None:
                     least, most = ints[0].min(), ints[1].max()
                     is_whole = least >= -INFINITE and most < INFINITE
                     if is_whole:
-                        low, high = number_of(least), number_of(most)
+                        before, low, high = exponent, number_of(least), number_of(most)
                         exponent, scale = fitted(table, exponent, scale, low, high)
+                        if exponent == before:
+                            # Where tiny numbers are flushed to zero, the bounds are too narrow.
+                            break
                 if is_whole:
                     count_codes(codes, size * LANES, table)
                     tops = at(top[image].ctypes.data), at(place_of_top[image].ctypes.data)

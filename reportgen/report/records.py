@@ -284,8 +284,8 @@ class Report:
     rules: tuple[Rule, ...]
     notes: tuple[str, ...]
     "Assumptions and warnings about loading and preprocessing, one sentence each."
-    choice: str
-    "The rule by which images were chosen for a page; empty where all have one."
     sections: tuple[Section, ...]
     gates: tuple[Gate, ...] = ()
     "In the order in which they were given."
+    choice: str = ""
+    "The rule by which images were chosen for a page; empty where all have one."

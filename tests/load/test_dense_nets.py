@@ -72,8 +72,10 @@ def test_weights_tell_their_network(name: str, arguments: dict[str, Any]) -> Non
 def test_weights_of_no_sense_fit_nothing() -> None:
     weights = of_detection("ssdlite320_mobilenet_v3_large", num_classes=2).state_dict()
     for end in ("classification_head.module_list.0.1.bias", "regression_head.module_list.0.1.bias"):
-        for shape in ((), (0,), (10**9, 0)):
+        for shape in ((), (0,), (10**9, 0), (2**60, 0)):
             assert dense_fits({**weights, f"head.{end}": torch.zeros(shape)}) == []
+    for key in ("roi_heads.box_predictor.cls_score.weight", "classifier.4.weight"):
+        assert dense_fits({"backbone.a": torch.zeros(2), key: torch.empty(2**60, 0)}) == []
     other = {"roi_heads.keypoint_predictor.kps_score_lowres.bias", "aux_classifier.4.bias"}
     assert dense_fits(weights | dict.fromkeys(other, torch.zeros(2))) == []
 

@@ -76,6 +76,16 @@ def test_a_network_far_larger_than_its_weights_is_refused(
     assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
+def test_a_folder_whose_name_speaks_of_memory_is_told_what_does_not_fit(
+    of_transformers: Path,
+) -> None:
+    folder = of_transformers.rename(of_transformers.with_name("allocator-net"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 5}))
+    with pytest.raises(ModelError, match="does not fit ViTForImageClassification"):
+        load_model(folder)
+
+
 def vit(**more: Any) -> nn.Module:
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(2)

@@ -206,6 +206,36 @@ def test_the_first_file_says_how_many_slices_all_have(tmp_path: Path) -> None:
     assert np.array_equal(images.thumbnail(1, 64)[..., 0], raw[4])
 
 
+def test_a_damaged_first_file_says_nothing(tmp_path: Path) -> None:
+    folder_of(tmp_path, 9, 5, 2)
+    damaged = np.resize(LEVELS[0] / 255, (9, 6, 9))
+    damaged[4, 2, 3] = 7.0  # behind what is looked at before it is read
+    np.save(tmp_path / "0.npy", damaged)
+    images = image_set([tmp_path], wanted(1, FIRST))
+    assert images.preprocessing.slices == 5
+    assert [file.path for file in images.files] == ["1.npy", "2.npy"]
+    assert [one.path for one in images.skipped] == ["0.npy"]
+
+
+def test_frames_are_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    frames = [Image.fromarray(page) for page in LEVELS[0]]
+    stream = io.BytesIO()
+    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:], exif=exif)
+    seen = looked(stream.getvalue(), wanted(1))
+    found = values(stream.getvalue(), wanted(1))
+    assert (seen.slices, seen.height, seen.width) == (5, 9, 6) == found.shape[1:]
+    np.testing.assert_allclose(found[0], np.rot90(LEVELS[0], -1, (1, 2)) / 255, atol=1e-7)
+
+
+def test_a_picture_of_a_phone_is_no_film() -> None:
+    with pytest.raises(UnreadableImage, match="HEIC picture"):
+        looked(b"\0\0\0\x18ftypheic", wanted())
+    with pytest.raises(UnreadableImage, match="Films are not decoded"):
+        looked(b"\0\0\0\x18ftypisom", wanted())
+
+
 def test_what_is_no_volume_is_skipped_with_the_reason(tmp_path: Path) -> None:
     folder_of(tmp_path, 5)
     Image.fromarray(LEVELS[0, 0]).save(tmp_path / "photo.png")

@@ -301,6 +301,19 @@ def test_memory_does_not_grow_with_the_images(apart: bool, monkeypatch: pytest.M
     assert peak_of_many - peak < 60_000
 
 
+def test_it_ends_where_tiny_numbers_are_flushed_to_zero() -> None:
+    script = (
+        "import torch; from reportgen.probe.statistics import LayerStatistics as S\n"
+        "torch.set_num_threads(1); assert torch.set_flush_denormal(True)\n"
+        "s = S(16); s.update(torch.zeros(2, 15, 16).permute(0, 2, 1)); e = s.evidence()\n"
+        "print(e.zeros.tolist(), e.maximum.tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.strip() == f"{[30] * 16} {[0.0] * 16}"
+
+
 @pytest.mark.parametrize("missing", ["import", "compiler"])
 def test_without_numba_the_numbers_are_the_same(missing: str, tmp_path: Path) -> None:
     stub = {"import": "raise ImportError('none here')", "compiler": "def njit(f): return f"}

@@ -1,6 +1,6 @@
 """Photos: how much of a file the network was shown, and at what size."""
 
-from reportgen.render.filters import number, percent
+from reportgen.render.filters import number, percent, plural
 from reportgen.report.places import middle_named
 from reportgen.report.records import Image, Preprocessing
 
@@ -9,7 +9,7 @@ def seen(image: Image, prepared: Preprocessing) -> str:
     """How much of the file's picture the network saw, and how much larger or smaller."""
     size = f"{prepared.height:,} × {prepared.width:,} pixels"
     if prepared.slices is not None:
-        size = f"{prepared.slices:,} slices of {size}"
+        size = f"{plural(prepared.slices, 'slice')} of {size}"
     if prepared.resize is None:
         down, across = prepared.height / image.height, prepared.width / image.width
         scale = f"{number(down, 2)} times as high and {number(across, 2)} times as wide"
