@@ -70,6 +70,10 @@ class Level(enum.Enum):
 
     HIGH = "high"
 
+    def __reduce_ex__(self, _: object) -> tuple[type, tuple[str]]:
+        """As every Python does but 3.11.0 to 3.11.3, which wrote a call of `getattr`."""
+        return type(self), (self.value,)
+
 
 def everything() -> dict[str, Any]:
     """What training scripts save beside the weights."""

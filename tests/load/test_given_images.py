@@ -135,7 +135,7 @@ def test_entries_are_images_or_pairs_with_a_class() -> None:
     for wrong in (True, 1.0, "cat", torch.tensor([1, 2])):
         with pytest.raises(OptionError, match="give its index among the network's outputs"):
             given([(image, wrong)])
-    for shape in ((4, 6), (0, 4, 6), (1, 1, 3, 4, 6)):
+    for shape in ((4, 6), (0, 4, 6), (1, 1, 1, 3, 4, 6)):
         with pytest.raises(OptionError, match=r"Image 0 has the shape"):
             given([torch.zeros(shape)])
 
