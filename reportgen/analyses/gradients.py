@@ -19,7 +19,7 @@ from reportgen.analyses.gradient_maps import (
     summed,
 )
 from reportgen.analyses.methods import MapOf, Method
-from reportgen.analyses.sharing import helping, in_shares
+from reportgen.analyses.sharing import helping, in_shares, shared
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.targets import Target, targets
 from reportgen.probe import saliency
@@ -113,7 +113,7 @@ def results(study: Study) -> Iterator[Rows]:
     probe, explained = study.probe, targets(study)
     has_guided = not why_not(study.evidence.calls)
     team, images = study.team, study.pictured
-    mine = images[team.rank :: team.size] if team else images
+    mine = shared(team, images)
 
     def work(index: int) -> Rows:
         of = explained[index].index

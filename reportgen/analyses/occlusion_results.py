@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from reportgen.analyses.sharing import in_shares
+from reportgen.analyses.sharing import in_shares, shared
 from reportgen.analyses.study import Study
 from reportgen.analyses.targets import targets
 from reportgen.options import Options
@@ -19,7 +19,7 @@ def results(study: Study) -> Iterator[Rows]:
     count = len(positions(size[0], window[0], stride[0]))
     count *= len(positions(size[1], window[1], stride[1]))
     team, images, explained = study.team, study.pictured, targets(study)
-    mine = images[team.rank :: team.size] if team else images
+    mine = shared(team, images)
 
     def work(index: int) -> Rows:
         pixels = study.images.pixels(index)

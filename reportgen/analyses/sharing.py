@@ -32,7 +32,7 @@ def in_shares(
         yield from map(work, images)
         return
     found: dict[str, Array] = {}
-    for image in images[team.rank :: team.size]:
+    for image in shared(team, images):
         try:
             rows = work(image)
         except ReportgenError as problem:
@@ -49,6 +49,11 @@ def in_shares(
             # A kind of its own, such as that of a damaged image, is told as what it is one of.
             raise getattr(errors, kind, errors.ImageError)(sentence)
         yield rows
+
+
+def shared(team: Team | None, images: Sequence[int]) -> Sequence[int]:
+    """The images that this process works on."""
+    return images[team.rank :: team.size] if team else images
 
 
 def helping(results: Callable[[Study], Iterator[Rows]]) -> Callable[[Study], None]:

@@ -182,14 +182,20 @@ def _decode(data: bytes, most: int) -> tuple[Image.Image, tuple[str, ...]]:
         notes.append("The file holds several pictures; the first is used.")
     if opened.mode not in _SIXTEEN_BITS and _is_wide(opened):
         notes.append("16 bits a channel, cut to 8.")
+    picture, more = upright(opened)
+    return picture, (*notes, *more)
+
+
+def upright(opened: ImageFile) -> tuple[Image.Image, list[str]]:
+    """What is open, in mode `L` or `RGB` and turned as it asks to be, with notes."""
     is_turned, turn_notes = _orientation(opened)
     opened.load()
     picture: Image.Image = opened
     # Pillow turns a TIFF while it loads.
     if is_turned and not isinstance(opened, TiffImageFile):
         picture = ImageOps.exif_transpose(opened)
-    picture, colour_notes = eight_bit(picture)
-    return picture, (*notes, *turn_notes, *colour_notes)
+    picture, colour_notes = _eight_bit(picture)
+    return picture, [*turn_notes, *colour_notes]
 
 
 def too_large(most: int) -> str:
@@ -225,7 +231,7 @@ def _stated_orientation(picture: Image.Image) -> int | None:
     return stated if isinstance(stated, int) else 1
 
 
-def eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
+def _eight_bit(picture: Image.Image) -> tuple[Image.Image, list[str]]:
     """`picture` in mode `L` or `RGB`: 16 bits scaled, transparency on white, colours converted."""
     notes = []
     if picture.mode in _SIXTEEN_BITS or (picture.mode == "I" and picture.format == "PPM"):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from reportgen.load.architectures import shapes_of
-from reportgen.load.torchvision_nets import Publication, hash_digits
+from reportgen.load.torchvision_nets import Publication, hash_digits, own_or_first
 from reportgen.report.records import Preprocessing
 
 _COUNTED = (
@@ -119,13 +119,7 @@ def dense_publication(name: str, net: nn.Module, sha256: str) -> Publication:
         net: it.
         sha256: of the file.
     """
-    from torchvision import models
-
-    members = list(models.get_model_weights(name))
-    own = [member for member in members if sha256.startswith(hash_digits(member.url) or "-")]
-    source = f"published with torchvision's weights for {name}"
-    source += ": this very file" if own else "; assumed for this file"
-    member = (own or members)[0]
+    member, is_own, source = own_or_first(name, sha256)
     preprocessing = own_preprocessing(net)
     if preprocessing is None:
         transforms = member.transforms()
@@ -139,13 +133,13 @@ def dense_publication(name: str, net: nn.Module, sha256: str) -> Publication:
             std=tuple(transforms.std),
             channels=3,
             source=source,
-            is_assumed=not own,
+            is_assumed=not is_own,
         )
     return Publication(
         preprocessing=preprocessing,
-        labels=tuple(member.meta["categories"]) if own else (),
-        labels_source="torchvision's published weights" if own else "",
-        is_torchvisions_own=bool(own),
+        labels=tuple(member.meta["categories"]) if is_own else (),
+        labels_source="torchvision's published weights" if is_own else "",
+        is_torchvisions_own=is_own,
     )
 
 

@@ -32,6 +32,7 @@ TAKEN = (
     "a Dataset or DataLoader of these, with or without the index of each one's class; of volumes "
     "and videos a tensor (n c slices h w) or a DataLoader of these."
 )
+_VOLUMES = " Volumes and videos come in batches (n c slices h w), as a DataLoader makes them."
 _AS_PILLOW_SAVES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16"})
 _FASTEST = 1
 "Level of deflate: the file lives as long as the build."
@@ -171,7 +172,8 @@ def _read(images: Any) -> Iterator[tuple[Any, int | None]]:
         if isinstance(image, torch.Tensor) and image.ndim in (4, 5):
             truths = [None] * len(image) if truth is None else _flat(truth)
             if len(truths) != len(image):
-                raise OptionError(f"{len(truths)} classes are stated for {len(image)} images.")
+                told = f"{len(truths)} classes are stated for {len(image)} images."
+                raise OptionError(told + ("" if image.ndim == 5 else _VOLUMES))
             yield from zip(image, map(_index, truths), strict=True)
         else:
             yield image, _index(truth)

@@ -11,7 +11,7 @@ from reportgen.load import timm_nets
 from reportgen.load.fitting import listed
 from reportgen.load.hub_folder import HubFolder
 from reportgen.load.hub_images import hub_preprocessing
-from reportgen.load.limits import Limits, memory_at_most
+from reportgen.load.limits import Limits, is_out_of_memory, memory_at_most
 from reportgen.load.request import Network, Request
 from reportgen.load.sizes import size_in
 from reportgen.load.timm_network import with_metadata
@@ -38,19 +38,12 @@ def hub_network(request: Request, folder: HubFolder) -> Network:
                 return _of_timm(request, folder)
             return _of_transformers(request, folder)
     except (ModelError, OptionError, MemoryError) as error:
-        if not _is_short_of_memory(error if isinstance(error, MemoryError) else error.__cause__):
+        if not is_out_of_memory(error) and not is_out_of_memory(error.__cause__):
             raise
         raise ModelError(
             f"{folder.path.name}/config.json asks for a network that takes more than "
             f"{most / 2**30:.3g} GiB, which is much more than its weights do. Compare the two."
         ) from error
-
-
-def _is_short_of_memory(cause: BaseException | None) -> bool:
-    words = ("can't allocate memory", "std::bad_alloc")
-    return isinstance(cause, MemoryError) or (
-        isinstance(cause, RuntimeError) and any(word in str(cause) for word in words)
-    )
 
 
 def _of_timm(request: Request, folder: HubFolder) -> Network:

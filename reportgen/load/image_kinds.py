@@ -2,8 +2,12 @@
 
 import codecs
 import re
+from typing import TypeAlias
 
-_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+_Kinds: TypeAlias = tuple[tuple[int, bytes, str], ...]
+"Where in a file some bytes stand, and what it then is."
+
+_SIGNATURES: _Kinds = (
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"GIF8", "GIF"),
@@ -14,7 +18,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (4, b"jP  \r\n", "JPEG 2000"),
     (0, b"BM", "BMP"),
 )
-_OTHER_KINDS: tuple[tuple[int, bytes, str], ...] = (
+_OTHER_KINDS: _Kinds = (
     (4, b"ftyphe", "a HEIC picture"),
     (4, b"ftypmi", "a HEIF picture"),
     (4, b"ftyp", "a video"),
@@ -31,19 +35,20 @@ _OTHER_KINDS: tuple[tuple[int, bytes, str], ...] = (
 
 def is_video(data: bytes) -> bool:
     """Whether a file begins as films do."""
-    known = (*_SIGNATURES, *_OTHER_KINDS)
-    kinds = (kind for start, magic, kind in known if data.startswith(magic, start))
-    return next(kinds, "") == "a video"
+    return _kind(data, (*_SIGNATURES, *_OTHER_KINDS)) == "a video"
+
+
+def _kind(data: bytes, kinds: _Kinds) -> str:
+    """The first that fits; empty where none does."""
+    return next((kind for start, magic, kind in kinds if data.startswith(magic, start)), "")
 
 
 def unidentified(data: bytes) -> str:
     """Why Pillow did not take `data`, as far as its first bytes tell."""
-    for start, magic, name in _SIGNATURES:
-        if data.startswith(magic, start):
-            return f"The {name} file is damaged or of a kind that cannot be read."
-    for start, magic, kind in _OTHER_KINDS:
-        if data.startswith(magic, start):
-            return f"This is {kind}, not a format that is read here: save it as PNG or JPEG."
+    if name := _kind(data, _SIGNATURES):
+        return f"The {name} file is damaged or of a kind that cannot be read."
+    if kind := _kind(data, _OTHER_KINDS):
+        return f"This is {kind}, not a format that is read here: save it as PNG or JPEG."
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in head:
         return "This is an SVG drawing, which has no pixels: save it as PNG."
@@ -63,9 +68,7 @@ def _is_text(head: bytes) -> bool:
 
 def damaged(data: bytes, error: Exception) -> str:
     """What to say of a file that opened and then failed."""
-    name = next(
-        (name for start, magic, name in _SIGNATURES if data.startswith(magic, start)), "image"
-    )
+    name = _kind(data, _SIGNATURES) or "image"
     detail = one_line(str(error)) or type(error).__name__
     return f"The {name} file is cut short or damaged ({detail})."
 

@@ -92,6 +92,13 @@ def memory_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an allocation failed, which PyTorch says in three ways."""
+    said = str(error)
+    is_told = "can't allocate memory" in said or "std::bad_alloc" in said
+    return isinstance(error, MemoryError) or is_told
+
+
 def _address_space() -> int:
     """Bytes of addresses that this process has; 0 where the system does not tell."""
     try:

@@ -50,7 +50,10 @@ def names_in_pickle(stream: IO[bytes], file: str) -> tuple[frozenset[str], int]:
             kind = opcode.name
             calls += kind in _CALLS
             if count > _MOST_INSTRUCTIONS or calls > _MOST_CALLS:
-                raise ModelError(f"{file} holds more tensors or other entries than any network.")
+                raise ModelError(
+                    f"{file} holds more tensors or other entries than any network: save its "
+                    "state_dict alone."
+                )
             if kind in _STRINGS:
                 recent.append(argument if isinstance(argument, str) else None)
                 continue

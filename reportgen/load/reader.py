@@ -16,11 +16,10 @@ import torch
 
 from reportgen.errors import ModelError
 from reportgen.load.checkpoint import Checkpoint, read_checkpoint
-from reportgen.load.limits import Limits
+from reportgen.load.limits import Limits, is_out_of_memory
 from reportgen.load.parcel import pack, pack_failure
 from reportgen.load.program_file import read_program
 from reportgen.load.pruned_files import description
-from reportgen.load.salvage import is_out_of_memory
 
 OUT_OF_MEMORY = 77
 "Exit code of a reader that had no memory left, not even to write that down."

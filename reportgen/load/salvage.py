@@ -13,6 +13,7 @@ from torch.serialization import add_safe_globals, clear_safe_globals
 
 from reportgen.errors import ModelError
 from reportgen.load.legacy import MODULE_CLASS
+from reportgen.load.limits import is_out_of_memory
 from reportgen.load.pickle_names import is_suspicious_call, refusal
 
 # Shared modules are listed once per path, which a hostile file could multiply without end.
@@ -112,11 +113,6 @@ def _load(stream: IO[bytes], stubs: Mapping[str, Callable[..., object]]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(stream, map_location="cpu", weights_only=True)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed, which PyTorch says in two ways."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def _fault(error: Exception) -> str:

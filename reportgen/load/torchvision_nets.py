@@ -102,6 +102,22 @@ def hash_digits(url: str) -> str:
     return found[1] if found else ""
 
 
+def own_or_first(name: str, sha256: str) -> tuple[Any, bool, str]:
+    """One of torchvision's weights of a network, whether they are the file's, and that in words.
+
+    Args:
+        name: of the network.
+        sha256: of the file.
+    """
+    from torchvision import models
+
+    members = list(models.get_model_weights(name))
+    own = [member for member in members if sha256.startswith(hash_digits(member.url) or "-")]
+    source = f"published with torchvision's weights for {name}"
+    source += ": this very file" if own else "; assumed for this file"
+    return (own or members)[0], bool(own), source
+
+
 def published(
     name: str, sha256: str, size: tuple[int, int] | None, channels: int, classes: int
 ) -> Publication:

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from reportgen.load.torchvision_nets import Publication, hash_digits
+from reportgen.load.torchvision_nets import Publication, own_or_first
 from reportgen.report.records import Preprocessing
 
 _CLIP = re.compile(r"clip_len=(\d+)")
@@ -25,13 +25,7 @@ def video_publication(name: str, sha256: str) -> Publication:
         name: of the network.
         sha256: of the file.
     """
-    from torchvision import models
-
-    members = list(models.get_model_weights(name))
-    own = [member for member in members if sha256.startswith(hash_digits(member.url) or "-")]
-    source = f"published with torchvision's weights for {name}"
-    source += ": this very file" if own else "; assumed for this file"
-    member = (own or members)[0]
+    member, is_own, source = own_or_first(name, sha256)
     transforms = member.transforms()
     height, width = transforms.crop_size
     resize = tuple(transforms.resize_size)
@@ -49,10 +43,10 @@ def video_publication(name: str, sha256: str) -> Publication:
             std=tuple(transforms.std),
             channels=3,
             source=source,
-            is_assumed=not own,
+            is_assumed=not is_own,
             slices=int(stated[1]) if stated else None,
         ),
-        labels=tuple(member.meta["categories"]) if own else (),
-        labels_source="torchvision's published weights" if own else "",
-        is_torchvisions_own=bool(own),
+        labels=tuple(member.meta["categories"]) if is_own else (),
+        labels_source="torchvision's published weights" if is_own else "",
+        is_torchvisions_own=is_own,
     )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import Image
 
 from reportgen.load import bands
 from reportgen.load.bands import MAGIC, PICTURED, Bands, array_in, shares
@@ -19,11 +18,11 @@ from reportgen.load.decode import (
     MAX_SIDE,
     Look,
     UnreadableImage,
-    eight_bit,
     looked_at,
     opened_whole,
     told,
     too_large,
+    upright,
 )
 from reportgen.load.image_kinds import is_video
 from reportgen.report.arrays import Array, FloatArray
@@ -136,7 +135,8 @@ def slice_notes(available: int | None, preprocessing: Preprocessing) -> Iterator
     if available > count:
         yield f"The network is given {count} of its {available} slices, evenly spread."
     else:
-        yield f"It has {available} slices, which are repeated to make {count}."
+        has = "1 slice, which is" if available == 1 else f"{available} slices, which are"
+        yield f"It has {has} repeated to make {count}."
 
 
 def _slices_second(values: Array, channels: int) -> Array:
@@ -201,10 +201,7 @@ def _of_pages(data: bytes, channels: int, count: int, most: int) -> tuple[Array,
             width, height = opened.size
             if width * height * count > most:
                 raise UnreadableImage(too_large(most))
-            opened.load()
-            # Pillow turns a TIFF while it loads.
-            is_turned = isinstance(opened, TiffImageFile)
-            page, more = eight_bit(opened if is_turned else ImageOps.exif_transpose(opened))
+            page, more = upright(opened)
             notes |= dict.fromkeys(more)
             levels = np.array(page.convert("L" if channels == 1 else "RGB"))
             found[index] = levels.reshape(*levels.shape[:2], channels).transpose(2, 0, 1)

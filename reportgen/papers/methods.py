@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reportgen.papers.bibliography import Bibliography, bibliography
 from reportgen.papers.latex import escaped
 from reportgen.papers.tables import by
+from reportgen.report.places import slices_of
 from reportgen.report.records import Image, Layer, Panel, Report
 
 FILLS = {
@@ -107,9 +108,7 @@ def _network(report: Report) -> Sentence:
 def _images(report: Report) -> Sentence:
     model, count = report.model, len(report.images)
     pre = model.preprocessing
-    size = f"{pre.height} × {pre.width} pixels"
-    if pre.slices:
-        size = f"{pre.slices} {'slice' if pre.slices == 1 else 'slices'} of {size}"
+    size = f"{slices_of(pre.slices)}{pre.height} × {pre.width} pixels"
     if not pre.interpolation:  # tensors of a program
         resized = f"taken as they were, {size}"
     elif pre.resize is None:

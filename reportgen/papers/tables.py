@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from reportgen.papers.latex import Cell, LatexTable
-from reportgen.report.records import Fact, Image, Layer, Model, Panel, Report
+from reportgen.report.places import slices_of
+from reportgen.report.records import Fact, Image, Layer, Panel, Report
 
 MOST_IMAGES = 200
 "Rows of the table of answers; all are in `report.json`."
@@ -24,17 +25,13 @@ def latex_tables(report: Report) -> Iterator[LatexTable]:
         yield _parameters(report)
 
 
-def _slices(model: Model) -> str:
-    count = model.preprocessing.slices
-    return f"{count} {'slice' if count == 1 else 'slices'} of " if count else ""
-
-
 def _architecture(report: Report) -> LatexTable:
     model = report.model
+    pre = model.preprocessing
     return LatexTable(
         "architecture",
         f"Layers of {model.architecture} in execution order, for one image of "
-        f"{_slices(model)}{model.preprocessing.height} × {model.preprocessing.width} pixels.",
+        f"{slices_of(pre.slices)}{pre.height} × {pre.width} pixels.",
         ("Layer", "Type", "Output", "Parameters", "MACs", "Receptive field"),
         tuple(
             (

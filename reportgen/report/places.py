@@ -22,6 +22,11 @@ def middle_named(count: int) -> str:
     return f"slice {middle_slice(count) + 1} of {count}"
 
 
+def slices_of(count: int | None) -> str:
+    """`8 slices of `, to stand before the size of each; empty for a picture."""
+    return "" if count is None else f"{count:,} {'slice' if count == 1 else 'slices'} of "
+
+
 def place_of(point: tuple[float, float]) -> str:
     """`upper left`, `top`, `centre` ... of a point given as shares of the picture, down and across.
 

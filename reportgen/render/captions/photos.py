@@ -1,15 +1,13 @@
 """Photos: how much of a file the network was shown, and at what size."""
 
-from reportgen.render.filters import number, percent, plural
-from reportgen.report.places import middle_named
+from reportgen.render.filters import number, percent
+from reportgen.report.places import middle_named, slices_of
 from reportgen.report.records import Image, Preprocessing
 
 
 def seen(image: Image, prepared: Preprocessing) -> str:
     """How much of the file's picture the network saw, and how much larger or smaller."""
-    size = f"{prepared.height:,} × {prepared.width:,} pixels"
-    if prepared.slices is not None:
-        size = f"{plural(prepared.slices, 'slice')} of {size}"
+    size = f"{slices_of(prepared.slices)}{prepared.height:,} × {prepared.width:,} pixels"
     if prepared.resize is None:
         down, across = prepared.height / image.height, prepared.width / image.width
         scale = f"{number(down, 2)} times as high and {number(across, 2)} times as wide"
