@@ -1,4 +1,4 @@
-"""The work on single images, shared out among the processes of a run."""
+"""The work on single images and pictures, shared out among the processes of a run."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,35 +14,35 @@ _PROBLEM = "problem"
 
 
 def in_shares(
-    team: Team | None, images: Sequence[int], work: Callable[[int], Rows]
+    team: Team | None, pieces: Sequence[int], work: Callable[[int], Rows]
 ) -> Iterator[Rows]:
-    """What the work gives for each image, in their order, whichever process did it.
+    """What the work gives for each piece of it, in their order, whichever process did it.
 
     All processes must come here. Only the first gets anything: the others have handed it over.
 
     Args:
         team: the processes; None for this one alone.
-        images: indices, the same on every process.
-        work: gives plain arrays for an image.
+        pieces: such as indices of images, the same on every process.
+        work: gives plain arrays for a piece.
 
     Raises:
-        ReportgenError: what the work raised for the first image for which it did.
+        ReportgenError: what the work raised for the first piece for which it did.
     """
     if team is None:
-        yield from map(work, images)
+        yield from map(work, pieces)
         return
     found: dict[str, Array] = {}
-    for image in shared(team, images):
+    for piece in shared(team, pieces):
         try:
-            rows = work(image)
+            rows = work(piece)
         except ReportgenError as problem:
             # Told to the first process, which would wait for ever, and raised there.
             rows = {_PROBLEM: _text(f"{type(problem).__name__} {problem}")}
-        found |= {f"{image} {name}": row for name, row in rows.items()}
+        found |= {f"{piece} {name}": row for name, row in rows.items()}
     for others in team.gathered(found if team.rank else None):
         found |= others
-    for image in images if team.rank == 0 else ():
-        start = f"{image} "
+    for piece in pieces if team.rank == 0 else ():
+        start = f"{piece} "
         rows = {name[len(start) :]: row for name, row in found.items() if name.startswith(start)}
         if _PROBLEM in rows:
             kind, _, sentence = rows[_PROBLEM].tobytes().decode().partition(" ")
@@ -51,12 +51,12 @@ def in_shares(
         yield rows
 
 
-def shared(team: Team | None, images: Sequence[int]) -> Sequence[int]:
-    """The images that this process works on."""
-    return images[team.rank :: team.size] if team else images
+def shared(team: Team | None, pieces: Sequence[int]) -> Sequence[int]:
+    """The pieces of work that this process does."""
+    return pieces[team.rank :: team.size] if team else pieces
 
 
-def helping(results: Callable[[Study], Iterator[Rows]]) -> Callable[[Study], None]:
+def helping(results: Callable[[Study], Iterator[object]]) -> Callable[[Study], None]:
     """What all processes but the first do where a section's results come from `in_shares`."""
 
     def help_with(study: Study) -> None:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from reportgen.analyses.findings import counted
+from reportgen.analyses.sharing import helping, in_shares, shared
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import label_of
 from reportgen.analyses.targets import target_index
@@ -16,6 +17,7 @@ from reportgen.errors import OptionError
 from reportgen.figures.mosaic import best_columns, mosaic
 from reportgen.load.bands import shown_bands
 from reportgen.probe.evidence import Call, LayerEvidence
+from reportgen.probe.passing import Rows
 from reportgen.probe.visualise import STEPS, Painted, Size, painted, positions
 from reportgen.report.arrays import ByteArray, FloatArray, Pixels
 from reportgen.report.blocks import Atlas
@@ -61,17 +63,28 @@ class Picture:
 
 def run(study: Study) -> Outcome:
     """One panel for each layer that has pictures; those of classes stand at the scores' layer."""
-    wishes = tuple(_wishes(study))
-    total = STEPS * len(wishes)
     made: dict[str, list[Picture]] = {}
-    for number, wish in enumerate(wishes):
+    for wish, found in results(study):
+        layer = _layer_of(study, wish.call or study.evidence.calls[-1])
+        made.setdefault(layer.slug, []).extend(_pictures(study, wish, found))
+    by_slug = {layer.slug: layer for layer in study.layer_records}
+    return Outcome({slug: _panel(study, by_slug[slug], some) for slug, some in made.items()})
 
-        def tell(done: int, before: int = STEPS * number) -> None:
+
+def results(study: Study) -> Iterator[tuple[Wish, Painted]]:
+    """What was painted for every wish, shared out where a run has several processes."""
+    wishes, team = tuple(_wishes(study)), study.team
+    mine = shared(team, range(len(wishes)))
+
+    def work(number: int) -> Rows:
+        wish, before = wishes[number], STEPS * mine.index(number)
+
+        def tell(done: int) -> None:
             if study.progress is not None:
-                study.progress(before + done, total)
+                study.progress(before + done, STEPS * len(mine))
 
         tell(0)
-        found = painted(
+        return painted(
             study.probe,
             wish.call,
             wish.numbers,
@@ -80,11 +93,11 @@ def run(study: Study) -> Outcome:
             study.images.normalise,
             study.options.seed,
             tell,
-        )
-        layer = _layer_of(study, wish.call or study.evidence.calls[-1])
-        made.setdefault(layer.slug, []).extend(_pictures(study, wish, found))
-    by_slug = {layer.slug: layer for layer in study.layer_records}
-    return Outcome({slug: _panel(study, by_slug[slug], some) for slug, some in made.items()})
+        ).rows()
+
+    # Only the first process is given rows, and so goes through the wishes.
+    for rows, wish in zip(in_shares(team, range(len(wishes)), work), wishes, strict=False):
+        yield wish, Painted.of_rows(rows)
 
 
 def _wishes(study: Study) -> Iterator[Wish]:
@@ -255,6 +268,7 @@ ANALYSIS = Analysis(
     place="layer",
     run=run,
     needs=("picture",),
+    help_with=helping(results),
     references=(
         "Olah, Mordvintsev, Schubert: Feature Visualization. Distill, 2017.",
         "Erhan, Bengio, Courville, Vincent: Visualizing Higher-Layer Features of a Deep Network. "

@@ -1,12 +1,13 @@
 """Paints pictures that excite units of a network as much as it can: feature visualisation."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 from zlib import crc32
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -20,7 +21,7 @@ from reportgen.probe.memory import is_out_of_memory
 from reportgen.probe.probe import Probe
 from reportgen.probe.reach import output_of
 from reportgen.probe.reviving import Reviving
-from reportgen.report.arrays import FloatArray
+from reportgen.report.arrays import Array, FloatArray
 
 Size: TypeAlias = tuple[int, int]
 Normalise: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
@@ -50,6 +51,21 @@ class Painted:
     "(n,) mean activation over all positions, which was made as large as possible."
     rose: tuple[bool, ...]
     "Whether that mean ended higher than it began; where it did not, the picture shows nothing."
+
+    def rows(self) -> Mapping[str, Array]:
+        """The pictures as plain arrays."""
+        rose = np.array(self.rose)
+        return {**vars(self), "pixels": self.pixels.numpy(), "rose": rose}
+
+    @staticmethod
+    def of_rows(rows: Mapping[str, Array]) -> "Painted":
+        """The pictures again."""
+        return Painted(
+            pixels=torch.from_numpy(rows["pixels"]),
+            highest=rows["highest"],
+            mean=rows["mean"],
+            rose=tuple(rows["rose"].tolist()),
+        )
 
 
 def painted(

@@ -35,7 +35,7 @@ ELSEWHERE = {"target": "coat", "layers": ("conv*",), "cam_layer": "conv2"}
 def understood(one: Shown) -> click.Context | None:
     """The command as its parser takes it; None where it only asks for help."""
     words = [word.strip("[]") for word in one.words]
-    above = click.Context(program)
+    above = click.Context(program, **program.context_settings)
     command = program.get_command(above, words[1])
     assert command is not None, f"{one}: there is no such command"
     try:

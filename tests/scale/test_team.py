@@ -16,14 +16,16 @@ from tests.corpus.faults import tree
 from tests.scale.conftest import ROOT, SECTIONS, Launch, build_words
 
 PAUSED = '{"pause": 0.02}'
-SHARED = f"{SECTIONS},occlusion,gradients"
+SHARED = f"{SECTIONS},occlusion,gradients,visualisation"
+PAINTED = ("--visualise", 6, "--visualise-also", "class:2")
+"More units than go at a time, and a class: three pieces of work."
 
 
 @pytest.fixture(scope="module")
 def alone(launch: Launch, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report that one process makes."""
     output = tmp_path_factory.mktemp("alone") / "report"
-    ended = launch(*build_words(sources, output, sections=SHARED))
+    ended = launch(*build_words(sources, output, *PAINTED, sections=SHARED))
     assert ended["codes"] == [0], ended
     return output
 
@@ -76,7 +78,16 @@ def assert_same_bytes_of_single_images(one: Path, other: Path) -> None:
         assert left["occlusion"] == right["occlusion"]
     pictures = [sorted((folder / "img").iterdir()) for folder in (one, other)]
     assert [place.name for place in pictures[0]] == [place.name for place in pictures[1]]
-    assert any("smoothgrad" in place.name for place in pictures[0])
+    for shared in ("smoothgrad", "unit-visualised", "class-visualised"):
+        assert any(shared in place.name for place in pictures[0])
+    painted = [
+        [layer["visualisation"] for layer in record["layers"] if "visualisation" in layer]
+        for record in records
+    ]
+    assert [layer["kinds"] for layer in painted[0]] == [["unit"] * 6, ["class"]]
+    for left, right in zip(*painted, strict=True):
+        for found in ("kinds", "numbers", "reached", "means"):
+            assert left[found] == right[found]
     for left, right in zip(*pictures, strict=True):
         assert left.read_bytes() == right.read_bytes(), left.name
 
@@ -92,7 +103,7 @@ def test_several_processes_make_the_report_of_one(
     launch: Launch, sources: Path, alone: Path, tmp_path: Path, size: int
 ) -> None:
     output = tmp_path / "report"
-    ended = launch(*build_words(sources, output, sections=SHARED), size=size)
+    ended = launch(*build_words(sources, output, *PAINTED, sections=SHARED), size=size)
     assert ended["codes"] == [0] * size, ended
     assert_same_report(alone, output)
     assert_same_bytes_of_single_images(alone, output)
@@ -169,7 +180,7 @@ def test_one_that_dies_while_single_images_are_shared_out(
 def test_torchrun_itself(sources: Path, alone: Path, tmp_path: Path) -> None:
     output = tmp_path / "report"
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    words += ["-m", "reportgen", *map(str, build_words(sources, output, sections=SHARED))]
+    words += ["-m", "reportgen", *map(str, build_words(sources, output, *PAINTED, sections=SHARED))]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == str(output)

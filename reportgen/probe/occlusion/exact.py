@@ -8,6 +8,7 @@ import torch
 
 from reportgen.errors import ResourceError, first_line
 from reportgen.probe.answers import logits_in
+from reportgen.probe.memory import memory_of
 from reportgen.probe.occlusion.clean import Clean, Patch
 from reportgen.probe.occlusion.graph import Graph, Untraceable, Values
 from reportgen.probe.occlusion.grouping import grouped
@@ -24,6 +25,8 @@ Items = TypeVar("Items", Places, torch.Tensor)
 
 CHUNK = 4
 "Places at a time, as a multiple of the images at a time: most of a place is never computed."
+ROOM = 0.5
+"Share of a GPU's memory that places may fill: with few at a time it has too little to do."
 FEW = (2**18, 2**15)
 "Values a place, up to which results are collected, to run the layers after them in larger batches."
 COLLECTED = 4
@@ -100,7 +103,7 @@ class _Hidden:
         Raises:
             ResourceError: if one place alone does not fit the memory.
         """
-        most = CHUNK * self._probe.batch_size
+        most = self._most()
         batches = grouped(places, self._size, self._window, most)
         plans = [self._plan([places[i] for i in batch]) for batch in batches]
         if not self._is_worth_it(plans, batches):
@@ -117,6 +120,14 @@ class _Hidden:
             if progress:
                 progress(done, len(places))
         return torch.cat(scores)[np.argsort(np.concatenate(batches))]
+
+    def _most(self) -> int:
+        """Places at a time: on a GPU as many as it has room for, with all results of each."""
+        results = self._clean.results.items()
+        kept = [value for node, value in results if node not in self._graph.constants]
+        each = sum(value.nbytes for value in kept if isinstance(value, torch.Tensor))
+        fitting = int(ROOM * memory_of(self._probe.device) / each)
+        return max(CHUNK * self._probe.batch_size, fitting)
 
     def _finished(
         self, parts: list[torch.Tensor], most: int, early: int, late: int

@@ -510,6 +510,41 @@ def test_results_of_few_places_are_collected(
     assert sum(sizes) == len(PLACES)
 
 
+EACH = 8 * (3 * 20 * 29 + 2 * 4 * 10 * 15 + 4 * 10 * 15 + 5)
+"Bytes of an image, its convolution, what that gives when rectified and flattened, and the scores."
+
+
+@pytest.mark.parametrize(
+    ("memory", "most"), [(0, 4), (2 * 5 * EACH - 1, 4), (2 * 5 * EACH, 5), (2 * 10 * EACH, 10)]
+)
+def test_a_gpu_gets_as_many_places_as_half_of_it_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, memory: int, most: int
+) -> None:
+    class Known(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+            self.relu = nn.ReLU()
+            self.linear = nn.Linear(4 * 10 * 15, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scores: torch.Tensor = self.linear(self.relu(self.conv(x)).flatten(1))
+            return scores
+
+    held: list[int] = []
+    windowed = exact._Hidden._windowed
+
+    def watched(hidden: Any, places: Any, end: int) -> torch.Tensor:
+        held.append(len(places))
+        return windowed(hidden, places, end)
+
+    monkeypatch.setattr(exact._Hidden, "_windowed", watched)
+    monkeypatch.setattr(exact, "memory_of", lambda device: memory)
+    found, expected = both(seeded(Known), (4, 5), PLACES, batch_size=1)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    assert max(held) == most
+
+
 def test_norms_without_weights() -> None:
     net = seeded(headed(conv(3, 4, 3), lambda: nn.BatchNorm2d(4)))
     assert isinstance(net, Headed)
