@@ -242,7 +242,10 @@ def test_a_member_of_a_zip_file_is_read_behind_any_header(tmp_path: Path, packin
 
 
 def test_a_member_of_a_zip_file_is_what_its_directory_states(tmp_path: Path) -> None:
-    other, damaged = "The archive does not hold here what it states.", "The archive is damaged here."
+    other, damaged = (
+        "The archive does not hold here what it states.",
+        "The archive is damaged here.",
+    )
     stored = in_zip(pack(tmp_path / "stored.zip", [("a.png", b"abcdefgh")]))
     (tmp_path / "changed.zip").write_bytes(
         stored.archive.read_bytes().replace(b"abcdefgh", b"abcdefgX")

@@ -1,6 +1,7 @@
 """A gzip file read from any place: how far it is unpacked, what of it stays, and what is said."""
 
 import gzip
+import itertools
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +32,7 @@ def test_a_way_back_is_a_million_bytes_at_most(tmp_path: Path) -> None:
     assert source.read(len(NOISE) - 1, 9) == NOISE[-1:]
     ends = [mark.end for mark in source._marks]
     assert ends[0] == 0 and len(ends) == 4
-    assert all(2**20 <= b - a < 2**20 + 2**18 for a, b in zip(ends, ends[1:], strict=False))
+    assert all(2**20 <= b - a < 2**20 + 2**18 for a, b in itertools.pairwise(ends))
 
 
 def test_marks_grow_rarer_and_stay_even(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,8 +44,7 @@ def test_marks_grow_rarer_and_stay_even(tmp_path: Path, monkeypatch: pytest.Monk
     ends = [mark.end for mark in source._marks]
     assert source._spacing == 2**20 and ends[0] == 0 and 3 <= len(ends) <= 4
     assert all(
-        source._spacing <= b - a < source._spacing + 2**16
-        for a, b in zip(ends, ends[1:], strict=False)
+        source._spacing <= b - a < source._spacing + 2**16 for a, b in itertools.pairwise(ends)
     )
 
 

@@ -209,7 +209,7 @@ def test_a_file_of_names_as_large_as_allowed_is_read(tmp_path, monkeypatch):
 def test_names_in_files_of_other_shapes(tmp_path, content, expected):
     (tmp_path / "names").write_text(content)
     if expected is None:
-        with pytest.raises(OptionError, match="neither a JSON list|has 0 names"):
+        with pytest.raises(OptionError, match=r"neither a JSON list|has 0 names"):
             names(3, tmp_path / "names")
     else:
         assert names(3, tmp_path / "names") == (expected, "names, stated by flag")

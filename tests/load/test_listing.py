@@ -131,28 +131,3 @@ def test_a_folder_that_cannot_be_opened_is_listed(tmp_path, monkeypatch):
     listed = listing([tmp_path])
     assert paths(listed) == ["good.png"]
     assert reasons(listed) == {"closed": "The folder cannot be opened."}
-
-
-COMPANIONS = (
-    *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "log"),
-    *("md", "rst", "html", "py", "ipynb", "db", "npz", "pth", "pt"),
-    *("safetensors", "zip", "tar", "gz", "parquet", "arrow"),
-)
-
-
-@pytest.mark.parametrize("ending", COMPANIONS)
-def test_what_lies_beside_images_in_many_folders_is_plainly_no_image(tmp_path, ending):
-    touch(tmp_path / "good.png", tmp_path / f"a.{ending}", tmp_path / f"b.{ending.upper()}")
-    listed = listing([tmp_path])
-    assert paths(listed) == ["good.png"] and listed.skipped == ()
-    assert listed.notes == (
-        "2 entries that are plainly not images were left out of the folder "
-        f"(2 .{ending}).",
-    )
-
-
-def test_one_entry_that_is_left_out_is_said_as_one(tmp_path):
-    touch(tmp_path / "good.png", tmp_path / ".hidden.png")
-    assert listing([tmp_path]).notes == (
-        "1 entry that is plainly not an image was left out of the folder (1 hidden).",
-    )

@@ -205,9 +205,7 @@ def test_each_usual_name_of_a_column_of_classes_is_known(folder, name):
     row = ",".join([*["other"] * (len(later) - 1), "x", "cat/9.png"])
     images = given(folder, f"{header}\n{row}\n", "l.csv")
     assert [(f.path, f.true_class) for f in images.files] == [("cat/9.png", "x")]
-    assert images.notes == (
-        f"Of l.csv, column Path names the files, column {name} their classes.",
-    )
+    assert images.notes == (f"Of l.csv, column Path names the files, column {name} their classes.",)
 
 
 @pytest.mark.parametrize(
