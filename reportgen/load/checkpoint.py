@@ -154,12 +154,12 @@ def _weights(
     held = {name: value for name, value in found.items() if _holds_weights(value)}
     raw = [name for name in _RAW_KEYS if name in held]
     averaged = [name for name in _EMA_KEYS if name in held]
-    others = [name for name in held if name not in raw and name not in averaged]
-    chosen = (raw or averaged or others)[:1]
+    sets = raw or averaged or list(held)
+    chosen = sets[:1]
     if not chosen:
         entries = ", ".join(str(name) for name in list(found)[:8]) or "nothing"
         raise ModelError(f"{file} holds no model weights; it holds {entries}.")
-    if len(raw or averaged or others) > 1:
+    if len(sets) > 1:
         raise ModelError(
             f"{file} holds several sets of weights ({', '.join(map(str, held))}); "
             f"say which with --weights-key {chosen[0]}."
