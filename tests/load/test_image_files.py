@@ -1,10 +1,12 @@
 """What is known of one image file: its class, its name in a report, and what is said of it."""
 
 import io
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from reportgen.errors import ImageError
 from reportgen.load.candidates import Candidate
@@ -12,7 +14,8 @@ from reportgen.load.decode import UnreadableImage, decode
 from reportgen.load.image_files import ImageFile, geometry_notes, labelled, slug_of
 from reportgen.load.image_kinds import damaged, is_video, one_line, unidentified
 from reportgen.load.image_set import ImageSet
-from reportgen.load.images import checked, image_set, problems_of
+from reportgen.load.images import checked, image_set, images_of, problems_of
+from reportgen.options import Options
 from reportgen.report.records import Preprocessing
 from tests.load.test_images import SMALL, picture
 
@@ -85,6 +88,10 @@ def test_enlargement_is_said_from_four_times_on() -> None:
     assert notes(2, 8, squeezed) == [said.format(2, 8, "4.0")]
     assert notes(8, 2, squeezed) == [said.format(8, 2, "4.0")]
     assert notes(8, 3, squeezed) == []
+    # A side that is rounded down is enlarged a little less.
+    large, kept = replace(SMALL, resize=16), "The centre crop keeps only 19.05% of the picture."
+    assert notes(4, 3, large) == [said.format(4, 3, "5.3"), kept]
+    assert notes(3, 4, large) == [said.format(3, 4, "5.3"), kept]
 
 
 def test_a_narrow_crop_is_said_below_a_quarter() -> None:
@@ -268,3 +275,43 @@ def test_facts_of_decoding_are_told_once_it_is_done(tmp_path: Path) -> None:
         "The file has only 2 x 40 pixels; the network sees it enlarged 4.0 times.",
         "The centre crop keeps only 5.00% of the picture.",
     )
+
+
+def test_one_image_at_a_time_is_not_decoded_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(4):
+        picture(tmp_path / f"{index}.png", seed=index)
+    images, decoded = image_set([tmp_path], SMALL, workers=2), []
+    whole = ImageSet.pixels
+
+    def noted(self: ImageSet, index: int) -> torch.Tensor:
+        decoded.append((index, threading.current_thread() is threading.main_thread()))
+        return whole(self, index)
+
+    monkeypatch.setattr(ImageSet, "pixels", noted)
+    next(images.batches(1))
+    assert decoded == [(0, True)]
+    decoded.clear()
+    assert [len(batch) for batch in images.batches_of([3], 4)] == [1] and decoded == [(3, True)]
+    for indices, size in (([1, 3], 2), ([0, 1, 2, 3], 3)):
+        decoded.clear()
+        found = torch.cat(list(images.batches_of(indices, size)))
+        assert sorted(decoded) == [(index, False) for index in indices]
+        expected = torch.stack([images.normalise(whole(images, index)) for index in indices])
+        assert torch.equal(found, expected)
+
+
+def test_the_images_of_a_build_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png", height=4, width=5)
+    picture(tmp_path / "in" / "b.png", height=4, width=6)
+    damaged_behind_its_beginning(tmp_path / "in" / "c.png")
+    picture(tmp_path / "out.png", height=4, width=4)
+    (tmp_path / "in" / "out.png").symlink_to(tmp_path / "out.png")
+    options = Options(Path("m.pth"), (tmp_path / "in",), workers=3, device="cpu")
+    images = images_of(options, SMALL)
+    assert [file.path for file in images.files] == ["a.png", "b.png", "c.png"]
+    assert images.workers == 3 and [one.path for one in images.skipped] == ["out.png"]
+    images = images_of(replace(options, max_pixels=20, follow_links=True), SMALL)
+    assert [file.path for file in images.files] == ["a.png", "out.png"]
+    assert images.max_pixels == 20

@@ -285,3 +285,11 @@ def test_what_went_wrong_in_the_child_is_told_by_its_kind(
     with pytest.raises(expected[0]) as caught:
         read(file)
     assert str(caught.value).rstrip() == expected[1]
+
+
+def test_no_entry_need_be_named_and_no_process_is_ended_that_ended_itself(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *given: pytest.fail(f"{given} is ended"))
+    with file.open("rb") as stream:
+        assert list(read_limited(file, stream).tensors) == ["weight"]
