@@ -82,6 +82,8 @@ def test_a_picture_with_a_fourth_channel_has_four_bands() -> None:
         (saved(LEVELS.astype(np.int16)), "The array holds int16"),
         (saved(LEVELS > 9), "The array holds bool"),
         (saved(LEVELS / 100), "The values lie from 0"),
+        (saved(np.full((4, 2, 3), 1.01)), "The values lie from 1.01 to 1.01: scale them to 0..1"),
+        (saved(np.full((4, 2, 3), -0.01)), "The values lie from -0.01 to -0.01: scale them"),
         (saved(np.where(LEVELS > 9, np.nan, 0.5)), "The values lie from nan to nan"),
         (saved(np.array([{}, {}])), "other data than its header says, or objects"),
         (saved(LEVELS)[:-1], "other data than its header says, or objects"),
@@ -214,3 +216,11 @@ def test_arrays_of_every_version_of_their_format_are_read(version: tuple[int, in
     stream = io.BytesIO()
     np.lib.format.write_array(stream, LEVELS, version)
     np.testing.assert_allclose(bands(stream.getvalue()), LEVELS / 255, atol=1e-7)
+
+
+def test_an_array_of_two_axes_is_grey() -> None:
+    for values in (LEVELS[0], LEVELS[0][None], LEVELS[0][..., None]):
+        np.testing.assert_allclose(bands(saved(values), 1), LEVELS[:1] / 255, atol=1e-7)
+    with pytest.raises(UnreadableImage) as caught:
+        read(saved(LEVELS[0]), 4)
+    assert str(caught.value) == "The array is 6 x 9, and the network takes 4 channels."

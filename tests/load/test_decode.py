@@ -40,6 +40,8 @@ def test_every_exif_orientation_is_turned_upright(kind, orientation):
     decoded = decode(data)
     np.testing.assert_array_equal(np.asarray(decoded.picture), upright)
     assert ("Turned upright as its EXIF orientation says." in decoded.notes) == (orientation > 1)
+    look = looked_at(data)
+    assert (look.width, look.height, look.notes) == (7, 4, ())
 
 
 @pytest.mark.parametrize("orientation", SIDES)
@@ -242,3 +244,17 @@ def test_what_the_decoder_warns_of_is_said_once(monkeypatch):
         "The decoder warns: odd thing.",
         "The decoder warns: other at data.",
     )
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_the_orientation_of_a_png_is_known_early_where_it_stands_early(is_before):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(Image.fromarray(noise(4, 7)), "PNG", exif=exif)
+    if not is_before:
+        at = data.index(b"eXIf") - 4
+        chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4], "big")]
+        data = data.replace(chunk, b"").replace(data[-12:], chunk + data[-12:])
+    look = looked_at(data)
+    assert (look.width, look.height) == ((4, 7) if is_before else (7, 4))
+    assert decode(data).picture.size == (4, 7)

@@ -222,7 +222,8 @@ def test_all_that_a_file_can_be_written_in_is_known_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The child could not import what it does not know."""
-    asked, forms, lookup, save = [], [], codecs.lookup, torch.save
+    asked, forms, read_again = [], [], []
+    lookup, save, load = codecs.lookup, torch.save, torch.load
 
     def noted(name: str) -> codecs.CodecInfo:
         asked.append(name)
@@ -232,11 +233,17 @@ def test_all_that_a_file_can_be_written_in_is_known_before_it_is_read(
         forms.append(how["_use_new_zipfile_serialization"])
         save(*content, **how)
 
+    def loaded(*content: Any, **how: Any) -> object:
+        read_again.append(how)
+        return load(*content, **how)
+
     monkeypatch.setattr(codecs, "lookup", noted)
     monkeypatch.setattr(torch, "save", saved)
+    monkeypatch.setattr(torch, "load", loaded)
     reader.rehearse()
     names = {"cp437", "latin-1", "raw-unicode-escape", "utf-16", "utf-32"}
     assert names <= set(asked) and sorted(forms) == [False, True]
+    assert read_again == [{"weights_only": True}] * 2
 
 
 def test_too_many_numbers_are_told_by_the_child(
@@ -293,3 +300,40 @@ def test_no_entry_need_be_named_and_no_process_is_ended_that_ended_itself(
     monkeypatch.setattr(os, "kill", lambda *given: pytest.fail(f"{given} is ended"))
     with file.open("rb") as stream:
         assert list(read_limited(file, stream).tensors) == ["weight"]
+
+
+def test_a_process_that_was_not_started_or_is_gone_is_not_ended(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *given: pytest.fail(f"{given} is ended"))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert read_limited(file, file.open("rb")).tensors
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+    def no_fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    with pytest.raises(ResourceError) as caught:
+        read(file)
+    assert str(caught.value) == (
+        "model.pth is read in a process of its own, which cannot be started: Resource temporarily "
+        "unavailable."
+    )
+
+
+def test_a_fresh_python_that_takes_too_long_is_ended(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited, "_CAN_FORK", False)
+    monkeypatch.setattr(Limits, "for_file", lambda _: Limits(2**32, 2**28, 7.4, 0.1))
+    before = children()
+    with pytest.raises(ResourceError) as caught:
+        read(file)
+    assert str(caught.value) == (
+        "model.pth was not read within 7 s of computing: it is damaged, or made to do that; get it "
+        "again."
+    )
+    assert children() == before

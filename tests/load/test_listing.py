@@ -1,4 +1,5 @@
 import os
+import zipfile
 
 import pytest
 
@@ -131,3 +132,24 @@ def test_a_folder_that_cannot_be_opened_is_listed(tmp_path, monkeypatch):
     listed = listing([tmp_path])
     assert paths(listed) == ["good.png"]
     assert reasons(listed) == {"closed": "The folder cannot be opened."}
+
+
+def test_what_is_skipped_in_several_places_is_listed_once_for_each(tmp_path):
+    for name in ("a.zip", "b.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("../out.png", b"")
+            archive.writestr("/out.png", b"")
+    listed = listing([tmp_path / "a.zip", tmp_path / "b.zip"])
+    leads_out = "This name leads out of the archive."
+    assert [entry.reason for entry in listed.skipped] == [leads_out] * 4
+    assert {entry.path for entry in listed.skipped} == {
+        f"{name}/{entry}" for name in ("a.zip", "b.zip") for entry in ("../out.png", "/out.png")
+    }
+
+
+def test_what_is_skipped_and_reached_twice_is_listed_once(tmp_path):
+    touch(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "gone.png").symlink_to("nothing.png")
+    listed = listing([tmp_path, tmp_path / "in"])
+    assert [entry.path.rpartition("/")[2] for entry in listed.skipped] == ["gone.png"]
+    assert len(listed.candidates) == 1

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +256,24 @@ def test_numbers_that_two_weights_share_are_counted_once() -> None:
     with pytest.raises(ModelError) as caught:
         plain_tensors.plain_tensors({**shared, "d": torch.ones(1)}, 43, "m.pth")
     assert str(caught.value) == "m.pth claims 44 bytes of weights, and has 43 bytes in all."
+
+
+def test_of_one_number_sixteen_million_are_made_and_no_more() -> None:
+    found = plain_tensors.plain_tensors({"w": torch.ones(1).expand(2**24)}, 100, "m.pth")
+    assert found["w"].numel() == 2**24
+    with pytest.raises(ModelError, match=r"as 16,777,217 numbers, and only 4 bytes of them"):
+        plain_tensors.plain_tensors({"w": torch.ones(1).expand(2**24 + 1)}, 100, "m.pth")
+
+
+def test_what_torch_warns_of_while_it_reads_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def warning(*_: object, **__: object) -> dict[str, torch.Tensor]:
+        warnings.warn("of old times", UserWarning, stacklevel=2)
+        return {"w": torch.ones(1)}
+
+    monkeypatch.setattr(torch, "load", warning)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert list(salvage.load_inert(io.BytesIO(), frozenset(), "m.pth")) == ["w"]
+    assert caught == []
