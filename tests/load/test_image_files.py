@@ -310,6 +310,7 @@ def test_the_images_of_a_build_are_those_that_were_asked_for(tmp_path: Path) -> 
     (tmp_path / "in" / "out.png").symlink_to(tmp_path / "out.png")
     options = Options(Path("m.pth"), (tmp_path / "in",), workers=3, device="cpu")
     images = images_of(options, SMALL)
+    assert images.choice == "" and images.class_names == ()
     assert [file.path for file in images.files] == ["a.png", "b.png", "c.png"]
     assert images.workers == 3 and [one.path for one in images.skipped] == ["out.png"]
     images = images_of(replace(options, max_pixels=20, follow_links=True), SMALL)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reportgen.errors import OptionError
-from reportgen.load import tables
+from reportgen.load import saved_datasets, tables
 from reportgen.load.decode import UnreadableImage
 from reportgen.load.images import image_set
 from reportgen.load.listing import listing
@@ -311,3 +311,44 @@ def test_batches_of_an_arrow_file_are_found_again_in_any_order(tmp_path: Path) -
         assert found.cell(row) == (png(row), None)
     names = [None if at < 0 else CLASSES[at] for at in (0, 1, 2, -1, 0, 1, 2)]
     assert [name for name, _ in found.labels()] == names
+
+
+@pytest.mark.parametrize("form", ["arrow", "splits"])
+def test_a_description_is_read_up_to_a_size(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved(tmp_path / "d" / "train", table([0, 1], [0, 1]))
+    described = folder / "state.json"
+    if form == "splits":
+        folder, described = tmp_path / "d", tmp_path / "d" / "dataset_dict.json"
+        described.write_text(json.dumps({"splits": ["train"], "more": "x" * 200}))
+    size = described.stat().st_size
+    monkeypatch.setattr(saved_datasets, "_MAX_DESCRIPTION", size)
+    assert is_dataset(folder)
+    assert len(listing([folder]).candidates) == 2
+    monkeypatch.setattr(saved_datasets, "_MAX_DESCRIPTION", size - 1)
+    assert not is_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_plain"),
+    [
+        *(("train", True), (".hidden", True), ("a b", True), ("..a", True), ("é", True)),
+        *(("", False), (".", False), ("..", False), ("a/b", False), ("a/", False), ("/a", False)),
+        *(("a\0b", False), ("\ud800", False)),
+    ],
+)
+def test_names_in_a_description_are_plain(name: str, is_plain: bool) -> None:
+    assert saved_datasets._is_plain(name) is is_plain
+
+
+def test_a_folder_with_a_table_and_something_else_is_no_data_set(tmp_path: Path) -> None:
+    """Where nothing tells that the table holds images."""
+    as_parquet(tmp_path / "d", pa.table({"text": ["a"]}))
+    assert is_dataset(tmp_path / "d")  # whose table is then said to hold none
+    for name in ("notes.txt", ".hidden", "more/list.csv"):
+        (tmp_path / "d" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "d" / name).touch()
+        assert is_dataset(tmp_path / "d")
+    (tmp_path / "d" / "more" / "b.xyz").touch()
+    assert not is_dataset(tmp_path / "d")
