@@ -121,7 +121,6 @@ def _names_in_zip(stream: IO[bytes], file: str) -> frozenset[str]:
         record = next(name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"])
         with archive.open(record) as pickled:
             names, protocol = names_in_pickle(pickled, file)
-    stream.seek(0)
     refuse_dangerous(names, file)
     check_protocol(protocol, file)
     return names
@@ -187,9 +186,7 @@ def _entry(found: object, key: str, file: str) -> Stub | Mapping[str, Any]:
         found = found[name]
     if not _holds_weights(found):
         raise OptionError(f"--weights-key {key}: that entry of {file} holds {_named(found)}.")
-    if isinstance(found, Mapping) and not _is_state_dict(found):
-        return _weights(found, "", file)[0]
-    return found  # type: ignore[return-value]
+    return _weights(found, "", file)[0]
 
 
 def _is_state_dict(found: object) -> bool:

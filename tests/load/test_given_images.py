@@ -14,6 +14,7 @@ from PIL import Image
 from reportgen.errors import ImageError, OptionError
 from reportgen.load.given_images import GivenImages, given_images
 from reportgen.load.preprocessing import input_pixels
+from reportgen.load.volumes import Volume
 from reportgen.report.records import Preprocessing
 from tests.load.picture_files import noise
 
@@ -280,3 +281,18 @@ def test_what_is_no_image_is_named_by_its_number() -> None:
             OptionError, match=rf"^Image 0 is in Pillow's mode {mode}, which has no"
         ):
             given([Image.new(mode, (6, 4))])
+
+
+def test_volumes_outside_of_the_range_are_shown_as_its_ends() -> None:
+    values = torch.linspace(-2, 2, 2 * 3 * 3 * 4 * 6).reshape(2, 3, 3, 4, 6)
+    volumes = replace(PREPROCESSING, slices=3)
+    images = given_images(values, is_normalised=True).prepared(volumes)
+    assert torch.allclose(images.pixels(1), values[1] * 0.5 + 0.5)
+    for index in range(2):
+        shown = images.picture(index)
+        assert isinstance(shown, Volume)
+        expected = (values[index] * 0.5 + 0.5).clamp(0, 1).numpy()
+        np.testing.assert_allclose(shown.values, expected, atol=1e-7)
+    plain = given_images(values[:, :, 0], is_normalised=True).prepared(PREPROCESSING)
+    levels = ((values[0, :, 0] * 0.5 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0)
+    assert np.array_equal(np.asarray(plain.picture(0), float), levels.numpy())

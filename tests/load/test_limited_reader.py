@@ -166,12 +166,17 @@ def test_the_child_has_nothing_of_its_parents_but_the_file_and_the_parcel(
     theirs.setblocking(False)
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
     woken = signal.set_wakeup_fd(theirs.fileno())
-    threads = torch.get_num_threads()
+    threads, standard = torch.get_num_threads(), [os.dup(number) for number in range(3)]
     torch.set_num_threads(2)
     ignored = {int(n) for n in signal.valid_signals() if signal.getsignal(n) is signal.SIG_IGN}
     try:
+        for number in range(3):
+            os.dup2(theirs.fileno(), number)
         found = told_by_the_child(state_of_the_child, file, monkeypatch)
     finally:
+        for number, there in enumerate(standard):
+            os.dup2(there, number)
+            os.close(there)
         torch.set_num_threads(threads)
         signal.set_wakeup_fd(woken)
         signal.signal(signal.SIGUSR1, before)

@@ -351,3 +351,20 @@ def test_a_network_of_pictures_says_nothing_of_slices():
     assert chosen.slices == 4 and chosen.source == (
         "size, crop, mean and std published with torchvision's weights; slices stated by flag"
     )
+
+
+@pytest.mark.parametrize(("most", "is_whole"), [(533 * 32, True), (533 * 32 - 1, False)])
+def test_a_picture_is_resized_whole_as_far_as_memory_goes(most, is_whole, monkeypatch):
+    """Beyond, the part that is cropped is made alone."""
+    whole, given = Image.Image.resize, []
+
+    def noted(self, size, resample=None, box=None, **more):
+        given.append((size, box))
+        return whole(self, size, resample, box)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    monkeypatch.setattr("reportgen.load.preprocessing.MAX_PIXELS", most)
+    small = replace(PUBLISHED, height=28, width=28, resize=32)
+    assert input_pixels(noise(30, 500), small).shape == (3, 28, 28)
+    expected = ((533, 32), None) if is_whole else ((28, 28), crop_box(500, 30, small))
+    assert given == [expected]

@@ -277,3 +277,55 @@ def test_what_torch_warns_of_while_it_reads_is_not_repeated(
         warnings.simplefilter("always")
         assert list(salvage.load_inert(io.BytesIO(), frozenset(), "m.pth")) == ["w"]
     assert caught == []
+
+
+@pytest.mark.parametrize("key", ["", "a.model"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_network_in_a_table_is_read_as_one(key: str, is_new: bool) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    content = {"a": {"model": net, "epoch": 3}} if key else {"model": net, "epoch": 3}
+    stream = io.BytesIO()
+    torch.save(content, stream, _use_new_zipfile_serialization=is_new)
+    stream.seek(0)
+    found = read_checkpoint(Path("m.pth"), stream, key)
+    assert list(found.tensors) == ["0.weight", "0.bias"] and found.format == "whole module"
+    assert torch.equal(found.tensors["0.weight"], net[0].weight)
+    entry = "entry a.model" if key else "checkpoint's entry model"
+    assert found.notes[-1] == f"The weights are those of the {entry}."
+
+
+def test_classes_in_an_old_file_are_found_behind_any_number_of_names() -> None:
+    """What was met among the first 256 is referred to in another way than what came later."""
+    for count in (0, 200, 300, 70_000):
+        parts = [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 1, 1), nn.Linear(2, 3)]
+        content = {"names": [f"name {at}" for at in range(count)], "model": nn.Sequential(*parts)}
+        found = read(content, is_new=False)
+        kinds = [module.short_name for module in found.modules.values()]
+        assert kinds == ["Sequential", "Conv2d", "ReLU", "Conv2d", "Linear"]
+
+
+def stub(name: str, state: Any = None, *arguments: object) -> salvage.Stub:
+    made: salvage.Stub = salvage._stub(name, set())(*arguments)
+    made.state = state
+    return made
+
+
+WRAPPERS = ("DataParallel", "DistributedDataParallel", "OptimizedModule", "AveragedModel")
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+@pytest.mark.parametrize("place", ["", "torch.nn.parallel."])
+def test_each_wrapper_comes_off(name: str, place: str) -> None:
+    inner, other = stub("a.Net", {"_modules": {}}), stub("a.Other", {"x": 1})
+    for key in ("module", "_orig_mod"):
+        assert salvage.unwrapped(stub(place + name, {"_modules": {key: inner}})) is inner
+        assert salvage.unwrapped(stub(place + name, {key: inner, "_modules": 3})) is inner
+        alone = stub(place + name, {"_modules": {key: other}})
+        assert salvage.unwrapped(alone) is alone
+    assert salvage.unwrapped(stub(place + name, None, 3, inner)) is inner
+    assert salvage.unwrapped(inner) is inner
+    like = stub(f"{place}My{name}", {"_modules": {"module": inner}})
+    assert salvage.unwrapped(like) is like
+    assert salvage.is_module(stub(place + name, None, inner)) and salvage.is_module(inner)
+    assert not salvage.is_module(other) and salvage.is_module(stub("a.B", {"training": False}))
+    assert not salvage.is_module(stub(place + name, None, other))
