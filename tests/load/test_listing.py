@@ -4,6 +4,7 @@ import zipfile
 import pytest
 
 from reportgen.errors import OptionError
+from reportgen.load.candidates import Candidate, Part
 from reportgen.load.listing import listing
 
 
@@ -153,3 +154,11 @@ def test_what_is_skipped_and_reached_twice_is_listed_once(tmp_path):
     listed = listing([tmp_path, tmp_path / "in"])
     assert [entry.path.rpartition("/")[2] for entry in listed.skipped] == ["gone.png"]
     assert len(listed.candidates) == 1
+
+
+def test_a_part_is_named_where_its_classes_are_in_one_order_or_another(tmp_path):
+    plain, numbered = (Candidate(tmp_path, "a.png", None, "cat", index) for index in (None, 0))
+    assert Part((plain,), class_names=("cat",)).is_named is True
+    assert Part(class_names=("cat",)).is_named is True
+    assert Part((plain, numbered)).is_named is True
+    assert Part((plain,)).is_named is False and Part().is_named is False

@@ -1,12 +1,13 @@
 """Lists of images: what they name, what is not followed, and how columns are understood."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from reportgen.errors import ImageError, OptionError
 from reportgen.load.images import image_set
-from reportgen.load.listing import files_of, shown_names
+from reportgen.load.listing import files_of, listing, shown_names
 from tests.load.test_images import SMALL, paths, picture, reasons
 
 
@@ -155,6 +156,8 @@ def test_what_a_list_names_must_be_a_file(folder, monkeypatch):
     os.mkfifo(folder / "pipe.png")
     images = given(folder, "cat/9.png\n\npipe.png\n", monkeypatch=monkeypatch)
     assert reasons(images) == {"pipe.png": "This is not a regular file."}
+    (entry,) = listing([Path("@data/files.txt")]).skipped  # before any is opened
+    assert entry.reason == "This is not a regular file."
     (folder / "gone.csv").mkdir()
     with pytest.raises(ImageError, match="There is no image in"):
         image_set([folder / "gone.csv"], SMALL)

@@ -245,6 +245,7 @@ def test_an_empty_arrow_file_is_told(tmp_path: Path) -> None:
         (ValueError("bad bytes in /home/me/d/a.parquet"), "one of its files cannot be opened"),
         (ValueError("  bad \n bytes ... "), "bad bytes"),
         (ValueError("x" * 119 + ".." + "y"), "x" * 119),
+        (ValueError("x" * 130), "x" * 120),
     ],
 )
 def test_why_a_data_set_cannot_be_read_names_no_folder(error: Exception, said: str) -> None:
@@ -352,3 +353,11 @@ def test_a_folder_with_a_table_and_something_else_is_no_data_set(tmp_path: Path)
         assert is_dataset(tmp_path / "d")
     (tmp_path / "d" / "more" / "b.xyz").touch()
     assert not is_dataset(tmp_path / "d")
+
+
+def test_a_folder_that_is_called_like_a_table_is_none(tmp_path: Path) -> None:
+    picture(tmp_path / "d" / "odd.parquet" / "a.png")
+    assert not is_dataset(tmp_path / "d")
+    assert paths(image_set([tmp_path / "d"], SMALL)) == ["odd.parquet/a.png"]
+    as_parquet(tmp_path / "d", table([0, 1], [0, 1]))
+    assert paths(image_set([tmp_path / "d"], SMALL)) == ["train/0", "train/1"]
