@@ -154,16 +154,16 @@ def _weights(
     raw = [name for name in _RAW_KEYS if name in held]
     averaged = [name for name in _EMA_KEYS if name in held]
     sets = raw or averaged or list(held)
-    chosen = sets[:1]
-    if not chosen:
+    if not sets:
         entries = ", ".join(str(name) for name in list(found)[:8]) or "nothing"
         raise ModelError(f"{file} holds no model weights; it holds {entries}.")
+    chosen = sets[0]
     if len(sets) > 1:
         raise ModelError(
             f"{file} holds several sets of weights ({', '.join(map(str, held))}); "
-            f"say which with --weights-key {chosen[0]}."
+            f"say which with --weights-key {chosen}."
         )
-    notes = [f"The weights are those of the checkpoint's entry {chosen[0]}."]
+    notes = [f"The weights are those of the checkpoint's entry {chosen}."]
     if raw and averaged:
         notes = [
             f"The checkpoint holds raw weights ({raw[0]}) and averaged ones ({averaged[0]}); the "
@@ -171,7 +171,7 @@ def _weights(
         ]
     elif averaged:
         notes = [f"The weights are the averaged ones (entry {averaged[0]}); there are no others."]
-    inner, more = _weights(found[chosen[0]], "", file)
+    inner, more = _weights(found[chosen], "", file)
     return inner, (*notes, *more)
 
 
