@@ -55,10 +55,10 @@ def archived(location: Path) -> Part:
     skipped: list[SkippedImage] = []
     hidden: set[PurePosixPath] = set()
     labels: dict[str, dict[str, str]] = {}
-    head, is_tar = b"", False
+    is_tar = False
     try:
         with opened(location) as file:
-            head = file.read(512)
+            head = file.read(tarfile.BLOCKSIZE)
             is_tar = not head.startswith(b"PK")
             for member in _members(location, head, file):
                 path = PurePosixPath(member.name)
@@ -68,10 +68,10 @@ def archived(location: Path) -> Part:
                 elif any(part.startswith(".") for part in path.parts):
                     hidden.add(_first_hidden(path))
                 elif member.location is not None and path.parts:
-                    members.pop(path, None)
                     members[path] = member
-                    if is_tar and path.suffix.lower() in _LABELS:
-                        _read_label(path, member, labels)
+                    is_label = is_tar and path.suffix.lower() in _LABELS
+                    if is_label and not member.problem and member.size <= _MAX_LABEL_FILE:
+                        _read_label(path, member.location, labels)
     except UnreadableImage as error:
         skipped.append(SkippedImage("", str(error)))
     except OSError as error:
@@ -166,11 +166,9 @@ def _first_hidden(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(*path.parts[: count + 1])
 
 
-def _read_label(path: PurePosixPath, member: _Member, labels: dict[str, dict[str, str]]) -> None:
+def _read_label(path: PurePosixPath, location: Held, labels: dict[str, dict[str, str]]) -> None:
     """Adds what a file beside an image states of its class, if it does, to `labels`."""
-    if member.location is None or member.problem or member.size > _MAX_LABEL_FILE:
-        return
-    said = member.location.read().decode("utf-8", "replace").strip()
+    said = location.read().decode("utf-8", "replace").strip()
     if path.suffix.lower() == ".json":
         try:
             found = json.loads(said)
@@ -178,7 +176,8 @@ def _read_label(path: PurePosixPath, member: _Member, labels: dict[str, dict[str
             return
         given = found if isinstance(found, dict) else {"label": found}
         value = next((given[key] for key in _KEYS if key in given), None)
-        said = str(value) if isinstance(value, (str, int)) and value is not True else ""
+        is_stated = isinstance(value, (str, int)) and not isinstance(value, bool)
+        said = str(value) if is_stated else ""
     if said and len(said) <= _MAX_LABEL and "\n" not in said:
         labels.setdefault(path.suffix.lower(), {})[str(path.with_suffix(""))] = said
 

@@ -121,7 +121,6 @@ def _names_in_zip(stream: IO[bytes], file: str) -> frozenset[str]:
         record = next(name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"])
         with archive.open(record) as pickled:
             names, protocol = names_in_pickle(pickled, file)
-    stream.seek(0)
     refuse_dangerous(names, file)
     check_protocol(protocol, file)
     return names
@@ -154,17 +153,17 @@ def _weights(
     held = {name: value for name, value in found.items() if _holds_weights(value)}
     raw = [name for name in _RAW_KEYS if name in held]
     averaged = [name for name in _EMA_KEYS if name in held]
-    others = [name for name in held if name not in raw and name not in averaged]
-    chosen = (raw or averaged or others)[:1]
-    if not chosen:
+    sets = raw or averaged or list(held)
+    if not sets:
         entries = ", ".join(str(name) for name in list(found)[:8]) or "nothing"
         raise ModelError(f"{file} holds no model weights; it holds {entries}.")
-    if len(raw or averaged or others) > 1:
+    chosen = sets[0]
+    if len(sets) > 1:
         raise ModelError(
             f"{file} holds several sets of weights ({', '.join(map(str, held))}); "
-            f"say which with --weights-key {chosen[0]}."
+            f"say which with --weights-key {chosen}."
         )
-    notes = [f"The weights are those of the checkpoint's entry {chosen[0]}."]
+    notes = [f"The weights are those of the checkpoint's entry {chosen}."]
     if raw and averaged:
         notes = [
             f"The checkpoint holds raw weights ({raw[0]}) and averaged ones ({averaged[0]}); the "
@@ -172,7 +171,7 @@ def _weights(
         ]
     elif averaged:
         notes = [f"The weights are the averaged ones (entry {averaged[0]}); there are no others."]
-    inner, more = _weights(found[chosen[0]], "", file)
+    inner, more = _weights(found[chosen], "", file)
     return inner, (*notes, *more)
 
 
@@ -187,9 +186,7 @@ def _entry(found: object, key: str, file: str) -> Stub | Mapping[str, Any]:
         found = found[name]
     if not _holds_weights(found):
         raise OptionError(f"--weights-key {key}: that entry of {file} holds {_named(found)}.")
-    if isinstance(found, Mapping) and not _is_state_dict(found):
-        return _weights(found, "", file)[0]
-    return found  # type: ignore[return-value]
+    return _weights(found, "", file)[0]
 
 
 def _is_state_dict(found: object) -> bool:

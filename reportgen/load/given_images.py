@@ -23,7 +23,7 @@ from reportgen.load.preprocessing import denormalise
 from reportgen.load.volumes import Picture, Volume
 from reportgen.report.records import Preprocessing
 
-Item: TypeAlias = "torch.Tensor | bytes"
+Item: TypeAlias = torch.Tensor | bytes
 """Pixels or normalised values (c h w) or (c slices h w), float32, as the network takes them, or a
 picture as PNG."""
 
@@ -33,7 +33,7 @@ TAKEN = (
     "and videos a tensor (n c slices h w) or a DataLoader of these."
 )
 _VOLUMES = " Volumes and videos come in batches (n c slices h w), as a DataLoader makes them."
-_AS_PILLOW_SAVES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16"})
+_AS_PILLOW_SAVES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"})
 _FASTEST = 1
 "Level of deflate: the file lives as long as the build."
 
@@ -245,7 +245,8 @@ def _png(index: int, picture: Image.Image) -> bytes:
             "convert it to 8 or 16 bits."
         )
     if picture.mode not in _AS_PILLOW_SAVES:
-        picture = picture.convert("RGB")
+        see_through = "LA" if picture.mode == "La" else "RGBA"
+        picture = picture.convert(see_through if picture.has_transparency_data else "RGB")
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=_FASTEST)
     return buffer.getvalue()

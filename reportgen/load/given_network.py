@@ -16,6 +16,7 @@ from reportgen.load.architectures import recognise, shapes_of
 from reportgen.load.dense_nets import own_preprocessing
 from reportgen.load.model import LoadedModel, input_of, takes_volumes
 from reportgen.load.request import BY_SHAPES
+from reportgen.load.sizes import size_in
 
 FORMAT = "nn.Module"
 
@@ -45,7 +46,9 @@ def given_network(module: nn.Module) -> LoadedModel:
     known = getattr(module, "pretrained_cfg", None)
     if type(module).__module__.startswith("timm.") and isinstance(known, Mapping):
         name = str(known.get("architecture") or name)
-        size = timm_nets.fixed_size(known, {}) if size is None else size
+        # What it was made for, which need not be what its published weights are for.
+        made_for = size_in(getattr(getattr(module, "patch_embed", None), "img_size", None))
+        size = size or made_for or timm_nets.fixed_size(known, {})
         publication = timm_nets.publication(
             known,
             channels=channels,

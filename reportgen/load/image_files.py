@@ -58,9 +58,9 @@ def labelled(
     unnamed = [
         found.label
         for found in candidates
-        if found.index is None and found.label not in (None, _UNKNOWN)
+        if found.index is None and found.label is not None and found.label != _UNKNOWN
     ]
-    is_index = all(re.fullmatch(r"[0-9]{1,9}(\.0)?", label or "") for label in unnamed)
+    is_index = all(re.fullmatch(r"[0-9]{1,9}(\.0)?", label) for label in unnamed)
     if unnamed or any(found.index is not None for found in candidates):
         return tuple(map(_stated, files, candidates, [is_index] * len(files))), ()
     folders = [candidate.folder for candidate in candidates]

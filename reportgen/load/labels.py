@@ -148,7 +148,7 @@ def _own(
 ) -> Sequence[int]:
     """The network's index of each class of a data set that has as many."""
     exact = {label: index for index, label in enumerate(labels)}
-    plain = {key: found[0] for key, found in places.items() if len(found) == 1}
+    plain = {key: found[0] for key, found in places.items()}
     for by_name in ([exact.get(name) for name in names], [plain.get(_plain(n)) for n in names]):
         found = [index for index in by_name if index is not None]
         if len(set(found)) == len(labels):

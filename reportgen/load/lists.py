@@ -142,7 +142,7 @@ def _refuse_other_header(location: Path, rows: list[list[str]]) -> None:
     """
     if not rows or (location.parent / rows[0][0]).exists():
         return
-    if any((location.parent / cell).is_file() for row in rows[1:2] for cell in row if cell):
+    if any((location.parent / cell).is_file() for row in rows[1:2] for cell in row):
         raise OptionError(
             f"{location} has the columns {', '.join(map(text, rows[0]))}, of which none is known "
             f"to name files: call it path, and that of the classes label."

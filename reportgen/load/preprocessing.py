@@ -87,7 +87,7 @@ def _slices(loaded: LoadedModel, options: Options) -> tuple[int | None, str]:
                 f"--slices {options.slices}: this network takes pictures, for it does not begin "
                 "with a Conv3d."
             )
-        return None, ""
+        return None, _BY_NETWORK
     if options.slices is not None:
         return options.slices, _BY_FLAG
     if loaded.slices:
@@ -124,7 +124,7 @@ def _colour(
                 f"--{name} has {_counted(len(stated), 'value')}, "
                 f"and the network takes {_counted(channels, 'channel')}."
             )
-        lowest = 0.0 if name == "mean" else math.nextafter(0.0, 1.0)
+        lowest = 0.0 if name == "mean" else math.ulp(0.0)
         if not all(lowest <= value <= 1 for value in stated):
             raise OptionError(
                 f"--{name} {_listed(stated)} does not fit pixels that run from 0 to 1: "
@@ -245,7 +245,7 @@ def _resized(width: int, height: int, preprocessing: Preprocessing) -> tuple[int
     shorter = min(preprocessing.height, preprocessing.width)
     box_width = round(preprocessing.resize * preprocessing.width / shorter)
     box_height = round(preprocessing.resize * preprocessing.height / shorter)
-    if box_width * height >= box_height * width:
+    if box_width * height > box_height * width:
         return box_width, int(box_width * height / width)
     return int(box_height * width / height), box_height
 

@@ -176,7 +176,7 @@ def module_contents(root: Stub, file: str) -> tuple[dict[str, Tensor], dict[str,
     tensors: dict[str, Tensor] = {}
     modules: dict[str, SavedModule] = {}
     for path, stub in _walk(root, "", (), file):
-        if len(modules) > _MOST_MODULES:
+        if len(modules) >= _MOST_MODULES:
             raise ModelError(f"{file} holds more than {_MOST_MODULES:,} modules.")
         state = stub.state
         transient = state.get("_non_persistent_buffers_set")

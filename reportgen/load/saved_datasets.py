@@ -100,7 +100,7 @@ def _reason(error: Exception, location: Path) -> str:
     reason = " ".join(str(error).split())
     if isinstance(error, OSError) or str(location) in reason:
         return "one of its files cannot be opened"
-    return reason[:120].rstrip(".")
+    return reason[:120].rstrip(". ")
 
 
 def _files(location: Path) -> list[tuple[str, list[Path]]]:

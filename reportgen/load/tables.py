@@ -72,10 +72,10 @@ class Table:
 
     def labels(self) -> Iterator[tuple[str | None, int | None]]:
         """The class of each row: its text, and its index where the file names its classes."""
+        if self.label is None:
+            yield from [(None, None)] * self.rows
+            return
         for at in range(len(self._starts) - 1):
-            if self.label is None:
-                yield from [(None, None)] * (self._starts[at + 1] - self._starts[at])
-                continue
             for value in self._columns_of(at, self.label).to_pylist():
                 yield self._label(value)
 

@@ -130,11 +130,11 @@ def picked_slices(available: int, count: int) -> list[int]:
 def slice_notes(available: int | None, preprocessing: Preprocessing) -> Iterator[str]:
     """What was done to have as many slices as the network is given."""
     count = preprocessing.slices
-    if available is None or count is None or available == count:
+    if available is None or count is None:
         return
     if available > count:
         yield f"The network is given {count} of its {available} slices, evenly spread."
-    else:
+    elif available < count:
         has = "1 slice, which is" if available == 1 else f"{available} slices, which are"
         yield f"It has {has} repeated to make {count}."
 

@@ -197,3 +197,49 @@ def test_workers_are_those_asked_for_or_what_the_network_leaves_free(monkeypatch
 
     assert (of(), of(threads=8), of(threads=5), of(workers=9), of(workers=0)) == (4, 0, 1, 9, 0)
     assert of(device="cuda:1") == 6
+
+
+def test_as_many_results_wait_as_may():
+    taken = []
+
+    def items():
+        for number in range(9):
+            taken.append(number)
+            yield number
+
+    for workers, count in ((1, 0), (1, 3), (2, 5)):
+        taken.clear()
+        made = ahead(str, items(), workers, count)
+        assert next(made) == "0" and len(taken) == count + 1
+        assert next(made) == "1" and len(taken) == count + 2
+        assert [*made] == [str(number) for number in range(2, 9)]
+    taken.clear()
+    assert next(ahead(str, items(), 0, 3)) == "0" and taken == [0]
+
+
+def test_what_waits_to_be_begun_is_not_done_for_nobody():
+    begun = []
+
+    def slow(number):
+        begun.append(number)
+        time.sleep(0.05 * bool(number))
+        return number
+
+    made = ahead(slow, range(100), 1, 50)
+    assert next(made) == 0
+    made.close()
+    assert len(begun) < 10 and not threads()
+
+
+def test_workers_where_the_system_tells_only_of_all_processors(monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    found = []
+    for count in (6, 1, None, 40):
+        monkeypatch.setattr("os.cpu_count", lambda count=count: count)
+        found.append(workers_of(Options(model="", images=(), threads=1)))
+    assert found == [5, 0, 0, 16]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    asked = [Options(model="", images=(), threads=2, device=d) for d in ("auto", "cpu", "cuda")]
+    assert [workers_of(options) for options in asked] == [3, 1, 3]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.load.bands import Bands, read
+from reportgen.load.bands import Bands, looked, read
 from reportgen.load.decode import UnreadableImage
 from reportgen.load.images import image_set
 from reportgen.report.arrays import Array
@@ -82,6 +82,8 @@ def test_a_picture_with_a_fourth_channel_has_four_bands() -> None:
         (saved(LEVELS.astype(np.int16)), "The array holds int16"),
         (saved(LEVELS > 9), "The array holds bool"),
         (saved(LEVELS / 100), "The values lie from 0"),
+        (saved(np.full((4, 2, 3), 1.01)), "The values lie from 1.01 to 1.01: scale them to 0..1"),
+        (saved(np.full((4, 2, 3), -0.01)), "The values lie from -0.01 to -0.01: scale them"),
         (saved(np.where(LEVELS > 9, np.nan, 0.5)), "The values lie from nan to nan"),
         (saved(np.array([{}, {}])), "other data than its header says, or objects"),
         (saved(LEVELS)[:-1], "other data than its header says, or objects"),
@@ -157,3 +159,68 @@ def test_each_band_is_resized_as_a_picture_of_numbers_is() -> None:
         whole = Image.fromarray(own).resize((4, 3), Image.Resampling.BILINEAR)
         assert band.shape == (3, 4)
         np.testing.assert_allclose(band, np.array(whole), atol=1e-6)
+
+
+def test_arrays_and_pages_as_large_as_allowed_are_read() -> None:
+    array, stream = saved(LEVELS), io.BytesIO()
+    pages = [Image.fromarray(band) for band in LEVELS]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    for data in (array, stream.getvalue()):
+        found, notes = read(data, 4, most=6 * 9)
+        assert isinstance(found, Bands) and found.size == (9, 6) and notes == ()
+        look = looked(data, 4, most=6 * 9)
+        assert (look.width, look.height, look.notes, look.slices) == (9, 6, (), None)
+        for of in (read, looked):
+            with pytest.raises(UnreadableImage) as caught:
+                of(data, 4, most=6 * 9 - 1)
+            assert str(caught.value) == (
+                "The picture is larger than 5.3e-05 megapixels (--max-pixels) "
+                "or 32,768 pixels a side."
+            )
+    for side, fits in ((32_768, True), (32_769, False)):
+        for shape in ((2, side, 1), (2, 1, side)):
+            data = saved(np.zeros(shape, np.uint8))
+            if fits:
+                assert bands(data, 2).shape == shape
+            else:
+                with pytest.raises(UnreadableImage, match="32,768 pixels a side"):
+                    read(data, 2)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_pages_of_several_sizes_are_no_bands(count: int) -> None:
+    sizes = [(6, 4), *[(4, 6)] * (count - 1)]
+    pages, stream = [Image.new("L", size) for size in sizes], io.BytesIO()
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    with pytest.raises(UnreadableImage) as caught:
+        read(stream.getvalue(), count)
+    assert str(caught.value) == (
+        f"The picture does not have the {count} channels that the network takes: give an .npy "
+        "array (bands height width), or a TIFF with one grey page a band."
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_the_first_bands_are_pictured(count: int) -> None:
+    levels = np.random.default_rng(2).integers(0, 256, (count, 4, 5)).astype(np.uint8)
+    shown = levels[:1] if count < 3 else levels[:3]
+    image = Bands((levels / 255).astype(np.float32))
+    assert image.size == (5, 4)
+    found = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    assert np.array_equal(found, np.broadcast_to(shown, found.shape))
+    assert image.convert("L").mode == "L"
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_arrays_of_every_version_of_their_format_are_read(version: tuple[int, int]) -> None:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, LEVELS, version)
+    np.testing.assert_allclose(bands(stream.getvalue()), LEVELS / 255, atol=1e-7)
+
+
+def test_an_array_of_two_axes_is_grey() -> None:
+    for values in (LEVELS[0], LEVELS[0][None], LEVELS[0][..., None]):
+        np.testing.assert_allclose(bands(saved(values), 1), LEVELS[:1] / 255, atol=1e-7)
+    with pytest.raises(UnreadableImage) as caught:
+        read(saved(LEVELS[0]), 4)
+    assert str(caught.value) == "The array is 6 x 9, and the network takes 4 channels."

@@ -1,10 +1,11 @@
 import struct
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reportgen.load.decode import UnreadableImage, decode
+from reportgen.load.decode import UnreadableImage, decode, looked_at
 from tests.load.picture_files import SIDES, noise, png, saved, stored_as
 
 
@@ -39,6 +40,8 @@ def test_every_exif_orientation_is_turned_upright(kind, orientation):
     decoded = decode(data)
     np.testing.assert_array_equal(np.asarray(decoded.picture), upright)
     assert ("Turned upright as its EXIF orientation says." in decoded.notes) == (orientation > 1)
+    look = looked_at(data)
+    assert (look.width, look.height, look.notes) == (7, 4, ())
 
 
 @pytest.mark.parametrize("orientation", SIDES)
@@ -85,10 +88,10 @@ def test_16_bit_grey_png_shows_its_transparent_value_as_white():
 
 @pytest.mark.parametrize(("order", "photometric"), [("<", 0), ("<", 1), (">", 1)])
 def test_16_bit_grey_tiff_in_both_byte_orders_and_polarities(order, photometric):
-    values = [0, 0x80FF, 0xFFFF]
+    values = [0, 0x80FF, 0xFFFF, 65_535 - 128]
     short, long = 3, 4
     entries = [
-        (256, long, 3),
+        (256, long, 4),
         (257, long, 1),
         (258, short, 16),
         (259, short, 1),
@@ -96,14 +99,14 @@ def test_16_bit_grey_tiff_in_both_byte_orders_and_polarities(order, photometric)
         (273, long, 8 + 2 + 12 * 9 + 4),
         (277, short, 1),
         (278, long, 1),
-        (279, long, 6),
+        (279, long, 8),
     ]
     data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
     for tag, kind, value in entries:
         packed = struct.pack(order + ("H2x" if kind == short else "I"), value)
         data += struct.pack(order + "HHI", tag, kind, 1) + packed
-    data += struct.pack(order + "I3H", 0, *values)
-    expected = [0, 128, 255] if photometric == 1 else [255, 127, 0]
+    data += struct.pack(order + "I4H", 0, *values)
+    expected = [0, 128, 255, 255] if photometric == 1 else [255, 127, 0, 0]
     assert pixels(data).tolist() == [expected]
 
 
@@ -120,11 +123,14 @@ def test_16_bit_rgb_png_is_cut_to_8_and_says_so():
     assert decoded.notes == ("16 bits a channel, cut to 8.",)
 
 
-@pytest.mark.parametrize("mode", ["F", "I"])
-def test_numbers_without_a_range_are_refused(mode):
+@pytest.mark.parametrize(("mode", "kind"), [("F", "floating-point"), ("I", "32-bit or signed")])
+def test_numbers_without_a_range_are_refused(mode, kind):
     data = saved(Image.new(mode, (5, 3), 1), "TIFF")
-    with pytest.raises(UnreadableImage, match="no defined range"):
+    with pytest.raises(UnreadableImage) as caught:
         decode(data)
+    assert str(caught.value) == (
+        f"The pixels are {kind} numbers with no defined range: save the picture with 8 or 16 bits."
+    )
 
 
 def test_alpha_is_laid_on_white():
@@ -187,3 +193,68 @@ def test_the_first_of_several_frames_is_used(kind):
     decoded = decode(saved(first, kind, save_all=True, append_images=[second], **options))
     assert np.asarray(decoded.picture)[2, 3].tolist() == [255, 0, 0]
     assert decoded.notes == ("The file holds several pictures; the first is used.",)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65_535])
+def test_an_orientation_that_is_none_turns_nothing(orientation):
+    values, exif = noise(4, 7), Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.fromarray(values), "PNG", exif=exif)
+    decoded = decode(data)
+    np.testing.assert_array_equal(np.asarray(decoded.picture), values)
+    look = looked_at(data)
+    assert decoded.notes == () and (look.width, look.height) == (7, 4)
+
+
+@pytest.mark.parametrize(("pages", "counted"), [(1, 1), (2, 2), (8, 8), (9, 9), (11, 9)])
+@pytest.mark.parametrize("kind", ["TIFF", "GIF"])
+def test_pages_are_counted_no_further_than_there_may_be(pages, counted, kind, monkeypatch):
+    monkeypatch.setattr("reportgen.load.decode.MAX_SIDE", 8)
+    made = [Image.new("L", (7, 4), 9 * page) for page in range(pages)]
+    data = saved(made[0], kind, save_all=True, append_images=made[1:])
+    found = looked_at(data, is_counted=True).slices
+    assert found == (counted if kind == "TIFF" else pages)
+    assert looked_at(data).slices is None
+
+
+def test_a_picture_as_large_as_allowed_is_read():
+    data = saved(Image.fromarray(noise(4, 7)), "PNG")
+    assert decode(data, 28).picture.size == (7, 4)
+    for of in (decode, looked_at):
+        with pytest.raises(UnreadableImage) as caught:
+            of(data, 27)
+        assert str(caught.value) == (
+            "The picture is larger than 2.7e-05 megapixels (--max-pixels) or 32,768 pixels a side."
+        )
+
+
+def test_what_the_decoder_warns_of_is_said_once(monkeypatch):
+    data = saved(Image.fromarray(noise(4, 7)), "PNG")
+    from reportgen.load import decode as module
+
+    whole = module._decode
+
+    def warning(*given):
+        for text in ("odd  thing.", "odd thing", "other at <x at 0x12ab>"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+        return whole(*given)
+
+    monkeypatch.setattr(module, "_decode", warning)
+    assert decode(data).notes == (
+        "The decoder warns: odd thing.",
+        "The decoder warns: other at data.",
+    )
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_the_orientation_of_a_png_is_known_early_where_it_stands_early(is_before):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(Image.fromarray(noise(4, 7)), "PNG", exif=exif)
+    if not is_before:
+        at = data.index(b"eXIf") - 4
+        chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4], "big")]
+        data = data.replace(chunk, b"").replace(data[-12:], chunk + data[-12:])
+    look = looked_at(data)
+    assert (look.width, look.height) == ((4, 7) if is_before else (7, 4))
+    assert decode(data).picture.size == (4, 7)

@@ -1,5 +1,6 @@
 """Images in memory: what is taken from each, and what is refused in a sentence that says why."""
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,8 @@ from PIL import Image
 
 from reportgen.errors import ImageError, OptionError
 from reportgen.load.given_images import GivenImages, given_images
+from reportgen.load.preprocessing import input_pixels
+from reportgen.load.volumes import Volume
 from reportgen.report.records import Preprocessing
 from tests.load.picture_files import noise
 
@@ -76,6 +79,93 @@ def test_colours_that_a_png_cannot_hold_are_converted(
 ) -> None:
     prepared = given([make(noise(4, 6))]).prepared(PREPROCESSING)
     np.testing.assert_allclose(np.asarray(prepared.picture(0), int), expected, atol=1)
+
+
+COLOURS = noise(4, 6)
+GREY = noise(4, 6, channels=1)
+ALPHA = np.arange(24, dtype=np.uint8).reshape(4, 6) * 11
+
+
+def see_through(colours: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Colours with `ALPHA` on white."""
+    share = ALPHA[..., None] / 255
+    return np.asarray(colours * share + 255 * (1 - share))
+
+
+def of_palette() -> Image.Image:
+    """Of three colours, the second of which is not seen."""
+    picture = Image.fromarray(GREY % 3).convert("P")
+    picture.putpalette([10, 20, 30, 200, 100, 50, 0, 0, 255])
+    picture.info["transparency"] = bytes([255, 0, 255])
+    return picture
+
+
+def with_alpha() -> Image.Image:
+    """Of a palette, and seen through by pixel."""
+    picture = Image.fromarray(GREY).convert("P")
+    picture.putalpha(Image.fromarray(ALPHA))
+    return picture
+
+
+PALETTE = np.uint8([[10, 20, 30], [255, 255, 255], [0, 0, 255]])
+GREYS = np.repeat(GREY[..., None], 3, -1)
+KINDS: dict[str, tuple[Callable[[], Image.Image], Any]] = {
+    "1": (lambda: Image.fromarray(GREY > 99), (GREY > 99) * 255),
+    "L": (lambda: Image.fromarray(GREY), GREY),
+    "LA": (lambda: Image.fromarray(np.stack([GREY, ALPHA], -1)), see_through(GREYS)),
+    "P": (of_palette, PALETTE[GREY % 3]),
+    "PA": (with_alpha, see_through(GREYS)),
+    "La": (lambda: Image.fromarray(np.stack([GREY, ALPHA], -1)).convert("La"), see_through(GREYS)),
+    "RGB": (lambda: Image.fromarray(COLOURS), COLOURS),
+    "RGBA": (lambda: Image.fromarray(np.dstack([COLOURS, ALPHA])), see_through(COLOURS)),
+    "RGBa": (
+        lambda: Image.fromarray(np.dstack([COLOURS, ALPHA])).convert("RGBa"),
+        see_through(COLOURS),
+    ),
+    "I;16": (lambda: Image.fromarray(GREY.astype(np.uint16) * 257), GREY),
+    "I;16B": (lambda: Image.frombytes("I;16B", (6, 4), GREY.repeat(2).tobytes()), GREY),
+}
+
+
+@pytest.mark.parametrize("mode", KINDS)
+def test_pictures_of_every_kind_are_seen_as_from_a_file(mode: str) -> None:
+    make, expected = KINDS[mode]
+    picture = make()
+    assert picture.mode == mode
+    images = given([picture]).prepared(PREPROCESSING)
+    found = images.picture(0)
+    assert isinstance(found, Image.Image)
+    assert found.mode == ("L" if mode in ("1", "L", "I;16", "I;16B") else "RGB")
+    np.testing.assert_allclose(np.asarray(found, float), expected, atol=2)
+    file = images.files[0]
+    assert (file.path, file.slug, file.width, file.height) == ("image-0", "image-0", 6, 4)
+    size = hashlib.sha256(f"{found.mode} 4 6 ".encode() + found.tobytes()).hexdigest()
+    assert file.sha256 == size
+
+
+def test_tensors_are_known_by_their_shape_and_numbers() -> None:
+    values = torch.rand(2, 3, 4, 6)
+    images = given(values).prepared(replace(PREPROCESSING, resize=8, interpolation="bicubic"))
+    assert images.preprocessing == replace(PREPROCESSING, resize=None, interpolation="")
+    for file, one in zip(images.files, values, strict=True):
+        content = b"3 4 6 " + one.numpy().tobytes()
+        assert file.sha256 == hashlib.sha256(content).hexdigest()
+    turned = given(values.transpose(2, 3)).prepared(PREPROCESSING).files
+    content = b"3 6 4 " + values[1].transpose(1, 2).contiguous().numpy().tobytes()
+    assert turned[1].sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_pillow_images_are_prepared_as_files_are() -> None:
+    picture = Image.fromarray(noise(8, 12))
+    prepared = replace(PREPROCESSING, resize=4, interpolation="bilinear")
+    images = given([(picture, 2), (Image.new("L", (1, 1)), None)]).prepared(prepared)
+    assert images.preprocessing == prepared
+    assert torch.equal(images.pixels(0), input_pixels(picture, prepared))
+    assert [file.true_index for file in images.files] == [2, None]
+    assert images.files[0].notes == ()
+    assert images.files[1].notes == (
+        "The file has only 1 x 1 pixels; the network sees it enlarged 6.0 times.",
+    )
 
 
 def test_a_picture_that_no_file_could_be_is_refused_by_its_number() -> None:
@@ -191,3 +281,18 @@ def test_what_is_no_image_is_named_by_its_number() -> None:
             OptionError, match=rf"^Image 0 is in Pillow's mode {mode}, which has no"
         ):
             given([Image.new(mode, (6, 4))])
+
+
+def test_volumes_outside_of_the_range_are_shown_as_its_ends() -> None:
+    values = torch.linspace(-2, 2, 2 * 3 * 3 * 4 * 6).reshape(2, 3, 3, 4, 6)
+    volumes = replace(PREPROCESSING, slices=3)
+    images = given_images(values, is_normalised=True).prepared(volumes)
+    assert torch.allclose(images.pixels(1), values[1] * 0.5 + 0.5)
+    for index in range(2):
+        shown = images.picture(index)
+        assert isinstance(shown, Volume)
+        expected = (values[index] * 0.5 + 0.5).clamp(0, 1).numpy()
+        np.testing.assert_allclose(shown.values, expected, atol=1e-7)
+    plain = given_images(values[:, :, 0], is_normalised=True).prepared(PREPROCESSING)
+    levels = ((values[0, :, 0] * 0.5 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0)
+    assert np.array_equal(np.asarray(plain.picture(0), float), levels.numpy())

@@ -64,3 +64,14 @@ def test_the_hash_of_weights_tells_names_shapes_kinds_and_values() -> None:
     ]
     assert len(set(different)) == len(different)
     assert hashed(a=one) == hashed(a=torch.arange(12.0).reshape(6, 2)[:, 0] / 2)
+
+
+def test_weights_that_two_layers_share_are_hashed_under_both_names() -> None:
+    def hashed(net: nn.Module, **given: nn.Parameter) -> str:
+        for name, value in given.items():
+            net.register_parameter(name, value)
+        return weights_hash(net)
+
+    one, same = nn.Parameter(torch.arange(6.0)), nn.Parameter(torch.arange(6.0))
+    shared = hashed(nn.Module(), a=one, b=one)
+    assert shared == hashed(nn.Module(), a=one, b=same) != hashed(nn.Module(), a=one)

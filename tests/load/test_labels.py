@@ -152,3 +152,91 @@ def test_imagenet_folders_named_by_wordnet_id():
 
 def test_names_of_marks_alone_are_told_apart():
     assert true_indices(images("+", "-"), ("-", "+")) == (1, 0)
+
+
+def stated(*indices):
+    """Images whose class a program states by its index."""
+    known = images(*[None] * len(indices))
+    files = zip(known.files, indices, strict=True)
+    return replace(known, files=tuple(replace(file, true_index=at) for file, at in files))
+
+
+def test_an_index_that_is_stated_is_one_of_the_network():
+    assert true_indices(stated(0, 2, None, 1), ("a", "b", "c")) == (0, 2, None, 1)
+    for wrong in (-1, 3, 1000):
+        with pytest.raises(OptionError) as caught:
+            true_indices(stated(0, wrong), ("a", "b", "c"))
+        assert str(caught.value) == (
+            f"None/1.png is said to be of class {wrong}, and the network has the classes 0 to 2."
+        )
+
+
+def test_names_that_a_program_gives_go_first(tmp_path):
+    known = replace(LOADED, labels=("x", "y"), labels_source="known with the weights")
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    file = tmp_path / "names.txt"
+    assert names(2, file, loaded=known, given=("p", "q")) == (("p", "q"), "stated")
+    assert names(2, file, loaded=known) == (("a", "b"), "names.txt, stated by flag")
+    with pytest.raises(OptionError) as caught:
+        names(3, file, given=("p", "q"))
+    assert str(caught.value) == "labels= has 2 names, and the network has 3 classes."
+    with pytest.raises(OptionError) as caught:
+        names(3, file)
+    assert str(caught.value) == f"--labels {file} has 2 names, and the network has 3 classes."
+
+
+def test_a_file_of_names_as_large_as_allowed_is_read(tmp_path, monkeypatch):
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    monkeypatch.setattr("reportgen.load.labels._MAX_BYTES", 4)
+    assert names(2, tmp_path / "names.txt")[0] == ("a", "b")
+    monkeypatch.setattr("reportgen.load.labels._MAX_BYTES", 3)
+    with pytest.raises(OptionError, match="is too large to be a list of class names"):
+        names(2, tmp_path / "names.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[1, true, []]", ("1", "True", "[]")),
+        ('[["n1", "a"], ["b"], "c"]', ("a", "b", "c")),
+        ('{"0": "a", " 1": "b", "2": ["x", "c "]}', ("a", "b", "c")),
+        ("x\ny\nz", ("x", "y", "z")),
+        ("\n[]\ny\nz", None),
+        ("[]", None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_names_in_files_of_other_shapes(tmp_path, content, expected):
+    (tmp_path / "names").write_text(content)
+    if expected is None:
+        with pytest.raises(OptionError, match=r"neither a JSON list|has 0 names"):
+            names(3, tmp_path / "names")
+    else:
+        assert names(3, tmp_path / "names") == (expected, "names, stated by flag")
+
+
+def test_a_data_set_of_as_many_classes_numbers_them_as_the_network_does_or_names_them():
+    def of(own, labels, *found):
+        known = replace(images(*[own[at] for at in found]), class_names=own)
+        files = zip(known.files, found, strict=True)
+        return true_indices(
+            replace(known, files=tuple(replace(file, true_index=at) for file, at in files)), labels
+        )
+
+    own = ("eel", "cat", "ape")
+    assert of(own, ("ape", "cat", "eel"), 0, 1, 2) == (2, 1, 0)
+    assert of(own, ("APE", "Cat.", "eel"), 0, 1, 2) == (2, 1, 0)
+    assert of(own, ("p", "q", "r"), 0, 1, 2) == (0, 1, 2)
+    assert of(own, ("ape", "ape", "eel"), 0, 1, 2) == (0, 1, 2)
+    # Of other classes: by name alone.
+    assert of(own, ("ape", "cat", "eel", "gnu"), 0, 1, 2) == (2, 1, 0)
+    assert of(own, ("p", "q", "r", "gnu"), 0, 1, 2) == (None, None, None)
+    # A folder beside, named as the data set spells its class.
+    beside = replace(images("eel", "2", "gnu"), class_names=own)
+    assert true_indices(beside, ("p", "q", "r")) == (0, 2, None)
+
+
+def test_a_folder_named_by_a_number_is_a_class_of_the_network():
+    assert true_indices(images("0", "2", "3", "1.0", "-1", "0" * 9, "0" * 10), ("a", "b", "c")) == (
+        *(0, 2, None, None, None, 0, None),
+    )

@@ -155,6 +155,8 @@ DEATHS: dict[str, tuple[Act, str]] = {
     "crash": (lambda: os.kill(os.getpid(), signal.SIGSEGV), r"crash that read it \(SIGSEGV\)"),
     "abort": (os.abort, r"crash that read it \(SIGABRT\)"),
     "killed": (lambda: os.kill(os.getpid(), signal.SIGKILL), "when memory is short"),
+    "left in silence": (lambda: os._exit(0), r"crash that read it \(exit code 0\)"),
+    "exit": (lambda: sys.exit(5), r"crash that read it \(exit code 1\)"),
     "left": (lambda: os._exit(3), r"crash that read it \(exit code 3\)"),
     "memory": (lambda: bytearray(2**41), "needs more than 4 GB of memory"),
     "torch's memory": (lambda: torch.empty(2**41), "needs more than 4 GB of memory"),

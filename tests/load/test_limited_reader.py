@@ -1,9 +1,16 @@
 """The child that reads a model file, seen from inside: how it begins, reads and leaves a parcel."""
 
+import codecs
+import contextlib
+import faulthandler
+import gc
 import io
+import json
 import os
 import signal
+import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -112,3 +119,226 @@ def test_a_program_that_is_refused_is_handed_on_for_the_parent_to_refuse(
     monkeypatch.setattr(reader, "read_checkpoint", lambda *_: PROGRAM)
     found = read(file).exported
     assert found is not None and found.program == b"{}"
+
+
+def told_by_the_child(
+    act: Callable[[], object], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """What the child says of itself in place of reading."""
+
+    def instead(*_: object) -> Checkpoint:
+        raise ModelError(json.dumps(act()))
+
+    monkeypatch.setattr(reader, "read_checkpoint", instead)
+    with pytest.raises(ModelError) as caught:
+        read(file)
+    found: dict[str, Any] = json.loads(str(caught.value))
+    return found
+
+
+def state_of_the_child() -> dict[str, object]:
+    null, files = Path(os.devnull).stat(), {}
+    for descriptor in range(200):
+        with contextlib.suppress(OSError):
+            seen = os.fstat(descriptor)
+            files[descriptor] = seen.st_rdev if seen.st_rdev == null.st_rdev else "a file"
+    return {
+        "null": [number for number, kind in files.items() if kind == null.st_rdev],
+        "files": len([kind for kind in files.values() if kind == "a file"]),
+        "collects": gc.isenabled(),
+        "tells faults": faulthandler.is_enabled(),
+        "threads": torch.get_num_threads(),
+        "wakes": signal.set_wakeup_fd(-1),
+        "held": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+        "left": [
+            int(number)
+            for number in signal.valid_signals()
+            if signal.getsignal(number) is signal.SIG_IGN
+        ],
+        "ours": [int(n) for n in signal.valid_signals() if callable(signal.getsignal(n))],
+    }
+
+
+def test_the_child_has_nothing_of_its_parents_but_the_file_and_the_parcel(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    woken = signal.set_wakeup_fd(theirs.fileno())
+    threads, standard = torch.get_num_threads(), [os.dup(number) for number in range(3)]
+    torch.set_num_threads(2)
+    ignored = {int(n) for n in signal.valid_signals() if signal.getsignal(n) is signal.SIG_IGN}
+    try:
+        for number in range(3):
+            os.dup2(theirs.fileno(), number)
+        found = told_by_the_child(state_of_the_child, file, monkeypatch)
+    finally:
+        for number, there in enumerate(standard):
+            os.dup2(there, number)
+            os.close(there)
+        torch.set_num_threads(threads)
+        signal.set_wakeup_fd(woken)
+        signal.signal(signal.SIGUSR1, before)
+        ours.close()
+        theirs.close()
+    assert (found.pop("null"), found.pop("files")) == ([0, 1, 2], 2)
+    assert set(found.pop("left")) == ignored | {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    assert found == {
+        "collects": False,
+        "tells faults": False,
+        "threads": 1,
+        "wakes": -1,
+        "held": [],
+        "ours": [],
+    }
+
+
+def test_a_fresh_python_reads_its_input_and_answers_on_its_output(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    place, dup, before = tmp_path / "parcel", os.dup, signal.getsignal(signal.SIGINT)
+
+    def noted(path: Path, stream: IO[bytes], key: str, out: IO[bytes], limits: Limits) -> None:
+        given.extend((path, key, limits, stream.read(), signal.getsignal(signal.SIGINT)))
+        out.write(b"parcel")
+        out.close()
+        raise Left
+
+    monkeypatch.setattr(reader, "read_and_leave", noted)
+    monkeypatch.setattr(reader, "rehearse", lambda: given.append("rehearsed"))
+    with file.open("rb") as stream, place.open("w+b") as out:
+        standard = {0: stream.fileno(), 1: out.fileno()}
+        monkeypatch.setattr(os, "dup", lambda number: dup(standard[number]))
+        try:
+            with pytest.raises(Left):
+                reader.serve("some/model.pth", "a.b")
+        finally:
+            signal.signal(signal.SIGINT, before)
+    content = file.read_bytes()
+    limits = Limits.for_file(len(content))
+    path = Path("some/model.pth")
+    assert given == ["rehearsed", path, "a.b", limits, content, signal.SIG_IGN]
+    assert place.read_bytes() == b"parcel"
+
+
+def test_all_that_a_file_can_be_written_in_is_known_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The child could not import what it does not know."""
+    asked, forms, read_again = [], [], []
+    lookup, save, load = codecs.lookup, torch.save, torch.load
+
+    def noted(name: str) -> codecs.CodecInfo:
+        asked.append(name)
+        return lookup(name)
+
+    def saved(*content: Any, **how: Any) -> None:
+        forms.append(how["_use_new_zipfile_serialization"])
+        save(*content, **how)
+
+    def loaded(*content: Any, **how: Any) -> object:
+        read_again.append(how)
+        return load(*content, **how)
+
+    monkeypatch.setattr(codecs, "lookup", noted)
+    monkeypatch.setattr(torch, "save", saved)
+    monkeypatch.setattr(torch, "load", loaded)
+    reader.rehearse()
+    names = {"cp437", "latin-1", "raw-unicode-escape", "utf-16", "utf-32"}
+    assert names <= set(asked) and sorted(forms) == [False, True]
+    assert read_again == [{"weights_only": True}] * 2
+
+
+def test_too_many_numbers_are_told_by_the_child(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parcel has a limit of its own, as tensors may repeat what the file has once."""
+    weight = torch.ones(1).expand(2**27)
+    monkeypatch.setattr(reader, "read_checkpoint", lambda *_: Checkpoint({"w": weight}, "zip"))
+    most = Limits.for_file(file.stat().st_size).parcel
+    with pytest.raises(ModelError) as caught:
+        read(file)
+    said = f"model.pth holds tensors that repeat few numbers {most:,} times."
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MemoryError(), "memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "memory"),
+        (OSError(24, "Too many open files"), "more"),
+        (OSError(2, "No such file"), "fault"),
+        (ValueError("odd"), "fault"),
+    ],
+)
+def test_what_went_wrong_in_the_child_is_told_by_its_kind(
+    error: Exception, status: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(reader, "read_checkpoint", failing)
+    expected: tuple[type[Exception], str] = {
+        "memory": (
+            ResourceError,
+            "model.pth needs more than 4 GB of memory to be read: it is damaged, or made to do "
+            "that; get it again.",
+        ),
+        "more": (
+            ModelError,
+            "model.pth asks its reader for a file or a part of Python that no model file needs; "
+            "save it again.",
+        ),
+        "fault": (RuntimeError, f"{type(error).__name__}: {error}"),
+    }[status]
+    with pytest.raises(expected[0]) as caught:
+        read(file)
+    assert str(caught.value).rstrip() == expected[1]
+
+
+def test_no_entry_need_be_named_and_no_process_is_ended_that_ended_itself(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *given: pytest.fail(f"{given} is ended"))
+    with file.open("rb") as stream:
+        assert list(read_limited(file, stream).tensors) == ["weight"]
+
+
+def test_a_process_that_was_not_started_or_is_gone_is_not_ended(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *given: pytest.fail(f"{given} is ended"))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert read_limited(file, file.open("rb")).tensors
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+    def no_fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    with pytest.raises(ResourceError) as caught:
+        read(file)
+    assert str(caught.value) == (
+        "model.pth is read in a process of its own, which cannot be started: Resource temporarily "
+        "unavailable."
+    )
+
+
+def test_a_fresh_python_that_takes_too_long_is_ended(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited, "_CAN_FORK", False)
+    monkeypatch.setattr(Limits, "for_file", lambda _: Limits(2**32, 2**28, 7.4, 0.1))
+    before = children()
+    with pytest.raises(ResourceError) as caught:
+        read(file)
+    assert str(caught.value) == (
+        "model.pth was not read within 7 s of computing: it is damaged, or made to do that; get it "
+        "again."
+    )
+    assert children() == before

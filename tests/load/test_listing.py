@@ -1,8 +1,10 @@
 import os
+import zipfile
 
 import pytest
 
 from reportgen.errors import OptionError
+from reportgen.load.candidates import Candidate, Part
 from reportgen.load.listing import listing
 
 
@@ -131,3 +133,32 @@ def test_a_folder_that_cannot_be_opened_is_listed(tmp_path, monkeypatch):
     listed = listing([tmp_path])
     assert paths(listed) == ["good.png"]
     assert reasons(listed) == {"closed": "The folder cannot be opened."}
+
+
+def test_what_is_skipped_in_several_places_is_listed_once_for_each(tmp_path):
+    for name in ("a.zip", "b.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("../out.png", b"")
+            archive.writestr("/out.png", b"")
+    listed = listing([tmp_path / "a.zip", tmp_path / "b.zip"])
+    leads_out = "This name leads out of the archive."
+    assert [entry.reason for entry in listed.skipped] == [leads_out] * 4
+    assert {entry.path for entry in listed.skipped} == {
+        f"{name}/{entry}" for name in ("a.zip", "b.zip") for entry in ("../out.png", "/out.png")
+    }
+
+
+def test_what_is_skipped_and_reached_twice_is_listed_once(tmp_path):
+    touch(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "gone.png").symlink_to("nothing.png")
+    listed = listing([tmp_path, tmp_path / "in"])
+    assert [entry.path.rpartition("/")[2] for entry in listed.skipped] == ["gone.png"]
+    assert len(listed.candidates) == 1
+
+
+def test_a_part_is_named_where_its_classes_are_in_one_order_or_another(tmp_path):
+    plain, numbered = (Candidate(tmp_path, "a.png", None, "cat", index) for index in (None, 0))
+    assert Part((plain,), class_names=("cat",)).is_named is True
+    assert Part(class_names=("cat",)).is_named is True
+    assert Part((plain, numbered)).is_named is True
+    assert Part((plain,)).is_named is False and Part().is_named is False

@@ -1,12 +1,13 @@
 """Lists of images: what they name, what is not followed, and how columns are understood."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from reportgen.errors import ImageError, OptionError
 from reportgen.load.images import image_set
-from reportgen.load.listing import files_of, shown_names
+from reportgen.load.listing import files_of, listing, shown_names
 from tests.load.test_images import SMALL, paths, picture, reasons
 
 
@@ -155,6 +156,8 @@ def test_what_a_list_names_must_be_a_file(folder, monkeypatch):
     os.mkfifo(folder / "pipe.png")
     images = given(folder, "cat/9.png\n\npipe.png\n", monkeypatch=monkeypatch)
     assert reasons(images) == {"pipe.png": "This is not a regular file."}
+    (entry,) = listing([Path("@data/files.txt")]).skipped  # before any is opened
+    assert entry.reason == "This is not a regular file."
     (folder / "gone.csv").mkdir()
     with pytest.raises(ImageError, match="There is no image in"):
         image_set([folder / "gone.csv"], SMALL)
@@ -177,3 +180,99 @@ def test_a_file_that_cannot_be_looked_into_is_tried_as_an_image(tmp_path, monkey
 
     monkeypatch.setattr("reportgen.load.listing.opened", refuse)
     assert paths(image_set([tmp_path / "a.png"], SMALL)) == ["a.png"]
+
+
+PLACES = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img")
+CLASSES = (
+    *("label", "class", "class_name", "category", "target", "cls"),
+    *("class_index", "class_id", "label_id"),
+)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_each_usual_name_of_a_column_of_files_is_known(folder, name):
+    later = PLACES[PLACES.index(name) :]
+    header = ",".join([*reversed(later), "label"])
+    row = ",".join([*["none.png"] * (len(later) - 1), "cat/9.png", "x"])
+    images = given(folder, f"{header.upper()}\n{row}\n", "l.csv")
+    assert [(f.path, f.true_class) for f in images.files] == [("cat/9.png", "x")]
+    assert images.notes == (
+        f"Of l.csv, column {name.upper()} names the files, column LABEL their classes.",
+    )
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_each_usual_name_of_a_column_of_classes_is_known(folder, name):
+    later = CLASSES[CLASSES.index(name) :]
+    header = ",".join([*reversed(later), "Path"])
+    row = ",".join([*["other"] * (len(later) - 1), "x", "cat/9.png"])
+    images = given(folder, f"{header}\n{row}\n", "l.csv")
+    assert [(f.path, f.true_class) for f in images.files] == [("cat/9.png", "x")]
+    assert images.notes == (f"Of l.csv, column Path names the files, column {name} their classes.",)
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "note"),
+    [
+        ("cat/9.png\ncat/10.png\n", [(None, 2)], "l.csv has no header: its first column names the"
+         " files."),
+        ("cat/9.png,x\ncat/10.png\n", [("x", 1), (None, 1)], "l.csv has no header: its first column"
+         " names the files, its second their classes."),
+        ("path,label\ncat/9.png\ncat/10.png,x,more\n", [(None, 1), ("x", 1)],
+         "Of l.csv, column path names the files, column label their classes."),
+        ("label,path\nx\nx,cat/9.png\n", [("x", 1)],
+         "Of l.csv, column path names the files, column label their classes."),
+        ("none.png,x\ncat/9.png,y\n", None, "l.csv has the columns none.png, x"),
+        ("cat/9.png,x\nnone.png,y\n", [("x", 1)], "l.csv has no header: its first column names the"
+         " files, its second their classes."),
+        ("none.png,x\n,y\n", None, "No image in"),
+    ],
+)  # fmt: skip
+def test_rows_and_headers_of_any_length(folder, content, found, note):
+    if found is None:
+        with pytest.raises((ImageError, OptionError), match=note):
+            given(folder, content, "l.csv")
+        return
+    images = given(folder, content, "l.csv")
+    classes = [file.true_class for file in images.files]
+    assert [(name, classes.count(name)) for name in dict.fromkeys(classes)] == found
+    assert images.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "classes"),
+    [
+        ("l.csv", "path;label\ncat/9.png;a, b\n", ["a, b"]),
+        ("l.csv", "cat/9.png;x\n", ["x"]),
+        ("l.csv", "path,label\ncat/9.png,a;b\n", ["a;b"]),
+        ("l.csv", "path,a;b\ncat/9.png,x\n", [None]),
+        ("l.csv", "path\ncat/9.png\n", [None]),
+        ("L.TSV", "path\tlabel\ncat/9.png\ta;b\n", ["a;b"]),
+    ],
+)
+def test_the_mark_between_cells_is_that_of_the_first_row(folder, name, content, classes):
+    (folder / name).write_text(content)
+    images = image_set([folder / name], SMALL)
+    assert [(f.path, f.true_class) for f in images.files] == [("cat/9.png", classes[0])]
+
+
+@pytest.mark.parametrize("content", ["path;label\ncat/9.png;x\n", "path,label\ncat/9.png,x\n"])
+def test_a_table_with_tabs_has_no_other_marks(folder, content):
+    with pytest.raises(ImageError, match="none of the 2 files can be used"):
+        given(folder, content, "l.tsv")
+
+
+def test_a_list_as_large_as_allowed_is_read(folder, monkeypatch):
+    path = listed(folder, "path\ncat/9.png\n", "l.csv")
+    monkeypatch.setattr("reportgen.load.lists._MAX_BYTES", path.stat().st_size)
+    assert paths(image_set([path], SMALL)) == ["cat/9.png"]
+    monkeypatch.setattr("reportgen.load.lists._MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(OptionError, match=f"^{path} is too large to be a list of images"):
+        image_set([path], SMALL)
+
+
+def test_a_file_named_again_has_the_class_stated_first(folder):
+    content = "path,label\ncat/9.png,\ncat/9.png,x\n./cat/9.png,\nnone.png,a\nnone.png,b\n"
+    images = given(folder, content, "l.csv")
+    assert [(f.path, f.true_class) for f in images.files] == [("cat/9.png", "x")]
+    assert reasons(images) == {"none.png": "It is named again with another class (b)."}

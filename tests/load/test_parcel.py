@@ -2,6 +2,7 @@
 
 import io
 import math
+import traceback
 from typing import Any
 
 import pytest
@@ -92,3 +93,29 @@ def test_a_parcel_that_was_cut_is_not_finished(data: Any) -> None:
     assert is_finished(whole)
     assert not is_finished(whole[: data.draw(st.integers(0, len(whole) - 1))])
     assert not is_finished(bytes(len(whole)))
+
+
+def test_a_fault_of_ours_comes_back_with_its_place() -> None:
+    out = io.BytesIO()
+    try:
+        raise KeyError("absent")
+    except KeyError as error:
+        pack_failure(error, out)
+        expected = "".join(traceback.format_exception(error))
+    with pytest.raises(RuntimeError) as caught:
+        unpack(out.getvalue())
+    assert str(caught.value) == "KeyError: 'absent'" and caught.value.__notes__ == [expected]
+
+
+def test_tensors_as_large_as_allowed_are_packed() -> None:
+    checkpoint = Checkpoint({"w": torch.ones(5)}, "zip")
+    assert torch.equal(unpack(packed(checkpoint, most=64 + 20)).tensors["w"], torch.ones(5))
+    with pytest.raises(ModelError) as caught:
+        packed(checkpoint, most=64 + 19)
+    assert str(caught.value) == "model.pth holds tensors that repeat few numbers 83 times."
+
+
+def test_a_parcel_without_anything_in_it_is_none() -> None:
+    assert not is_finished(b"") and not is_finished(bytes(15)) and not is_finished(bytes(16))
+    whole = bytes(packed(Checkpoint({}, "zip")))
+    assert is_finished(whole) and is_finished(whole + b"more") and not is_finished(whole[:-1])

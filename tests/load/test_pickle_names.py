@@ -4,7 +4,13 @@ import io
 
 import pytest
 
-from reportgen.load.pickle_names import is_dangerous, is_suspicious_call, names_in_pickle
+from reportgen.errors import ModelError, UnsafeModelError
+from reportgen.load.pickle_names import (
+    is_dangerous,
+    is_suspicious_call,
+    names_in_pickle,
+    refuse_dangerous,
+)
 
 PUTS = {"PUT": b"p7\n", "BINPUT": b"q\x07", "LONG_BINPUT": b"r\x07\0\0\0"}
 GETS = {"GET": b"g7\n", "BINGET": b"h\x07", "LONG_BINGET": b"j\x07\0\0\0"}
@@ -46,6 +52,7 @@ def test_what_was_memoised_is_numbered_from_nought() -> None:
         b"U\x02osN\x93.",
         b"NU\x06system\x93.",
         b"h\x09N\x93.",
+        b"U\x02os]U\x06system\x93.",
     ],
 )
 def test_a_name_that_is_hidden_is_dangerous(pickled: bytes) -> None:
@@ -77,13 +84,13 @@ def test_names_of_python_2_are_those_of_python_3() -> None:
 
 
 def test_the_protocol_is_the_one_that_is_stated() -> None:
-    for protocol in (2, 4):
+    for protocol in range(6):
         assert names_in_pickle(io.BytesIO(b"\x80%cN." % protocol), "m.pth")[1] == protocol
     assert names_in_pickle(io.BytesIO(b"N."), "m.pth")[1] == 0
 
 
 DANGEROUS = ("os.path.join", "a.os.b", "a.__class__.b", "x.register_module_full_hook", "(hidden")
-HARMLESS = ("torch.Size", "collections.OrderedDict", "mine.system", "mine.__init__", "a.register_b")
+HARMLESS = ("torch.Size", "collections.OrderedDict", "mine.system", "__main__.Net", "a.register_b")
 
 
 @pytest.mark.parametrize("name", DANGEROUS)
@@ -94,3 +101,51 @@ def test_names_that_reach_out_are_dangerous(name: str) -> None:
 def test_a_call_of_a_function_is_suspicious_and_of_a_class_is_not() -> None:
     assert not is_suspicious_call("mine.Settings") and not is_suspicious_call("mine._Settings")
     assert is_suspicious_call("mine.settings") and is_suspicious_call("Mine._settings")
+
+
+def test_a_name_that_stands_between_hides_what_is_under_it() -> None:
+    between = b"U\x02oscmine\nNet\nU\x06system\x93."
+    assert names(between) == {"mine.Net", "(hidden name)"}
+    made = b"U\x02osU\x04mineU\x03Net\x93U\x06system\x93."
+    assert names(made) == {"mine.Net", "(hidden name)"}
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, "builtins.int", "_codecs.encode", "io2.x", "a.eval.b"])
+def test_names_that_only_hold_data_are_none(name: str) -> None:
+    assert is_dangerous(name) is False
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (1, "os.a"),
+        (5, "os.a, os.b, os.c, os.d, os.e"),
+        (6, "os.a, os.b, os.c, os.d, os.e and 1 more"),
+        (8, "os.a, os.b, os.c, os.d, os.e and 3 more"),
+    ],
+)
+def test_what_was_asked_for_is_named(count: int, shown: str) -> None:
+    asked = frozenset(f"os.{letter}" for letter in "abcdefgh"[:count])
+    with pytest.raises(UnsafeModelError) as caught:
+        refuse_dangerous(asked | {"torch.Size"}, "m.pth")
+    assert str(caught.value) == (
+        f"m.pth was refused: it asks for {shown}, which no model file needs; nothing in it was "
+        "run. Ask its author for a plain state_dict or a safetensors file."
+    )
+    refuse_dangerous(frozenset({"torch.Size"}), "m.pth")
+
+
+@pytest.mark.parametrize("pickled", [b"", b"N", b"X\x05\0\0\0ab", b"c", b"\xff.", b"I5x\n."])
+def test_a_pickle_that_does_not_end_is_told(pickled: bytes) -> None:
+    with pytest.raises(ModelError) as caught:
+        names(pickled)
+    said = "m.pth is damaged or cut short: its pickle does not end."
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("name", ["a b", "1.x", "a..b", "a-b.c"])
+def test_a_name_that_is_none_is_told(name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        names(f"cmine\n{name}\n.".encode())
+    said = f"m.pth is damaged: its pickle asks for 'mine.{name}', which is no name."
+    assert str(caught.value) == said

@@ -288,3 +288,83 @@ def test_other_counts_of_channels_are_halved_by_assumption():
     found = preprocessing_for(loaded(in_channels=4), options())
     assert (found.channels, found.mean, found.std) == (4, (0.5,) * 4, (0.5,) * 4)
     assert found.is_assumed and "mean 0.5 0.5 0.5 0.5 (--mean)" in found.source
+
+
+def test_a_picture_is_resized_to_the_nearest_pixels_where_that_is_asked_for():
+    picture = noise(30, 51)
+    expected = np.asarray(picture.resize((20, 12), Image.Resampling.NEAREST))
+    for name in ("nearest", "nearest-exact"):
+        plain = replace(PUBLISHED, height=12, width=20, resize=None, interpolation=name)
+        found = (input_pixels(picture, plain) * 255).round().byte().permute(1, 2, 0)
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_flags_at_their_limits():
+    stated = {"mean": (0.0, 1.0, 0.5), "std": (1.0, 1e-300, 0.5), "crop_pct": 1.0}
+    chosen = preprocessing_for(loaded(), options(**stated, input_size=(8_000, 8_000)))
+    assert (chosen.mean, chosen.std) == (stated["mean"], stated["std"])
+    assert (chosen.height, chosen.width, chosen.resize) == (8_000, 8_000, 8_000)
+    assert preprocessing_for(loaded(), options(input_size=(1, 2))).width == 2
+    range_of = {
+        "mean": "does not fit pixels that run from 0 to 1: give values from 0 to 1.",
+        "std": "does not fit pixels that run from 0 to 1: give values above 0, up to 1.",
+    }
+    for name, value in (("mean", -1e-9), ("mean", 1.5), ("std", 0.0), ("std", 1.5)):
+        with pytest.raises(OptionError) as caught:
+            preprocessing_for(loaded(), options(**{name: (0.5, value, 0.5)}))
+        assert str(caught.value) == f"--{name} 0.5 {value:g} 0.5 {range_of[name]}"
+    for size in ((0, 5), (5, 0), (8_000, 8_001)):
+        with pytest.raises(OptionError) as caught:
+            preprocessing_for(loaded(), options(input_size=size))
+        said = f"--input-size {size[0]} {size[1]} is no size that an image can have."
+        assert str(caught.value) == said
+
+
+def test_the_box_of_any_crop_in_the_pixels_of_the_file():
+    # 24 of 32 rows, and of a picture so large that the shorter side fits.
+    crop = replace(PUBLISHED, height=24, width=48, resize=32)
+    assert crop_box(128, 64, crop) == (16, 8, 112, 56)
+    assert crop_box(64, 32, crop) == (8, 4, 56, 28)
+    assert crop_box(64, 64, crop) == (8, 20, 56, 44)  # 64 x 64 after the resize
+    tall = replace(PUBLISHED, height=48, width=24, resize=32)
+    assert crop_box(64, 128, tall) == (8, 16, 56, 112)
+    squeezed = replace(crop, resize=None)
+    assert crop_box(13, 7, squeezed) == (0, 0, 13, 7)
+
+
+def test_a_network_of_pictures_says_nothing_of_slices():
+    chosen = preprocessing_for(loaded(), options(input_size=(20, 30), crop_pct=0.5))
+    assert chosen.slices is None and (chosen.height, chosen.width, chosen.resize) == (20, 30, 40)
+    assert chosen.source == (
+        "size and crop stated by flag; mean and std published with torchvision's weights"
+    )
+    volumes = loaded(takes_volumes=True, slices=9)
+    chosen = preprocessing_for(volumes, options())
+    assert chosen.slices == 9 and chosen.source == (
+        "size, crop, mean and std published with torchvision's weights; "
+        "slices read from the network"
+    )
+    published = loaded(takes_volumes=True, preprocessing=replace(PUBLISHED, slices=16))
+    chosen = preprocessing_for(published, options())
+    assert (chosen.slices, chosen.source) == (16, PUBLISHED.source)
+    chosen = preprocessing_for(published, options(slices=4))
+    assert chosen.slices == 4 and chosen.source == (
+        "size, crop, mean and std published with torchvision's weights; slices stated by flag"
+    )
+
+
+@pytest.mark.parametrize(("most", "is_whole"), [(533 * 32, True), (533 * 32 - 1, False)])
+def test_a_picture_is_resized_whole_as_far_as_memory_goes(most, is_whole, monkeypatch):
+    """Beyond, the part that is cropped is made alone."""
+    whole, given = Image.Image.resize, []
+
+    def noted(self, size, resample=None, box=None, **more):
+        given.append((size, box))
+        return whole(self, size, resample, box)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    monkeypatch.setattr("reportgen.load.preprocessing.MAX_PIXELS", most)
+    small = replace(PUBLISHED, height=28, width=28, resize=32)
+    assert input_pixels(noise(30, 500), small).shape == (3, 28, 28)
+    expected = ((533, 32), None) if is_whole else ((28, 28), crop_box(500, 30, small))
+    assert given == [expected]

@@ -295,3 +295,32 @@ def test_a_program_of_a_users_own_network_needs_no_flags(tmp_path: Path) -> None
     arch = f"{SAMPLES / 'lenet.py'}:LeNet"
     told = CliRunner().invoke(commands, ["inspect", str(weights), "--arch", arch])
     assert "LeNet, pruned (2 modules are narrower, as pruned.json says)" in told.output
+
+
+def test_a_pruned_network_of_timm_needs_no_flags(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    net = timm.create_model("test_resnet", num_classes=7).eval()
+    (convolution,) = [n for n, m in net.named_modules() if n == "layer1.0.conv1"]
+    before = net.get_submodule(convolution)
+    widths = {
+        convolution: Width(before.out_channels - 3, before.in_channels, 1),
+        "layer1.0.bn1": Width(before.out_channels - 3),
+        "layer1.0.conv2": Width(
+            net.get_submodule("layer1.0.conv2").out_channels, before.out_channels - 3, 1
+        ),
+    }
+    made = {
+        path: {"out": w.out, **({"in": w.inputs} if w.inputs else {})} for path, w in widths.items()
+    }
+    net = narrowed(net, made).eval()
+    file = tmp_path / "pruned.pth"
+    torch.save(net.state_dict(), file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    pruned = replace(
+        described("torchvision:resnet18", digest), architecture="timm:test_resnet", widths=widths
+    )
+    (tmp_path / "pruned.json").write_bytes(written(pruned))
+    loaded = load_model(file)
+    assert torch.equal(answers(loaded.module), answers(net))
+    assert loaded.architecture == "test_resnet, pruned"
+    assert loaded.labels == tuple("abcdefg")

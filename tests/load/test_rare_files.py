@@ -70,9 +70,27 @@ class Names(list):  # type: ignore[type-arg]
     """A list with a name of its own, as settings of other tools are."""
 
 
-def test_a_list_of_another_class_beside_the_weights_does_no_harm() -> None:
-    content = {"state_dict": {"w": torch.ones(2)}, "names": Names(["a", "b"])}
-    assert list(read(content).tensors) == ["w"]
+class Settled(dict):  # type: ignore[type-arg]
+    """A table with a name of its own."""
+
+
+@pytest.mark.parametrize("items", [(), ("a",), ("a", "b")])
+@pytest.mark.parametrize("is_legacy", [True, False])
+def test_lists_and_tables_of_other_classes_beside_the_weights_do_no_harm(
+    items: tuple[str, ...], is_legacy: bool
+) -> None:
+    content = {
+        "state_dict": {"w": torch.ones(2)},
+        "names": Names(items),
+        "settings": Settled(dict.fromkeys(items, 1)),
+    }
+    stream = io.BytesIO()
+    torch.save(content, stream, _use_new_zipfile_serialization=not is_legacy)
+    stream.seek(0)
+    assert list(read_checkpoint(Path("m.pth"), stream).tensors) == ["w"]
+    weights = Settled({item: torch.ones(2) for item in items})
+    if items:
+        assert list(read(weights).tensors) == list(items)
 
 
 def test_a_wrapper_around_nothing_is_no_network() -> None:
@@ -371,7 +389,8 @@ def test_the_first_of_equally_different_readings_is_shown() -> None:
 def test_a_module_of_endless_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salvage, "_MOST_MODULES", 3)
     with pytest.raises(ModelError, match="holds more than 3 modules"):
-        read(nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(5))))
+        read(nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(3))))
+    assert len(read(nn.Sequential(nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1))).modules) == 3
 
 
 def test_memory_that_runs_out_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ OTHERS = {
 ENDINGS = [
     *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "log", "md"),
     *("rst", "html", "py", "ipynb", "db", "npz", "pth", "pt", "safetensors", "zip"),
-    *("tar", "gz"),
+    *("tar", "gz", "parquet", "arrow"),
 ]
 
 

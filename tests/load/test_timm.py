@@ -108,6 +108,41 @@ def test_preprocessing_comes_with_a_network_in_memory() -> None:
     assert prepared.is_assumed and "timm" in prepared.source
 
 
+SAID = "published with timm's weights for {}; assumed for this network"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "size"),
+    [
+        ("test_vit", {}, (160, 160)),
+        ("test_vit", {"img_size": 96}, (96, 96)),
+        ("test_vit", {"img_size": (64, 96)}, (64, 96)),
+        ("test_resnet", {}, None),
+    ],
+)
+def test_a_network_in_memory_takes_the_size_that_it_was_made_for(
+    name: str, arguments: dict[str, Any], size: tuple[int, int] | None
+) -> None:
+    made = net(name, num_classes=4, **arguments)
+    loaded = given_network(made)
+    assert (loaded.input_size, loaded.architecture) == (size, name)
+    prepared = preprocessing_for(loaded, PLAIN)
+    height, width = size or (160, 160)
+    assert (prepared.height, prepared.width) == (height, width)
+    assert (prepared.source, prepared.is_assumed) == (SAID.format(name), True)
+    assert loaded.labels == () and made(torch.rand(1, 3, height, width)).shape == (1, 4)
+
+
+def test_a_network_in_memory_without_what_timm_says_of_it_is_as_any_other() -> None:
+    made = net("test_resnet", num_classes=4)
+    made.pretrained_cfg = None
+    loaded = given_network(made)
+    assert (loaded.architecture, loaded.preprocessing) == (type(made).__name__, None)
+    made.pretrained_cfg = {"mean": (0.5,) * 3}
+    loaded = given_network(made)
+    assert (loaded.architecture, loaded.preprocessing) == (type(made).__name__, None)
+
+
 @pytest.mark.parametrize(
     ("arch", "words"),
     [

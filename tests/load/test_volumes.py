@@ -17,7 +17,7 @@ from reportgen.load.given_images import given_images
 from reportgen.load.given_network import given_network
 from reportgen.load.images import image_set
 from reportgen.load.preprocessing import denormalise, input_pixels, normalise, preprocessing_for
-from reportgen.load.volumes import FIRST, Volume, looked, picked_slices, read
+from reportgen.load.volumes import FIRST, Volume, looked, picked_slices, read, slice_notes
 from reportgen.options import Options
 from reportgen.report.arrays import Array
 from reportgen.report.records import Preprocessing
@@ -284,3 +284,59 @@ def test_tensors_of_a_program_are_volumes_where_they_have_an_axis_more() -> None
         given_images(tensor[:, :, 0], is_normalised=False).prepared(wanted(slices=FIRST))
     with pytest.raises(ImageError, match="and the network takes pictures"):
         given.prepared(replace(wanted(), slices=None))
+
+
+def test_pages_as_large_as_allowed_are_read() -> None:
+    data = pages(LEVELS.transpose(1, 2, 3, 0))
+    for count in (2, 5, 8):
+        found, notes = read(data, wanted(slices=count), most=6 * 9 * count)
+        assert isinstance(found, Volume) and found.values.shape == (3, count, 6, 9)
+        assert notes == ()
+        with pytest.raises(UnreadableImage, match="larger than"):
+            read(data, wanted(slices=count), most=6 * 9 * count - 1)
+
+
+def test_a_volume_is_pictured_by_its_middle_slice() -> None:
+    for count, height, width in ((9, 2, 3), (2, 9, 3), (4, 3, 8)):
+        levels = np.random.default_rng(1).integers(0, 256, (3, count, height, width))
+        volume = Volume((levels / 255).astype(np.float32))
+        assert volume.size == (width, height)
+        shown = np.asarray(volume.convert("RGB")).transpose(2, 0, 1)
+        assert np.array_equal(shown, levels[:, (count - 1) // 2])  # of two the first
+
+
+@pytest.mark.parametrize(
+    ("available", "count", "said"),
+    [
+        (None, 5, []),
+        (5, None, []),
+        (5, 5, []),
+        (6, 5, ["The network is given 5 of its 6 slices, evenly spread."]),
+        (4, 5, ["It has 4 slices, which are repeated to make 5."]),
+        (1, 5, ["It has 1 slice, which is repeated to make 5."]),
+    ],
+)
+def test_what_was_done_to_have_as_many_slices_is_said(
+    available: int | None, count: int | None, said: list[str]
+) -> None:
+    assert list(slice_notes(available, replace(wanted(), slices=count))) == said
+
+
+def test_limits_of_arrays_and_of_what_is_given() -> None:
+    long = saved(np.zeros((32_769, 1, 1), np.uint8))
+    with pytest.raises(UnreadableImage) as caught:
+        looked(long, wanted(1, 2), most=10**6)
+    assert str(caught.value) == (
+        "All slices together have more than 1 megapixels (--max-pixels), or a side is longer than "
+        "32,768."
+    )
+    assert looked(saved(np.zeros((32_768, 1, 1), np.uint8)), wanted(1, 2)).slices == 32_768
+    given = wanted(1, 7, height=3, width=4)
+    tiny = saved(np.zeros((2, 1, 1), np.uint8))
+    assert looked(tiny, given, most=7 * 3 * 4).slices == 2
+    with pytest.raises(UnreadableImage) as caught:
+        looked(tiny, given, most=7 * 3 * 4 - 1)
+    assert str(caught.value) == (
+        "7 slices of 3 x 4, as the network would be given, are more than 8.3e-05 megapixels "
+        "(--max-pixels): give it fewer with --slices."
+    )

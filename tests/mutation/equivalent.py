@@ -5,6 +5,25 @@ Each stands with the reason. A test fails for one whose line is no longer there.
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("load.ahead", 'Item = TypeVar("Item")', "another text"): "the name is for readers",
+    ("load.ahead", 'Result = TypeVar("Result")', "another text"): "the name is for readers",
+    ("load.images", 'Result = TypeVar("Result")', "another text"): "the name is for readers",
+    ("load.tables", "if TYPE_CHECKING:", "condition turned"): "what is imported there is types",
+    (
+        "load.archives",
+        "if sum(info.compress_size for info in infos) > whole:",
+        "Gt to GtE",
+    ): "headers take room too, so that the members alone are never as large",
+    ("load.formats", "if stored > size:", "Gt to GtE"): "as in archives",
+    (
+        "load.content",
+        "data = unpacker.decompress(data, self.size + 1)",
+        "one more",
+    ): "what is longer than stated is refused, by whatever",
+    (
+        "load.reader",
+        'description(path, "", checkpoint.exported)',
+        "another text",
+    ): "the hash is for what lies beside a file, and this lies in it",
     (
         "load.fitting",
         "net.load_state_dict(state, strict=True, assign=on_meta)",

@@ -32,7 +32,10 @@ def graft(module: ModuleType, tree: ast.Module, path: tuple[int, ...]) -> None:
         codes = _codes(compile(tree, str(module.__file__), "exec"))
         for function in _functions_at(statement, module):
             place = function.__code__.co_qualname, function.__code__.co_firstlineno
-            function.__code__ = codes[place]
+            code = codes[place]
+            if not code.co_freevars:  # a mistake may have dropped the `super()` that needs one
+                code = code.replace(co_freevars=function.__code__.co_freevars)
+            function.__code__ = code
             _give_defaults(function, statement, vars(module))
     elif owner is module:
         _run_again(module, tree, statement)

@@ -23,6 +23,8 @@ class Box:
     @property
     def area(self):
         return self.size * self.size
+    def __sizeof__(self):
+        return super().__sizeof__()
 @functools.cache
 def cut(value, most=LIMIT, *, least=10):
     def low(number):
@@ -50,6 +52,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
         ("size: int = 6", "Box().size, Box().area, Box(2).size"),
         ("self.size // self.size", "Box(3).area"),
         ("least=11", "cut(0)"),
+        ("__sizeof__(self):\n        return None", "Box(3).__sizeof__()"),
         ("return None\n    return min", "cut"),
     ],
 )
