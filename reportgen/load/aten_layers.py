@@ -4,7 +4,7 @@ A `conv2d` in the module `conv1` with `conv1.weight` was `nn.Conv2d`. What does 
 stays a function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -137,8 +137,9 @@ def _one(
     return _made(kind, settings)
 
 
-def _made(kind: Callable[..., nn.Module], settings: Mapping[str, Any]) -> nn.Module | None:
+def _made(kind: type[nn.Module], settings: Mapping[str, Any]) -> nn.Module | None:
     """A layer with settings as a program gives them; None where they are not numbers and words."""
+    axes = _AXES.get(kind.__name__[-2:], 1)
     plain = {}
     for key, value in settings.items():
         parts = value if isinstance(value, (tuple, list)) else (value,)
@@ -148,12 +149,17 @@ def _made(kind: Callable[..., nn.Module], settings: Mapping[str, Any]) -> nn.Mod
             # An empty stride is that of the window.
             value = None
         elif isinstance(value, (tuple, list)):
-            value = tuple(value) * (2 if len(value) == 1 and key in _PAIRS else 1)
+            value = tuple(value) * (axes if len(value) == 1 and key in _OF_EACH_AXIS else 1)
         plain[key] = value
     return kind(**plain)
 
 
-_PAIRS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_size"})
+_AXES = {"2d": 2, "3d": 3}
+"That a layer's window has, by the end of its name; others have one."
+_OF_EACH_AXIS = frozenset(
+    {"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size"}
+)
+"Settings of which a program may give one number for all axes."
 
 
 def _with_weights(
@@ -211,12 +217,7 @@ def _convolution(name: str, given: dict[str, Any], shape: tuple[int, ...]) -> nn
         "groups": groups,
         "bias": given["bias"] is not None,
     }
-    axes = len(shape) - 2
-    for key in keys:
-        value = given[key]
-        is_list = isinstance(value, (tuple, list)) and len(value) == 1
-        settings[key] = tuple(value) * axes if is_list else value
-    return _made(_CONVOLUTIONS[name], settings)
+    return _made(_CONVOLUTIONS[name], {**settings, **{key: given[key] for key in keys}})
 
 
 def _padded(
