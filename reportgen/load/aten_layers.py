@@ -103,7 +103,7 @@ def _layer(
     if not isinstance(next(iter(values[0].values()), None), Name):
         return None
     if len(operations) == 1:
-        return _one(names[0], frame.type.rsplit(".", 1)[-1], values[0], shapes, operations[0])
+        return _one(names[0], frame.type.rpartition(".")[2], values[0], shapes, operations[0])
     follows = all(
         next(iter(after.values())) == Name(before.results[0])
         for before, after in zip(operations, values[1:], strict=False)
@@ -246,7 +246,7 @@ def _linear(
 ) -> nn.Module | None:
     """A linear layer that was taken apart into a transposition and a product."""
     turned, product = values
-    is_turned = operations[0].target == "t.default" or turned.get("dims") in ((1, 0), [1, 0])
+    is_turned = operations[0].target == "t.default" or turned.get("dims") == (1, 0)
     weight, bias = turned["self"], product["self"]
     is_own = weight == Weight(f"{path}.weight") and bias == Weight(f"{path}.bias")
     is_product = product["mat2"] == Name(operations[0].results[0])
