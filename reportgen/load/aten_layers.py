@@ -31,7 +31,9 @@ _BATCH_NORMS: Mapping[str, type[nn.Module]] = {
     "BatchNorm3d": nn.BatchNorm3d,
     "SyncBatchNorm": nn.BatchNorm2d,
 }
-# Layers without weights: the function that each calls, and what of its arguments is no setting.
+_ANY = object()
+# Layers without weights: the function that each calls, and what of its arguments is no setting,
+# with the one value that fits the layer.
 _PLAIN: Mapping[str, tuple[type[nn.Module], str, Mapping[str, Any]]] = {
     "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d, "adaptive_avg_pool1d", {}),
     "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d, "adaptive_avg_pool2d", {}),
@@ -41,8 +43,8 @@ _PLAIN: Mapping[str, tuple[type[nn.Module], str, Mapping[str, Any]]] = {
     "AvgPool3d": (nn.AvgPool3d, "avg_pool3d", {}),
     "CELU": (nn.CELU, "celu", {}),
     "ChannelShuffle": (nn.ChannelShuffle, "channel_shuffle", {}),
-    "Dropout": (nn.Dropout, "dropout", {"train": False}),
-    "Dropout2d": (nn.Dropout2d, "feature_dropout", {"train": False}),
+    "Dropout": (nn.Dropout, "dropout", {"train": _ANY}),
+    "Dropout2d": (nn.Dropout2d, "feature_dropout", {"train": _ANY}),
     "ELU": (nn.ELU, "elu", {"scale": 1, "input_scale": 1}),
     "Flatten": (nn.Flatten, "flatten", {}),
     "GELU": (nn.GELU, "gelu", {}),
@@ -132,7 +134,7 @@ def _one(
         settings["inplace"] = True
     for key, value in fixed.items():
         # A network that was exported in training mode drops values at random; here it does not.
-        if settings.pop(key) != value and key != "train":
+        if settings.pop(key) != value and value is not _ANY:
             return None
     return _made(kind, settings)
 
