@@ -42,9 +42,9 @@ _OF_TORCH = (
     "unsqueeze.default var.correction var.dim where.self"
 )
 _OF_TENSORS = (
-    "add_.Scalar add_.Tensor div_.Scalar div_.Tensor expand.default fill_.Scalar mul_.Scalar "
-    "mul_.Tensor new_full.default new_ones.default new_zeros.default repeat.default sub_.Scalar "
-    "sub_.Tensor type_as.default unsqueeze_.default view.default"
+    "add_.Scalar add_.Tensor contiguous.default div_.Scalar div_.Tensor expand.default "
+    "fill_.Scalar mul_.Scalar mul_.Tensor new_full.default new_ones.default new_zeros.default "
+    "repeat.default sub_.Scalar sub_.Tensor type_as.default unsqueeze_.default view.default"
 )
 _OF_NETWORKS = (
     "adaptive_avg_pool2d.default adaptive_avg_pool3d.default avg_pool2d.default "
@@ -121,7 +121,6 @@ _SPECIAL: Mapping[str, Function] = {
     "_unsafe_view.default": torch.reshape,
     "adaptive_max_pool2d.default": _with_indices(F.adaptive_max_pool2d),
     "alias.default": _same,
-    "contiguous.default": lambda tensor, _=None: tensor.contiguous(),
     "constant_pad_nd.default": lambda tensor, pad, value=0.0: F.pad(tensor, pad, value=value),
     "_native_batch_norm_legit_no_training.default": lambda x, w, b, mean, var, momentum, eps: (
         F.batch_norm(x, mean, var, w, b, False, momentum, eps),

@@ -229,8 +229,8 @@ def test_guesses_are_taken_back_one_after_the_other() -> None:
         ),
         is_guess=True,
     )
-    told = refused(*steps, operation("linear.default", "last", input=Name("end"), weight=Weight("w")),
-                   shape=(3, 3, 1, 1), weights={"w": torch.rand(2, 4)})  # fmt: skip
+    last = operation("linear.default", "last", input=Name("end"), weight=Weight("w"))
+    told = refused(*steps, last, shape=(3, 3, 1, 1), weights={"w": torch.rand(2, 4)})
     assert told.startswith("m holds a program whose sizes do not fit (at last: ")
 
 
