@@ -403,8 +403,9 @@ def test_python_counts_numbers_alone() -> None:
     assert freed(factor).operations == (factor,)
 
 
-# Each operation may take three steps, and the program ten thousand more.
-MOST = 16 * 5001 - 1
+# Each operation may take three steps, and the program ten thousand more. Of these 10,006 two lead
+# through a ReLU, and sixteen items of a list take one, once for each of two batches.
+MOST = 16 * 5002 - 1
 
 
 @pytest.mark.parametrize("length", [MOST, MOST + 1])
@@ -414,9 +415,28 @@ def test_lists_of_a_program_have_a_length_in_all(length: int) -> None:
     for step, shape in ((given, (1, 1, 1, 1)), (results, (1, 1, 1, length))):
         if length > MOST:
             words = "m holds a program that takes too long to follow."
-            assert refused(step, shape=shape) == words
+            assert refused(relu("x", "y"), step, shape=shape) == words
         else:
-            assert freed(step, shape=shape).operations == (step,)
+            assert freed(relu("x", "y"), step, shape=shape).operations == (relu("x", "y"), step)
+
+
+@pytest.mark.parametrize("later", [63, 64])
+def test_of_guesses_the_last_sixty_four_can_be_taken_back(later: int) -> None:
+    """What `square` is shows at the end alone, what the others are in the step after them."""
+    steps = [view("x", "square", 3, 3)]
+    for i in range(later):
+        weight = Weight("w")
+        steps.append(view("x", f"s{i}", 3, 3))
+        steps.append(operation("linear.default", f"l{i}", input=Name(f"s{i}"), weight=weight))
+    steps.append(operation("t.default", "end", self=Name("square")))
+    given: dict[str, Any] = {"shape": (3, 3, 1, 1), "weights": {"w": torch.rand(2, 3)}}
+    if later == 63:
+        assert freed(*steps, **given).operations[:2] == (FIRST, view("x", "square", 3, BATCH))
+    else:
+        assert refused(*steps, **given) == (
+            "m was exported for batches of 3 and cannot be freed from that (at end: it gives "
+            f"(3, 7) for 7 images); {EXPORT}"
+        )
 
 
 def test_what_does_not_fit_is_told_with_its_place() -> None:
