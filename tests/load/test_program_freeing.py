@@ -136,6 +136,12 @@ def test_what_can_be_read_in_one_way(name: str) -> None:
     assert freed(*operations) == Sized(tuple(expected), is_guess=False)
 
 
+def test_a_batch_of_one_is_a_row_for_each_image() -> None:
+    assert freed(view("x", "end", 1, 40), shape=(1, 2, 4, 5)) == Sized(
+        (FIRST, view("x", "end", BATCH, 40)), is_guess=False
+    )
+
+
 def test_a_program_for_any_batch_stays_as_it_is() -> None:
     size, count = Name("n"), operation("sym_size.int", "n", self=X, dim=0)
     operations = [count, view("x", "end", size, 40)]
@@ -456,6 +462,23 @@ def test_what_does_not_fit_is_told_with_its_place() -> None:
     long = "e" * 90
     assert refused(view("x", long, 7, 7)).startswith(
         f"m holds a program whose sizes do not fit (at {long[:80]}: shape"
+    )
+
+
+def test_a_tensor_without_numbers_is_none_of_images() -> None:
+    assert refused(view("x", "end", 3, -1, 0)) == (
+        "m holds a program whose sizes do not fit (at end: shape '[3, 0, 0]' is invalid for input "
+        "of size 120)."
+    )
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b", "c")], ids=len)
+def test_an_operation_gives_as_many_results_as_it_says(names: tuple[str, ...]) -> None:
+    pieces = Operation("unbind.int", {"self": X, "dim": 1}, names, False, ())
+    which = "longer" if len(names) == 1 else "shorter"
+    assert refused(pieces, outputs=("a",), is_fixed=False) == (
+        f"m holds a program whose sizes do not fit (at a: zip() argument 2 is {which} than "
+        "argument 1)."
     )
 
 
