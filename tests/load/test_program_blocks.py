@@ -170,6 +170,19 @@ def test_a_layer_that_is_called_twice_is_one_and_another_of_its_name_is_steps() 
     ]
 
 
+def test_a_layer_with_weights_that_is_called_twice_is_one() -> None:
+    head, tensors = frame("head"), {"head.weight": torch.rand(3, 3)}
+
+    def product(source: str, result: str) -> Operation:
+        given: dict[str, Argument] = {"input": Name(source), "weight": Weight("head.weight")}
+        return operation("linear.default", result, head, **given)
+
+    known = {"tensors": tensors, "weights": {"head.weight": True}}
+    net = made(product("x", "a"), one(NEG, "a", "b"), product("b", "end"), **known)
+    assert [step[0] for step in told(net.routines[0])] == [net.head, FUNCTIONS[NEG], net.head]
+    assert type(net.head) is nn.Linear and net.head.bias is None
+
+
 def test_a_layer_of_which_more_than_the_result_is_read_is_a_block() -> None:
     head, tensors = frame("head"), {"head.weight": torch.rand(2, 3), "head.bias": torch.rand(2)}
     turned = operation("t.default", "t", head, self=Weight("head.weight"))

@@ -134,6 +134,12 @@ def test_a_program_is_read_in_full() -> None:
 def test_a_network_whose_class_is_nowhere_has_none() -> None:
     assert read(given(lambda m: m["graph"]["nodes"][0]["metadata"].clear())).type == ""
 
+    def late(module: dict[str, Any]) -> None:
+        rich(module)
+        module["graph"]["nodes"][0]["metadata"]["nn_module_stack"] = "L__self__,,"
+
+    assert read(given(late)).type == "net.Other"
+
 
 def test_number_formats_are_those_of_torch() -> None:
     names = {kind.value: kind.name for kind in ScalarType}
