@@ -29,8 +29,15 @@ def graft(module: ModuleType, tree: ast.Module, path: tuple[int, ...]) -> None:
             owner = getattr(owner, statement.name)
         statement = statement.body[number]
     if isinstance(statement, ast.FunctionDef):
+        functions = list(_functions_at(statement, module))
+        if any("__class__" in function.__code__.co_freevars for function in functions):
+            # A mistake may leave `super()` out, and the function has a place for its class.
+            mention = ast.copy_location(
+                ast.Expr(ast.Name("__class__", ast.Load())), statement.body[-1]
+            )
+            statement.body.append(ast.fix_missing_locations(mention))
         codes = _codes(compile(tree, str(module.__file__), "exec"))
-        for function in _functions_at(statement, module):
+        for function in functions:
             place = function.__code__.co_qualname, function.__code__.co_firstlineno
             function.__code__ = codes[place]
             _give_defaults(function, statement, vars(module))

@@ -28,8 +28,12 @@ def cut(value, most=LIMIT, *, least=10):
     def low(number):
         return max(number, least)
     return min(low(value), most)
+class Named(Exception):
+    def __init__(self, name):
+        super().__init__("named")
+        self.name = name
 """
-USER = "from grafted_module import LIMIT, TWICE, Box, cut\nother = (LIMIT, TWICE)\n"
+USER = "from grafted_module import LIMIT, TWICE, Box, Named, cut\nother = (LIMIT, TWICE)\n"
 
 
 @pytest.fixture
@@ -50,6 +54,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
         ("size: int = 6", "Box().size, Box().area, Box(2).size"),
         ("self.size // self.size", "Box(3).area"),
         ("least=11", "cut(0)"),
+        ("pass\n        self.name", "Named('a').args, Named('b').name"),
         ("return None\n    return min", "cut"),
     ],
 )
