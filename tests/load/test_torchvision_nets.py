@@ -162,7 +162,7 @@ def test_classifiers_are_known_by_name() -> None:
     assert not {"fcn_resnet50", "r3d_18", "raft_large"} & set(classifiers())
     assert close_names("ResNet19") == ["resnet18", "resnet152", "resnet101"]
     assert close_names("zzzz") == []
-    assert DOUBLES.keys() == {"resnet18", "resnet50"}
+    assert DOUBLES == {"resnet18": "resnetblur18", "resnet50": "resnetaa50 and resnetblur50"}
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
