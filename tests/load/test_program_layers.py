@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torchvision.models.convnext import LayerNorm2d
 
-from reportgen.load.aten import FUNCTIONS, filled
 from reportgen.load.aten_layers import layer
 from reportgen.load.program import Frame, Name, Operation, Weight
 
@@ -235,53 +234,6 @@ NEARLY: dict[str, list[Operation]] = {
 @pytest.mark.parametrize("name", NEARLY)
 def test_what_does_not_fit_exactly_stays_a_function(name: str) -> None:
     assert layer(NEARLY[name], SHAPES) is None
-
-
-def test_what_only_passes_on_passes_on() -> None:
-    values = torch.rand(2, 3)
-    assert FUNCTIONS["alias.default"](values) is values
-    assert FUNCTIONS["to.dtype"](values) is values
-    assert FUNCTIONS["to.dtype"](values, torch.float64).dtype == torch.float64
-
-
-@pytest.mark.parametrize(("is_transposed", "shape"), [(False, (1, 4, 5, 7)), (True, (1, 2, 7, 9))])
-def test_a_convolution_is_either_way_round(is_transposed: bool, shape: tuple[int, ...]) -> None:
-    weight = torch.rand(4, 2, 3, 3) if is_transposed else torch.rand(4, 3, 1, 1)
-    image = torch.rand(1, 4 if is_transposed else 3, 5, 7)
-    settings = ([1, 1], [0, 0], [1, 1], is_transposed, [0, 0], 1)
-    found = FUNCTIONS["convolution.default"](image, weight, None, *settings)
-    assert found.shape == shape
-
-
-def test_a_function_without_an_argument_that_it_needs_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"relu\.default lacks its argument 'self'"):
-        filled("relu.default", {})
-
-
-SLICES = [(), (1,), (2, 1), (-1, 1, 4), (1, None, -1), (-2, 0, 5, 2), (0, -1), (-3, 1)]
-
-
-@pytest.mark.parametrize("places", SLICES, ids=str)
-def test_a_slice_is_that_of_the_operation(places: tuple[int | None, ...]) -> None:
-    values = torch.rand(2, 5, 6)
-    assert torch.equal(
-        FUNCTIONS["slice.Tensor"](values, *places), torch.ops.aten.slice(values, *places)
-    )
-
-
-@pytest.mark.parametrize("size", [(7, 3), None], ids=str)
-def test_resampling_is_that_of_the_operation(size: tuple[int, int] | None) -> None:
-    values, factors = torch.rand(1, 2, 4, 5), None if size else [2.0, 0.5]
-    operations = torch.ops.aten
-    for name, rest in (
-        ("upsample_nearest2d.vec", ()),
-        ("upsample_bilinear2d.vec", (True,)),
-        ("upsample_bilinear2d.vec", (False,)),
-        ("upsample_bicubic2d.vec", (True,)),
-    ):
-        function = getattr(operations, name.partition(".")[0]).vec
-        expected = function(values, size, *rest, factors)
-        assert torch.equal(FUNCTIONS[name](values, size, *rest, factors), expected), name
 
 
 ARE: dict[str, tuple[list[Operation], type[nn.Module]]] = {

@@ -86,6 +86,10 @@ def test_what_would_be_fetched_or_run_is_refused(key: str, of_transformers: Path
         f"ours/config.json asks for {key}, which needs more than the weights in the folder; "
         "nothing of it is run. Give plain float weights of a network of transformers."
     )
+
+
+@pytest.mark.parametrize("key", ["auto_map", "custom_pipelines"])
+def test_what_is_empty_asks_for_nothing(key: str, of_transformers: Path) -> None:
     assert load_model(configured(of_transformers, **{key: {}})).labels == NAMES
 
 
