@@ -14,7 +14,9 @@ from torchvision import models
 from reportgen.errors import ModelError, OptionError
 from reportgen.load import torchvision_nets
 from reportgen.load.built_network import maker
+from reportgen.load.known_network import own_modules
 from reportgen.load.model import LoadedModel, load_model
+from reportgen.load.salvage import SavedModule
 from reportgen.load.torchvision_nets import published
 from tests.load.model_files import small_net
 
@@ -289,3 +291,30 @@ def test_several_that_fit_are_named(tmp_path: Path) -> None:
         "fasterrcnn_mobilenet_v3_large_fpn); say which with --arch "
         "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn."
     )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_script_of_torchvisions_own_class_says_nothing_of_it(tmp_path: Path) -> None:
+    torch.jit.script(squeezenet()).save(tmp_path / "script.pt")
+    loaded = load_model(tmp_path / "script.pt")
+    assert (loaded.architecture, loaded.format) == ("squeezenet1_1", "TorchScript")
+    assert not any("class" in note for note in loaded.notes)
+
+
+def test_modules_of_a_file_lose_the_prefix_of_their_weights() -> None:
+    paths = ("", "module", "module.head", "other")
+    modules = {path: SavedModule(f"net.{path}", {}, True, False) for path in paths}
+    weight = torch.ones(2)
+
+    def found(old: str, new: str) -> dict[str, str]:
+        checkpoint: Any = SimpleNamespace(
+            tensors={"x": torch.ones(2), old: weight}, modules=modules
+        )
+        return {path: kept.name for path, kept in own_modules(checkpoint, {new: weight}).items()}
+
+    assert found("module.head.weight", "head.weight") == {
+        "": "net.module",
+        "head": "net.module.head",
+    }
+    assert found("head.weight", "head.weight") == {path: f"net.{path}" for path in paths}
+    assert found("norm.1.weight", "norm1.weight") == {}
