@@ -125,9 +125,11 @@ def _one(
     weights = {key: value.path for key, value in given.items() if isinstance(value, Weight)}
     if weights:
         return _with_weights(name, short, path, given, weights, shapes)
-    kind, function, fixed = _PLAIN.get(short, (nn.Identity, "", {}))
+    if short not in _PLAIN or not operation.frames[-1].type.startswith("torch.nn.modules."):
+        return None
+    kind, function, fixed = _PLAIN[short]
     name, is_in_place = name.rstrip("_"), overwrites(operation.target)
-    if name != function or not operation.frames[-1].type.startswith("torch.nn.modules."):
+    if name != function:
         return None
     settings = dict(list(given.items())[1:])
     if is_in_place:
