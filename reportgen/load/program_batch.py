@@ -154,7 +154,6 @@ class _Follower:
             except Exception as error:
                 misfits.setdefault(place, self._misfit(given[place], error))
                 if isinstance(error, ModelError) or not untried:
-                    # The furthest is what fits best.
                     raise misfits[max(misfits)] from error
                 place, length, known, way = untried.pop()
                 del done[length:]
@@ -206,9 +205,11 @@ class _Follower:
 
     def _ways(self, operation: Operation) -> list[Way]:
         """The ways to read an operation, the likeliest first."""
-        key = (_RESHAPES | _COPIES).get(operation.target, "")
-        sizes = operation.arguments.get(key) if self._is_fixed else None
-        tensor = operation.arguments.get("self")
+        known = _RESHAPES | _COPIES
+        if not self._is_fixed or operation.target not in known:
+            return [(operation,)]
+        key, tensor = known[operation.target], operation.arguments.get("self")
+        sizes = operation.arguments.get(key)
         if not isinstance(sizes, tuple) or not all(isinstance(size, int) for size in sizes):
             return [(operation,)]
         if not isinstance(tensor, (Name, Weight)):

@@ -131,6 +131,43 @@ def test_training_leaves_nothing_behind(is_trained: bool, tmp_path: Path) -> Non
     assert kinds == {path: type(part).__name__ for path, part in net.named_children()}
 
 
+class Dropping(nn.Module):
+    """Does one thing that a function does otherwise in training."""
+
+    def __init__(self, drop: Callable[[torch.Tensor, bool], torch.Tensor]) -> None:
+        super().__init__()
+        self.head, self.drop = nn.Linear(3, 5), drop
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows: torch.Tensor = self.drop(x * 2, self.training).flatten(2).transpose(1, 2)
+        scores: torch.Tensor = self.head(rows.mean(1))
+        return scores
+
+
+def attention(x: torch.Tensor, is_trained: bool) -> torch.Tensor:
+    return F.scaled_dot_product_attention(x, x, x, dropout_p=0.5 if is_trained else 0.0)
+
+
+MODES: dict[str, Callable[[torch.Tensor, bool], torch.Tensor]] = {
+    "dropout": lambda x, is_trained: F.dropout(x, 0.5, is_trained),
+    "dropout in place": lambda x, is_trained: F.dropout(x, 0.5, is_trained, inplace=True),
+    "dropout of maps": lambda x, is_trained: F.dropout2d(x, 0.5, is_trained),
+    "dropout of maps in place": lambda x, is_trained: F.dropout2d(x, 0.5, is_trained, inplace=True),
+    "attention": attention,
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_function_that_drops_in_training_drops_nothing(name: str, tmp_path: Path) -> None:
+    net, images = Dropping(MODES[name]).train(), torch.rand(4, 3, 4, 5)
+    found = program_network(request(export(net, images, tmp_path / "net.pt2")))
+    with torch.inference_mode():
+        assert torch.allclose(found.module(images), net.eval()(images), atol=1e-6)
+    assert found.notes == (
+        "The program was exported in training mode; it is run in evaluation mode.",
+    )
+
+
 @pytest.mark.parametrize("target", ["add_.Tensor", "add.Tensor", "mul.Tensor"])
 def test_only_counting_of_batches_is_left_out(target: str, tmp_path: Path) -> None:
     net = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(216, 2)).train()
