@@ -185,3 +185,34 @@ def test_running_out_of_memory_is_told_with_the_limit(
             if is_memory
             else "no sense"
         )
+
+
+def test_what_a_folder_of_timm_says_of_classes_goes_before_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "ours" / "pytorch_model.bin"
+    weights.parent.mkdir()
+    weights.touch()
+    known = {"num_classes": 1000, "mean": (0.1,), "std": (0.2,), "label_names": None}
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(timm_nets, "require_timm", lambda words: None)
+    monkeypatch.setattr(timm_nets, "metadata", lambda *given: asked.append(given) or known)
+    monkeypatch.setattr(hub_network, "with_metadata", lambda *given, **more: (given, more))
+    config = {
+        "architecture": "net",
+        "num_classes": 2,
+        "label_names": ["a", "b"],
+        "label_descriptions": {"a": "ant"},
+        "pretrained_cfg": {"num_classes": 5, "mean": (0.3,), "std": None},
+    }
+    folder = HubFolder(weights.parent, weights, config, {})
+    given, more = cast(Any, hub_network.hub_network("request", folder))  # type: ignore[arg-type]
+    stated = {name: config[name] for name in ("num_classes", "label_names", "label_descriptions")}
+    assert given == ("request", "net", {"mean": (0.3,), "std": (0.2,), **stated})
+    assert more == {
+        "source": "stated by its config.json",
+        "said": "said by the folder of the model",
+        "is_assumed": False,
+        "settings": {},
+    }
+    assert asked == [("net", "ours/config.json")]

@@ -84,6 +84,9 @@ def test_a_size_that_the_network_fixes_is_that_of_its_images() -> None:
     assert published(name, "0" * 64, (384, 384), 3, 7).preprocessing == prepared(
         assumed(name), height=384, width=384, resize=384, interpolation="bicubic"
     )
+    assert published(name, "0" * 64, (384, 224), 3, 7).preprocessing == prepared(
+        assumed(name), height=384, width=224, resize=384, interpolation="bicubic"
+    )
     assert published(name, "0" * 64, (96, 112), 3, 7).preprocessing == prepared(
         assumed(name), height=96, width=112, resize=110
     )

@@ -6,6 +6,21 @@ Each stands with the reason. A test fails for one whose line is no longer there.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("load.ahead", 'Item = TypeVar("Item")', "another text"): "the name is for readers",
     (
+        "load.architectures",
+        "_CLASSES = 1009",
+        "one more",
+    ): "any size that no network has marks the classes",
+    (
+        "load.timm_index",
+        "_CLASSES = 1009",
+        "one more",
+    ): "any size that no network has marks the classes",
+    (
+        "load.program_batch",
+        "for values, batch in zip(self._values, self._batches, strict=True):",
+        "true for false",
+    ): "there are two of each",
+    (
         "load.fitting",
         "net.load_state_dict(state, strict=True, assign=on_meta)",
         "true for false",
