@@ -219,6 +219,21 @@ def test_weights_that_a_layer_cannot_have_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_a_weight_that_lies_among_the_constants_is_missing(tmp_path: Path) -> None:
+    source = export(Plain().eval(), torch.rand(2, 3, 8, 9), tmp_path / "net.pt2")
+
+    def saved(program: dict[str, Any]) -> None:
+        for spec in program["graph_module"]["signature"]["input_specs"]:
+            if "buffer" in spec:
+                spec["buffer"]["persistent"] = True
+
+    with pytest.raises(ModelError) as caught:
+        program_network(request(edited(source, tmp_path / "odd.pt2", saved)))
+    assert str(caught.value) == (
+        "odd.pt2 holds a program that its weights do not fit: shift is missing."
+    )
+
+
 def test_a_file_with_two_programs_is_told(tmp_path: Path) -> None:
     source = export(Plain().eval(), torch.rand(2, 3, 8, 9), tmp_path / "net.pt2")
     given = request(source)

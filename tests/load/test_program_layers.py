@@ -114,7 +114,8 @@ NEARLY: dict[str, list[Operation]] = {
     "a size that is computed": [
         operation("adaptive_avg_pool2d.default", "AdaptiveAvgPool2d", self=X, output_size=(X, X))
     ],
-    "a kernel that is computed": [convolution(bias=Name("z"))],
+    "a bias that is computed": [convolution(bias=Name("z"))],
+    "a kernel that is computed": [convolution(weight=Name("z"))],
     "a bias of another layer": [convolution(bias=Weight("o.bias"))],
     "groups that are computed": [convolution(groups="2")],
     "a norm with a weight and no bias": [
