@@ -133,6 +133,7 @@ def test_the_packed_index_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = packed_index()
     assert json.loads(gzip.decompress(packed)) == content
     assert packed == packed_index()
+    assert packed[4:8] == bytes(4)  # no date
 
 
 @pytest.mark.slow

@@ -206,6 +206,14 @@ def test_what_contradicts_a_network_is_named(
     assert unlike(network(), {**SAME, **change}, is_whole=True) == expected
 
 
+def test_each_module_is_looked_at_after_one_that_differs() -> None:
+    block, other = saved("Block", is_leaf=False), saved("Conv1d")
+    assert unlike(network(), {"9": block, "0": other, "1": saved("ELU")}, is_whole=False) == [
+        "0 is Conv1d in the file, Conv2d in torchvision's",
+        "1 is ELU in the file, ReLU in torchvision's",
+    ]
+
+
 def test_modules_that_a_whole_file_lacks_are_named() -> None:
     less = {path: module for path, module in SAME.items() if path in ("", "0")}
     assert unlike(network(), less, is_whole=False) == []
