@@ -6,7 +6,7 @@ function that does the same, so that the watch sees it as if a user had called i
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import torch
@@ -42,9 +42,9 @@ _OF_TORCH = (
     "unsqueeze.default var.correction var.dim where.self"
 )
 _OF_TENSORS = (
-    "add_.Scalar add_.Tensor div_.Scalar div_.Tensor expand.default fill_.Scalar mul_.Scalar "
-    "mul_.Tensor new_full.default new_ones.default new_zeros.default repeat.default sub_.Scalar "
-    "sub_.Tensor type_as.default unsqueeze_.default view.default"
+    "add_.Scalar add_.Tensor contiguous.default div_.Scalar div_.Tensor expand.default "
+    "fill_.Scalar mul_.Scalar mul_.Tensor new_full.default new_ones.default new_zeros.default "
+    "repeat.default sub_.Scalar sub_.Tensor type_as.default unsqueeze_.default view.default"
 )
 _OF_NETWORKS = (
     "adaptive_avg_pool2d.default adaptive_avg_pool3d.default avg_pool2d.default "
@@ -57,23 +57,14 @@ _MOST_AXES = 64
 "That a tensor of PyTorch may have."
 
 
-def _method(name: str) -> Function:
+def _of_tensor(name: str, tensor: Tensor, /, *rest: Any, **named: Any) -> Any:
     # Looked up on what it is called with, which may stand in for a tensor while a network is
     # traced.
-    return lambda tensor, *rest, **named: getattr(tensor, name)(*rest, **named)
-
-
-def _of_networks(base: str) -> Function:
-    function: Function = getattr(F, base)
-    return function
+    return getattr(tensor, name)(*rest, **named)
 
 
 def _same(tensor: Tensor, *_: Any, **__: Any) -> Tensor:
     return tensor
-
-
-def _in_place(function: Function) -> Function:
-    return lambda tensor, *rest, **named: function(tensor, *rest, inplace=True, **named)
 
 
 def _sliced(
@@ -87,16 +78,9 @@ def _sliced(
     return result
 
 
-def _with_indices(function: Function) -> Function:
-    return lambda *given, **named: function(*given, return_indices=True, **named)
-
-
-def _resampled(mode: str) -> Function:
-    def resample(tensor: Tensor, size: Any, *rest: Any) -> Tensor:
-        corners, factors = rest if len(rest) == 2 else (None, *rest)
-        return F.interpolate(tensor, size, factors, mode, corners)
-
-    return resample
+def _resampled(mode: str, tensor: Tensor, size: Any, /, *rest: Any) -> Tensor:
+    corners, factors = rest if len(rest) == 2 else (None, *rest)
+    return F.interpolate(tensor, size, factors, mode, corners)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None = None, *_: Any, **__: Any) -> Tensor:
@@ -119,9 +103,8 @@ _SPECIAL: Mapping[str, Function] = {
     "_log_softmax.default": lambda tensor, dim, _: torch.log_softmax(tensor, dim),
     "_to_copy.default": _cast,
     "_unsafe_view.default": torch.reshape,
-    "adaptive_max_pool2d.default": _with_indices(F.adaptive_max_pool2d),
+    "adaptive_max_pool2d.default": partial(F.adaptive_max_pool2d, return_indices=True),
     "alias.default": _same,
-    "contiguous.default": lambda tensor, _=None: tensor.contiguous(),
     "constant_pad_nd.default": lambda tensor, pad, value=0.0: F.pad(tensor, pad, value=value),
     "_native_batch_norm_legit_no_training.default": lambda x, w, b, mean, var, momentum, eps: (
         F.batch_norm(x, mean, var, w, b, False, momentum, eps),
@@ -134,35 +117,35 @@ _SPECIAL: Mapping[str, Function] = {
     "convolution.default": _convolution,
     "elu.default": torch._C._nn.elu,
     "elu_.default": torch._C._nn.elu_,
-    "hardtanh_.default": _in_place(F.hardtanh),
-    "leaky_relu_.default": _in_place(F.leaky_relu),
+    "hardtanh_.default": partial(F.hardtanh, inplace=True),
+    "leaky_relu_.default": partial(F.leaky_relu, inplace=True),
     "index.Tensor": lambda tensor, indices: tensor[
         tuple(slice(None) if index is None else index for index in indices)
     ],
     "instance_norm.default": lambda x, w, b, mean, var, own, momentum, eps, _: F.instance_norm(
         x, mean, var, w, b, own, momentum, eps
     ),
-    "hardsigmoid_.default": _in_place(F.hardsigmoid),
-    "hardswish_.default": _in_place(F.hardswish),
+    "hardsigmoid_.default": partial(F.hardsigmoid, inplace=True),
+    "hardswish_.default": partial(F.hardswish, inplace=True),
     "lift_fresh_copy.default": torch.clone,
     "linalg_vector_norm.default": torch.linalg.vector_norm,
-    "max_pool2d_with_indices.default": _with_indices(F.max_pool2d),
-    "mish_.default": _in_place(F.mish),
+    "max_pool2d_with_indices.default": partial(F.max_pool2d, return_indices=True),
+    "mish_.default": partial(F.mish, inplace=True),
     "native_layer_norm.default": lambda *given: (F.layer_norm(*given), None, None),
-    "relu6_.default": _in_place(F.relu6),
-    "silu_.default": _in_place(F.silu),
+    "relu6_.default": partial(F.relu6, inplace=True),
+    "silu_.default": partial(F.silu, inplace=True),
     "slice.Tensor": _sliced,
     "sym_size.int": lambda tensor, dim: tensor.size(dim),
     "to.dtype": _cast,
     "to.dtype_layout": _cast,
-    "upsample_bicubic2d.vec": _resampled("bicubic"),
-    "upsample_bilinear2d.vec": _resampled("bilinear"),
-    "upsample_nearest2d.vec": _resampled("nearest"),
+    "upsample_bicubic2d.vec": partial(_resampled, "bicubic"),
+    "upsample_bilinear2d.vec": partial(_resampled, "bilinear"),
+    "upsample_nearest2d.vec": partial(_resampled, "nearest"),
 }
 FUNCTIONS: Mapping[str, Function] = {
     **{name: getattr(torch, name.partition(".")[0]) for name in _OF_TORCH.split()},
-    **{name: _method(name.partition(".")[0]) for name in _OF_TENSORS.split()},
-    **{name: _of_networks(name.partition(".")[0]) for name in _OF_NETWORKS.split()},
+    **{name: partial(_of_tensor, name.partition(".")[0]) for name in _OF_TENSORS.split()},
+    **{name: getattr(F, name.partition(".")[0]) for name in _OF_NETWORKS.split()},
     **{f"_operator.{name}": getattr(operator, name) for name in _OF_PYTHON.split()},
     **_SPECIAL,
 }

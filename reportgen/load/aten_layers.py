@@ -4,7 +4,7 @@ A `conv2d` in the module `conv1` with `conv1.weight` was `nn.Conv2d`. What does 
 stays a function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -31,7 +31,9 @@ _BATCH_NORMS: Mapping[str, type[nn.Module]] = {
     "BatchNorm3d": nn.BatchNorm3d,
     "SyncBatchNorm": nn.BatchNorm2d,
 }
-# Layers without weights: the function that each calls, and what of its arguments is no setting.
+_ANY = object()
+# Layers without weights: the function that each calls, and what of its arguments is no setting,
+# with the one value that fits the layer.
 _PLAIN: Mapping[str, tuple[type[nn.Module], str, Mapping[str, Any]]] = {
     "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d, "adaptive_avg_pool1d", {}),
     "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d, "adaptive_avg_pool2d", {}),
@@ -41,8 +43,8 @@ _PLAIN: Mapping[str, tuple[type[nn.Module], str, Mapping[str, Any]]] = {
     "AvgPool3d": (nn.AvgPool3d, "avg_pool3d", {}),
     "CELU": (nn.CELU, "celu", {}),
     "ChannelShuffle": (nn.ChannelShuffle, "channel_shuffle", {}),
-    "Dropout": (nn.Dropout, "dropout", {"train": False}),
-    "Dropout2d": (nn.Dropout2d, "feature_dropout", {"train": False}),
+    "Dropout": (nn.Dropout, "dropout", {"train": _ANY}),
+    "Dropout2d": (nn.Dropout2d, "feature_dropout", {"train": _ANY}),
     "ELU": (nn.ELU, "elu", {"scale": 1, "input_scale": 1}),
     "Flatten": (nn.Flatten, "flatten", {}),
     "GELU": (nn.GELU, "gelu", {}),
@@ -103,7 +105,7 @@ def _layer(
     if not isinstance(next(iter(values[0].values()), None), Name):
         return None
     if len(operations) == 1:
-        return _one(names[0], frame.type.rsplit(".", 1)[-1], values[0], shapes, operations[0])
+        return _one(names[0], frame.type.rpartition(".")[2], values[0], shapes, operations[0])
     follows = all(
         next(iter(after.values())) == Name(before.results[0])
         for before, after in zip(operations, values[1:], strict=False)
@@ -123,22 +125,25 @@ def _one(
     weights = {key: value.path for key, value in given.items() if isinstance(value, Weight)}
     if weights:
         return _with_weights(name, short, path, given, weights, shapes)
-    kind, function, fixed = _PLAIN.get(short, (nn.Identity, "", {}))
+    if short not in _PLAIN or not operation.frames[-1].type.startswith("torch.nn.modules."):
+        return None
+    kind, function, fixed = _PLAIN[short]
     name, is_in_place = name.rstrip("_"), overwrites(operation.target)
-    if name != function or not operation.frames[-1].type.startswith("torch.nn.modules."):
+    if name != function:
         return None
     settings = dict(list(given.items())[1:])
     if is_in_place:
         settings["inplace"] = True
     for key, value in fixed.items():
         # A network that was exported in training mode drops values at random; here it does not.
-        if settings.pop(key) != value and key != "train":
+        if settings.pop(key) != value and value is not _ANY:
             return None
     return _made(kind, settings)
 
 
-def _made(kind: Callable[..., nn.Module], settings: Mapping[str, Any]) -> nn.Module | None:
+def _made(kind: type[nn.Module], settings: Mapping[str, Any]) -> nn.Module | None:
     """A layer with settings as a program gives them; None where they are not numbers and words."""
+    axes = _AXES.get(kind.__name__[-2:], 1)
     plain = {}
     for key, value in settings.items():
         parts = value if isinstance(value, (tuple, list)) else (value,)
@@ -148,12 +153,17 @@ def _made(kind: Callable[..., nn.Module], settings: Mapping[str, Any]) -> nn.Mod
             # An empty stride is that of the window.
             value = None
         elif isinstance(value, (tuple, list)):
-            value = tuple(value) * (2 if len(value) == 1 and key in _PAIRS else 1)
+            value = tuple(value) * (axes if len(value) == 1 and key in _OF_EACH_AXIS else 1)
         plain[key] = value
     return kind(**plain)
 
 
-_PAIRS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_size"})
+_AXES = {"2d": 2, "3d": 3}
+"That a layer's window has, by the end of its name; others have one."
+_OF_EACH_AXIS = frozenset(
+    {"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size"}
+)
+"Settings of which a program may give one number for all axes."
 
 
 def _with_weights(
@@ -211,12 +221,7 @@ def _convolution(name: str, given: dict[str, Any], shape: tuple[int, ...]) -> nn
         "groups": groups,
         "bias": given["bias"] is not None,
     }
-    axes = len(shape) - 2
-    for key in keys:
-        value = given[key]
-        is_list = isinstance(value, (tuple, list)) and len(value) == 1
-        settings[key] = tuple(value) * axes if is_list else value
-    return _made(_CONVOLUTIONS[name], settings)
+    return _made(_CONVOLUTIONS[name], {**settings, **{key: given[key] for key in keys}})
 
 
 def _padded(
@@ -245,7 +250,7 @@ def _linear(
 ) -> nn.Module | None:
     """A linear layer that was taken apart into a transposition and a product."""
     turned, product = values
-    is_turned = operations[0].target == "t.default" or turned.get("dims") in ((1, 0), [1, 0])
+    is_turned = operations[0].target == "t.default" or turned.get("dims") == (1, 0)
     weight, bias = turned["self"], product["self"]
     is_own = weight == Weight(f"{path}.weight") and bias == Weight(f"{path}.bias")
     is_product = product["mat2"] == Name(operations[0].results[0])

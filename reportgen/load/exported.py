@@ -101,7 +101,7 @@ def _pt2_tensor(content: Callable[[str], bytearray], entry: dict[str, Any]) -> T
     strides = [int(stride["as_int"]) for stride in layout["strides"]]
     offset = int(layout["storage_offset"]["as_int"])
     raw = content(entry["path_name"])
-    if not raw and min(sizes, default=1) == 0:
+    if not raw and 0 in sizes:
         return torch.empty(sizes, dtype=dtype)
     flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))

@@ -137,13 +137,12 @@ class _Follower:
         untried: deque[tuple[int, int, int, Way]] = deque(maxlen=_MOST_UNTRIED)
         place = 0
         way: Way = ()
-        furthest = -1
-        misfit: ModelError
+        misfits: dict[int, ModelError] = {}
         while place < len(given):
             if not way:
                 way, *others = self._ways(given[place])
                 self.is_guess |= bool(others)
-                known = len(self._values[0])
+                known = min(map(len, self._values))
                 # The next to be tried is the last of the list.
                 untried.extend((place, len(done), known, other) for other in reversed(others))
             try:
@@ -153,10 +152,9 @@ class _Follower:
                     self._check_outputs()
             # PyTorch says in many kinds of errors that sizes do not fit.
             except Exception as error:
-                if place > furthest:
-                    furthest, misfit = place, self._misfit(given[place], error)
+                misfits.setdefault(place, self._misfit(given[place], error))
                 if isinstance(error, ModelError) or not untried:
-                    raise misfit from error
+                    raise misfits[max(misfits)] from error
                 place, length, known, way = untried.pop()
                 del done[length:]
                 for values in self._values:
@@ -207,9 +205,11 @@ class _Follower:
 
     def _ways(self, operation: Operation) -> list[Way]:
         """The ways to read an operation, the likeliest first."""
-        key = (_RESHAPES | _COPIES).get(operation.target, "")
-        sizes = operation.arguments.get(key) if self._is_fixed else None
-        tensor = operation.arguments.get("self")
+        known = _RESHAPES | _COPIES
+        if not self._is_fixed or operation.target not in known:
+            return [(operation,)]
+        key, tensor = known[operation.target], operation.arguments.get("self")
+        sizes = operation.arguments.get(key)
         if not isinstance(sizes, tuple) or not all(isinstance(size, int) for size in sizes):
             return [(operation,)]
         if not isinstance(tensor, (Name, Weight)):

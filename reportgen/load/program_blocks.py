@@ -56,9 +56,7 @@ class Block(nn.Module):
                 values[Name(step.results[0])] = result
             else:
                 # By number, for what stands in for a result while the network is traced has no end.
-                values.update(
-                    {Name(name): result[i] for i, name in enumerate(step.results) if name}
-                )
+                values.update({Name(name): result[i] for i, name in enumerate(step.results)})
             for source in step.ends:
                 values.pop(source, None)
         results = tuple(values[name] for name in routine.outputs)

@@ -28,7 +28,7 @@ def network_of(
     Raises:
         KeyError: if a weight has the name of something that a module needs itself.
     """
-    short = program.type.rsplit(".", 1)[-1]
+    short = program.type.rpartition(".")[2]
     root = named(Network, short)("")
     tree = _Tree(root, tensors)
     outputs = tuple(map(Name, program.outputs))
@@ -55,7 +55,7 @@ class _Tree:
         """The block that a frame is a call of; None where another module stands there."""
         found = self._modules.get(frame.path)
         if found is None:
-            found = named(Block, frame.type.rsplit(".", 1)[-1])(frame.path)
+            found = named(Block, frame.type.rpartition(".")[2])(frame.path)
             if not self._put(frame.path, found):
                 return None
         return found if isinstance(found, Block) else None

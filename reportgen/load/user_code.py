@@ -163,7 +163,7 @@ def _failures_of(arch: str) -> Iterator[None]:
 
 
 def _is_maker(value: object, module: str) -> bool:
-    return callable(value) and getattr(value, "__module__", "") == module
+    return callable(value) and getattr(value, "__module__", None) == module
 
 
 def _signature(make: Callable[..., Any]) -> inspect.Signature:

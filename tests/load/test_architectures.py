@@ -82,6 +82,13 @@ def test_a_network_tells_one_class_apart_at_least() -> None:
     assert recognise(none) == []
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "densenet121", "alexnet"])
+def test_where_no_shape_is_shared_names_tell_the_nearest(name: str) -> None:
+    (known,) = (known for known in known_architectures() if known.name == name)
+    found, shared = nearest(dict.fromkeys(known.patterns, (1009, 1009, 1009)))
+    assert (found.name, shared) == (name, 0)
+
+
 def test_differences_come_in_the_order_of_the_network() -> None:
     expected = {"a": (2, 3), "b": (1,), "c": ()}
     found = {"d": (1,), "c": (4,), "a": (2, 4)}
@@ -126,6 +133,7 @@ def test_the_packed_index_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = packed_index()
     assert json.loads(gzip.decompress(packed)) == content
     assert packed == packed_index()
+    assert packed[4:8] == bytes(4)  # no date
 
 
 @pytest.mark.slow

@@ -106,3 +106,30 @@ def test_torchvisions_own_file_has_batch_norms_as_torchvision_uses_them() -> Non
         net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
         take_eps(name, net, sha256)
         assert net[1].eps == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "others"),
+    [
+        ("maskrcnn_resnet50_fpn", {"num_classes": 3}, []),
+        ("keypointrcnn_resnet50_fpn", {"num_classes": 3, "num_keypoints": 5}, []),
+        ("fcos_resnet50_fpn", {"num_classes": 3}, []),
+        ("retinanet_resnet50_fpn", {"num_classes": 3}, []),
+        ("ssdlite320_mobilenet_v3_large", {"num_classes": 3}, []),
+        ("ssd300_vgg16", {"num_classes": 3}, []),
+        ("deeplabv3_resnet50", {"num_classes": 3}, []),
+    ],
+)
+def test_each_kind_of_head_tells_its_networks(
+    name: str, arguments: dict[str, Any], others: list[str]
+) -> None:
+    with torch.device("meta"):
+        weights = of_detection(name, **arguments).state_dict()
+    assert dense_fits(weights) == [name, *others]
+
+
+def test_a_head_that_a_network_cannot_have_fits_nothing() -> None:
+    """LR-ASPP has no second head, which its constructor says by refusing it."""
+    with torch.device("meta"):
+        weights = of_detection("lraspp_mobilenet_v3_large", num_classes=3).state_dict()
+    assert dense_fits({**weights, "aux_classifier.4.bias": torch.ones(3)}) == []

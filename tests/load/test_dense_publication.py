@@ -11,6 +11,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from reportgen.load.dense_nets import (
     build_dense,
     dense_arguments,
+    dense_fits,
     dense_names,
     dense_publication,
 )
@@ -91,3 +92,50 @@ def test_a_network_that_prepares_its_images_says_how_large(
     other = cast(Any, SimpleNamespace(transform=SimpleNamespace()))
     assumed = dense_publication("fcn_resnet50", other, "0" * 64).preprocessing
     assert assumed is not None and assumed.is_assumed
+
+
+def test_maps_and_boxes_are_told_by_their_last_weights() -> None:
+    """Each head by the end of its name; empty tensors tell nothing."""
+    for key in ("classifier.4.weight", "classifier.low_classifier.weight"):
+        assert dense_arguments({key: torch.ones(4, 2)}) == {"num_classes": 4}
+        assert dense_arguments({key: torch.ones(4, 0)}) == {}
+        assert dense_arguments({key: torch.tensor(4.0)}) == {}
+    boxes = "roi_heads.box_predictor.cls_score.weight"
+    assert dense_arguments({boxes: torch.ones(4, 2)}) == {"num_classes": 4}
+    points = "roi_heads.keypoint_predictor.kps_score_lowres.bias"
+    assert dense_arguments({points: torch.ones(5)}) == {"num_keypoints": 5}
+    for end, beside in (
+        ("cls_logits.bias", "bbox_reg.bias"),
+        ("module_list.0.bias", "module_list.0.bias"),
+        ("module_list.0.1.bias", "module_list.0.1.bias"),
+    ):
+        heads = {
+            f"head.classification_head.{end}": torch.ones(6 * 9),
+            f"head.regression_head.{beside}": torch.ones(4 * 9),
+        }
+        assert dense_arguments(heads) == {"num_classes": 6}
+        assert dense_arguments({f"module.{key}": value for key, value in heads.items()}) == {
+            "num_classes": 6
+        }
+        assert dense_arguments(dict([next(iter(heads.items()))])) == {}
+
+
+def test_weights_of_maps_begin_with_a_backbone() -> None:
+    weights = build_dense("lraspp_mobilenet_v3_large", {"num_classes": 3}).state_dict()
+    assert dense_fits(weights) == ["lraspp_mobilenet_v3_large"]
+    assert dense_fits({f"x.{key}": value for key, value in weights.items()}) == []
+    bare = {key: value for key, value in weights.items() if not key.startswith("classifier")}
+    assert dense_fits(bare) == []
+
+
+def test_a_network_of_boxes_takes_images_as_they_are() -> None:
+    net = build_dense("ssdlite320_mobilenet_v3_large", {"num_classes": 3})
+    found = dense_publication("ssdlite320_mobilenet_v3_large", net, "0" * 64)
+    assert (found.labels, found.labels_source, found.is_torchvisions_own) == ((), "", False)
+    assert found.preprocessing is not None
+    assert vars(found.preprocessing) == {
+        **{"height": 320, "width": 320, "resize": 320, "interpolation": "bilinear"},
+        **{"mean": (0.0,) * 3, "std": (1.0,) * 3, "channels": 3, "is_assumed": False},
+        "source": "read from the network, which normalises images itself",
+        "slices": None,
+    }

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torchvision.models.convnext import LayerNorm2d
 
-from reportgen.load.aten import FUNCTIONS, filled
 from reportgen.load.aten_layers import layer
 from reportgen.load.program import Frame, Name, Operation, Weight
 
@@ -19,6 +19,7 @@ SHAPES |= {
     "l.weight": (5, 4),
     "l.bias": (5,),
     "m.running_mean": (4,),
+    "m.running_var": (4,),
 }
 
 
@@ -80,15 +81,29 @@ def test_a_convolution_that_pads_by_itself_is_one() -> None:
     assert (made.padding_mode, made.padding) == ("reflect", (2, 1))
 
 
-def permuted(dims: tuple[int, ...] = (0, 2, 3, 1)) -> list[Operation]:
+def changed(operation: Operation, **arguments: Any) -> Operation:
+    return replace(operation, arguments={**operation.arguments, **arguments})
+
+
+def norm(**given: Any) -> Operation:
+    usual = {"x": X, "weight": Weight("m.slope"), "bias": Weight("m.bias"), "running_mean": None}
+    usual |= {"running_var": None, "training": False, "momentum": 0.1, "eps": 1e-5}
+    return operation(
+        *("batch_norm.default", "BatchNorm2d", "m"), **usual | given, cudnn_enabled=False
+    )
+
+
+def permuted(dims: tuple[int, ...] = (0, 2, 3, 1), weight: str = "m.weight") -> list[Operation]:
     before = operation("permute.default", "LayerNorm2d", "m", "a", self=X, dims=dims)
-    given = {"weight": Weight("m.slope"), "bias": Weight("m.bias"), "eps": 1e-5}
+    given = {"weight": Weight(weight), "bias": Weight("m.bias"), "eps": 1e-5}
     norm = operation(
         "layer_norm.default", "LayerNorm2d", "m", "b", x=Name("a"), normalized_shape=(4,), **given
     )
     after = operation("permute.default", "LayerNorm2d", "m", self=Name("b"), dims=(0, 3, 1, 2))
     return [before, norm, after]
 
+
+STATISTICS = {"running_mean": Weight("m.running_mean"), "running_var": Weight("m.running_var")}
 
 NEARLY: dict[str, list[Operation]] = {
     "a dropout that drops": [operation("dropout.default", "Dropout", x=X, p=5.0, train=False)],
@@ -99,7 +114,8 @@ NEARLY: dict[str, list[Operation]] = {
     "a size that is computed": [
         operation("adaptive_avg_pool2d.default", "AdaptiveAvgPool2d", self=X, output_size=(X, X))
     ],
-    "a kernel that is computed": [convolution(bias=Name("z"))],
+    "a bias that is computed": [convolution(bias=Name("z"))],
+    "a kernel that is computed": [convolution(weight=Name("z"))],
     "a bias of another layer": [convolution(bias=Weight("o.bias"))],
     "groups that are computed": [convolution(groups="2")],
     "a norm with a weight and no bias": [
@@ -129,6 +145,90 @@ NEARLY: dict[str, list[Operation]] = {
     "a product with another weight": linear(self=Weight("o.bias")),
     "another permutation": permuted((0, 1, 2, 3)),
     "two that do not follow": [permuted()[0], permuted()[2], padded()[1]],
+    "a class of the user's own with a known name": [
+        replace(
+            operation("relu.default", "ReLU", self=X),
+            frames=(Frame("m", "net.torch.nn.modules.ReLU", "1"),),
+        )
+    ],
+    "a layer that calls another function": [operation("sigmoid.default", "ReLU", self=X)],
+    "a function that is no layer": [operation("relu.default", "Cosine", self=X)],
+    "an ELU that is scaled": [operation("elu.default", "ELU", self=X, alpha=0.3, scale=2)],
+    "an ELU of a scaled image": [operation("elu.default", "ELU", self=X, input_scale=2)],
+    "a ReLU6 that ends at seven": [
+        operation("hardtanh.default", "ReLU6", self=X, min_val=0.0, max_val=7.0)
+    ],
+    "a ReLU6 that begins at one": [
+        operation("hardtanh.default", "ReLU6", self=X, min_val=1.0, max_val=6.0)
+    ],
+    "padding before a convolution that upsamples": [
+        padded()[0],
+        operation(
+            *("conv_transpose2d.input", "ConvTranspose2d", "m"),
+            **{"x": Name("q"), "weight": Weight("m.weight"), "bias": None},
+        ),
+    ],
+    "padding before a convolution that pads": [
+        padded()[0],
+        changed(padded()[1], padding=(0, 1)),
+    ],
+    "padding that another reads": [padded()[0], changed(padded()[1], input=Name("r"))],
+    "padding before another function": [
+        padded()[0],
+        operation("relu.default", "ReLU", self=Name("q")),
+    ],
+    "another function before a convolution": [
+        operation("relu.default", "ReLU", result="q", self=X),
+        padded()[1],
+    ],
+    "a product that is added to a scaled bias": linear(beta=2),
+    "a product with another matrix": linear(mat2=Name("u")),
+    "a product of a weight": linear(mat1=Weight("l.weight")),
+    "a product with a matrix of another layer": [
+        changed(linear()[0], self=Weight("m.weight")),
+        linear()[1],
+    ],
+    "a product with a matrix that is not turned": [
+        operation("permute.default", "Linear", "l", "t", self=Weight("l.weight"), dims=(0, 1)),
+        linear()[1],
+    ],
+    "a norm that is not permuted back": [
+        *permuted()[:2],
+        changed(permuted()[2], dims=(0, 2, 3, 1)),
+    ],
+    "a norm between permutations of another weight": permuted(weight="m.slope"),
+    "a norm that reads what was before a permutation": [
+        permuted()[0],
+        changed(permuted()[1], input=X),
+        permuted()[2],
+    ],
+    "a norm with a mean and no variance": [
+        norm(weight=None, bias=None, running_mean=Weight("m.running_mean"))
+    ],
+    "a norm in a class that is none": [
+        replace(
+            norm(weight=None, bias=None, **STATISTICS),
+            frames=(Frame("m", "torch.nn.modules.any.Scale", "1"),),
+        )
+    ],
+    "a norm of groups without a bias": [
+        operation(
+            *("group_norm.default", "GroupNorm", "n"),
+            **{"x": X, "num_groups": 2, "weight": Weight("n.weight"), "bias": None},
+        )
+    ],
+    "a norm of layers without a weight": [
+        operation(
+            *("layer_norm.default", "LayerNorm", "m"),
+            **{"x": X, "normalized_shape": (4,), "weight": None, "bias": Weight("m.bias")},
+        )
+    ],
+    "a slope for each place": [
+        operation("prelu.default", "PReLU", "l", self=X, weight=Weight("l.weight"))
+    ],
+    "a linear layer with a row of weights": [
+        operation("linear.default", "Linear", "n", x=X, weight=Weight("n.weight"), bias=None)
+    ],
 }
 
 
@@ -137,48 +237,21 @@ def test_what_does_not_fit_exactly_stays_a_function(name: str) -> None:
     assert layer(NEARLY[name], SHAPES) is None
 
 
-def test_what_only_passes_on_passes_on() -> None:
-    values = torch.rand(2, 3)
-    assert FUNCTIONS["alias.default"](values) is values
-    assert FUNCTIONS["to.dtype"](values) is values
-    assert FUNCTIONS["to.dtype"](values, torch.float64).dtype == torch.float64
+ARE: dict[str, tuple[list[Operation], type[nn.Module]]] = {
+    "a norm between permutations": (permuted(), LayerNorm2d),
+    "a norm of statistics alone": ([norm(weight=None, bias=None, **STATISTICS)], nn.BatchNorm2d),
+    "a turned matrix and a product": (linear(), nn.Linear),
+    "a padded convolution": (padded(), nn.Conv2d),
+    "an activation": ([operation("relu.default", "ReLU", self=X)], nn.ReLU),
+    "an activation in place": ([operation("relu_.default", "ReLU", self=X)], nn.ReLU),
+    "bounds": (
+        [operation("hardtanh.default", "ReLU6", self=X, min_val=0.0, max_val=6.0)],
+        nn.ReLU6,
+    ),
+}
 
 
-@pytest.mark.parametrize(("is_transposed", "shape"), [(False, (1, 4, 5, 7)), (True, (1, 2, 7, 9))])
-def test_a_convolution_is_either_way_round(is_transposed: bool, shape: tuple[int, ...]) -> None:
-    weight = torch.rand(4, 2, 3, 3) if is_transposed else torch.rand(4, 3, 1, 1)
-    image = torch.rand(1, 4 if is_transposed else 3, 5, 7)
-    settings = ([1, 1], [0, 0], [1, 1], is_transposed, [0, 0], 1)
-    found = FUNCTIONS["convolution.default"](image, weight, None, *settings)
-    assert found.shape == shape
-
-
-def test_a_function_without_an_argument_that_it_needs_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"relu\.default lacks its argument 'self'"):
-        filled("relu.default", {})
-
-
-SLICES = [(), (1,), (2, 1), (-1, 1, 4), (1, None, -1), (-2, 0, 5, 2), (0, -1), (-3, 1)]
-
-
-@pytest.mark.parametrize("places", SLICES, ids=str)
-def test_a_slice_is_that_of_the_operation(places: tuple[int | None, ...]) -> None:
-    values = torch.rand(2, 5, 6)
-    assert torch.equal(
-        FUNCTIONS["slice.Tensor"](values, *places), torch.ops.aten.slice(values, *places)
-    )
-
-
-@pytest.mark.parametrize("size", [(7, 3), None], ids=str)
-def test_resampling_is_that_of_the_operation(size: tuple[int, int] | None) -> None:
-    values, factors = torch.rand(1, 2, 4, 5), None if size else [2.0, 0.5]
-    operations = torch.ops.aten
-    for name, rest in (
-        ("upsample_nearest2d.vec", ()),
-        ("upsample_bilinear2d.vec", (True,)),
-        ("upsample_bilinear2d.vec", (False,)),
-        ("upsample_bicubic2d.vec", (True,)),
-    ):
-        function = getattr(operations, name.partition(".")[0]).vec
-        expected = function(values, size, *rest, factors)
-        assert torch.equal(FUNCTIONS[name](values, size, *rest, factors), expected), name
+@pytest.mark.parametrize("name", ARE)
+def test_what_the_others_nearly_are_is_a_layer(name: str) -> None:
+    operations, kind = ARE[name]
+    assert type(layer(operations, SHAPES)) is kind

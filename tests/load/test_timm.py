@@ -103,7 +103,7 @@ def test_classes_are_named_only_where_the_weights_are_stated(tmp_path: Path) -> 
 def test_preprocessing_comes_with_a_network_in_memory() -> None:
     loaded = given_network(net("test_vit", num_classes=4))
     prepared = preprocessing_for(loaded, PLAIN)
-    assert loaded.architecture == "test_vit"
+    assert (loaded.architecture, loaded.input_size) == ("test_vit", (160, 160))
     assert (prepared.height, prepared.mean) == (160, (0.5, 0.5, 0.5))
     assert prepared.is_assumed and "timm" in prepared.source
 

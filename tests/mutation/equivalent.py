@@ -25,6 +25,21 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "another text",
     ): "the hash is for what lies beside a file, and this lies in it",
     (
+        "load.architectures",
+        "_CLASSES = 1009",
+        "one more",
+    ): "any size that no network has marks the classes",
+    (
+        "load.timm_index",
+        "_CLASSES = 1009",
+        "one more",
+    ): "any size that no network has marks the classes",
+    (
+        "load.program_batch",
+        "for values, batch in zip(self._values, self._batches, strict=True):",
+        "true for false",
+    ): "there are two of each",
+    (
         "load.fitting",
         "net.load_state_dict(state, strict=True, assign=on_meta)",
         "true for false",
