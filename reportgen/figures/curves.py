@@ -12,7 +12,7 @@ BESIDE_PAGE = 5.5
 _NAMES = 24 / 5.5
 "Layers named on an inch of their axis."
 _LONGEST = 26
-"Letters of a layer's name in a figure for a paper; of longer ones the end is shown."
+"Letters of a layer's name; of longer ones the end is shown."
 _LETTER = 0.06
 "Inches of a letter."
 _LARGE = 10_000
@@ -35,10 +35,9 @@ def curves_figure(
     inches, dpi = (BESIDE_PAGE, SCREEN) if width is None else (width, PRESS)
     ticks = range(0, len(curves.layers), -(-len(curves.layers) // round(_NAMES * inches)))
     names = [curves.layers[at] for at in ticks]
-    height = 1.1 * len(curves.curves) + 0.5
-    if width is not None:
-        names = [name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}" for name in names]
-        height = 0.95 * len(curves.curves) + _LETTER * max(map(len, names)) + 0.1
+    names = [name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}" for name in names]
+    panel = 1.1 if width is None else 0.95
+    height = panel * len(curves.curves) + _LETTER * max(map(len, names)) + 0.1
     with figure(inches, height, dpi) as drawn:
         panels = drawn.subplots(len(curves.curves), sharex=True, squeeze=False)[:, 0]
         for axes, curve in zip(panels, curves.curves, strict=True):

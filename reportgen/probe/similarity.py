@@ -12,7 +12,7 @@ def similarity(before: torch.Tensor, after: torch.Tensor) -> float | None:
 
     In numpy, for while a network is traced, each function of PyTorch passes a counter.
     """
-    if before.shape != after.shape:
+    if before.shape != after.shape or not before.numel():
         return None
     wide = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
     x = before.detach().to("cpu", wide).flatten().numpy()

@@ -2,6 +2,7 @@ import io
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from reportgen.figures.curves import curves_figure
@@ -31,6 +32,16 @@ def test_every_curve_is_named_with_its_unit_and_layers_are_on_the_axis():
     found = texts(curves_figure(curves(), ("svg",))["svg"])
     assert {"Zeros (%)", "Scale (std)", "Dead filters (%)"} <= set(found)
     assert "features.0" in found and "features.28" in found and "features.1" not in found
+
+
+@pytest.mark.parametrize("width", [None, 3.5])
+@pytest.mark.parametrize("panels", [1, 3])
+def test_panels_keep_their_room_beside_long_names(width, panels, recwarn):
+    names = tuple(f"blocks.{i}.layers.0.attn_layer.window_partition" for i in range(30))
+    found = curves_figure(Curves(names, curves().curves[:panels], ""), ("svg",), width=width)
+    assert "…tn_layer.window_partition" in texts(found["svg"])
+    # Axes without any height left are told by a warning, and are not laid out.
+    assert not recwarn.list
 
 
 def test_shares_are_percent_and_many_orders_are_on_a_log_scale():

@@ -32,6 +32,7 @@ def test_any_order_of_the_axes_is_read_alike() -> None:
 def test_is_not_defined_everywhere() -> None:
     x = noise(4, 5)
     assert similarity(x, x.T) is None
+    assert similarity(x[:0], x[:0]) is None
     assert similarity(x, torch.full((4, 5), 2.0)) is None
     assert similarity(x, torch.full((4, 5), math.inf)) is None
     assert similarity(x, -2 * x + 1) == pytest.approx(-1.0)

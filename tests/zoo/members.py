@@ -65,7 +65,8 @@ class Member:
             is_small = self.name.startswith("fasterrcnn_mobilenet")
             has_more = self.name.startswith(("maskrcnn", "keypointrcnn"))
             limits = {"rpn_score_thresh": 1.0} if is_small else {}
-            limits |= {"box_score_thresh": 1.0} if has_more else {}
+            # The newer Mask R-CNN is published with the masks of as many objects as it gives.
+            limits |= {"box_score_thresh": 0.0 if "_v2" in self.name else 1.0} if has_more else {}
             net = _maker(self)(**self.told, **limits).eval()
             return _frozen(net) if self.is_frozen else net
         if self.library == "torchvision":

@@ -45,8 +45,8 @@ What was held against what:
   convolutions, which has to be the very number; and that count at the published size against the
   published number: torchvision's `_ops` within {torchvision:.0%}, timm's benchmark table within
   {timm:.0%}. R-CNN is published for images in which nothing is found, Mask and Keypoint R-CNN
-  without their last head, Faster R-CNN with MobileNet without proposals: so it is counted. Its
-  report is of at most 40 proposals and 4 objects an image.
+  without their last head (but v2: with the masks of 100 objects), Faster R-CNN with MobileNet
+  without proposals: so it is counted. Its report is of at most 40 proposals and 4 objects an image.
 - **answers**: classes and scores in the report against those that the network gives by itself, of
   a map of scores the shares of the picture; none of networks that give boxes.
 
