@@ -1,20 +1,18 @@
 """`make zoo`: measures what is not measured yet, one row file each, and writes docs/zoo.md.
 
-    python -m tests.zoo [NAME ...] [--minutes N] [--brief]
+    python -m tests.zoo [NAME ...] [--minutes N]
 
-Rows are kept under build/zoo/, so that a run that was ended goes on where it was. Those that were
-made with --brief are made again without it, where the network is the smallest of its family.
+Rows are kept under build/zoo/, so that a run that was ended goes on where it was.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Sequence
 
 from reportgen.figures import press
 from tests.zoo.members import Member, is_first, members
 from tests.zoo.page import ROWS, file_of, measured, written_page
-from tests.zoo.row import BRIEF, Row, failures, row, usually_left_out
+from tests.zoo.row import Row, failures, row, usually_left_out
 
 
 def main() -> None:
@@ -22,20 +20,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.zoo")
     parser.add_argument("names", nargs="*", help="measured anew, such as timm:convnext_atto")
     parser.add_argument("--minutes", type=float, help="begin no row after so long")
-    parser.add_argument("--brief", action="store_true", help="costly sections of none")
     given = parser.parse_args()
     start = time.monotonic()
     ROWS.mkdir(parents=True, exist_ok=True)
     # A worker for each report would spend more on its start than on its few figures.
     press.MOST_WORKERS = 0
     for member in sorted(members(), key=_cost):
-        left_out = BRIEF if given.brief else usually_left_out(member)
-        is_asked = member.label in given.names if given.names else not _has(member, left_out)
-        if not is_asked:
+        if member.label not in given.names if given.names else member.label in measured():
             continue
         if given.minutes is not None and time.monotonic() - start > 60 * given.minutes:
             break
-        made = _made(member, left_out)
+        made = _made(member)
         file = file_of(member)
         data = {"label": member.label, "error": made} if isinstance(made, str) else made.as_data()
         file.write_text(json.dumps(data), "utf-8")
@@ -50,15 +45,9 @@ def _cost(member: Member) -> tuple[bool, float]:
     return not is_first(member), member.millions + runs_whole * member.gmacs
 
 
-def _has(member: Member, left_out: Sequence[str]) -> bool:
-    """Whether there is a row of a network already, of so many sections or more."""
-    known = measured().get(member.label)
-    return known is not None and (isinstance(known, str) or set(known.left_out) <= set(left_out))
-
-
-def _made(member: Member, left_out: tuple[str, ...]) -> Row | str:
+def _made(member: Member) -> Row | str:
     try:
-        return row(member, left_out)
+        return row(member, usually_left_out(member))
     # The table is there to show what breaks: a network that fails, however it does, is a row.
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

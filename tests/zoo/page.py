@@ -23,12 +23,11 @@ every `make test`.
 Each network has random weights (seed 0) and two images of noise, of which one is pictured, at the
 size in the table. Occlusion hides quarters of the image, no picture is painted by gradient
 ascent, and the section {never} is left out, which runs each method of attribution hundreds of
-times: a real report of a network takes longer. Rows that say *brief* are without
-{brief}, too, to save time,
-and of a network that is not the smallest of its family only every eighth leaf module is observed,
-though the shapes, parameters and multiplications of all calls are checked.
-{whole} of the {count} networks, of {families} of the {all_families} families, have the other
-sections, too.
+times: a real report of a network takes longer. The smallest network of each of the {families}
+families has all other sections. To save time the others, whose rows say *brief*, are without
+{brief}, too, and only every
+eighth of their leaf modules is observed, though the shapes, parameters and multiplications of all
+calls are checked.
 
 Seconds are those of the whole report, written, on two cores that other work shared, so they tell
 orders of magnitude; MB is the folder.
@@ -87,15 +86,11 @@ def page(rows: Mapping[str, Row | str]) -> str:
     """The page in Markdown."""
     every = members()
     made = [(member, rows[member.label]) for member in every if member.label in rows]
-    whole = [m for m, row in made if isinstance(row, Row) and set(row.left_out) <= {*NEVER}]
     costly = [name for name in BRIEF if name not in NEVER]
     head = _HEAD.format(
         never=", ".join(NEVER),
         brief=" and ".join((", ".join(costly[:-1]), costly[-1])),
-        whole=len(whole),
-        count=len(every),
-        families=len({(m.library, m.family) for m in whole}),
-        all_families=len({(m.library, m.family) for m in every}),
+        families=len({(m.library, m.family) for m in every}),
         **TOLERANCE,
     )
     lines = [head]
