@@ -209,14 +209,14 @@ function layerPage() {
 
 // A kernel says which filter and channel it belongs to where the pointer or the arrow keys are.
 function kernels(atlas, { filters, channels }) {
-  const { node, names, columns } = atlas;
+  const { node, names } = atlas;
   const isOne = names.length < 2;
   const isColour = node.dataset.atlas.endsWith("rgb");
   const line = element("span", { "aria-live": "polite" }, isOne ? "" : "Click a kernel or use the arrow keys. ");
 
   function choose(tile) {
-    const filter = isColour ? tile : filters[Math.floor(tile / columns)];
-    const words = `Filter ${filter}` + (isColour ? "" : `, channel ${channels[tile % columns]}`);
+    const filter = isColour ? tile : filters[Math.floor(tile / channels.length)];
+    const words = `Filter ${filter}` + (isColour ? "" : `, channel ${channels[tile % channels.length]}`);
     atlas.select(tile, words);
     line.replaceChildren(words, " ", element("a", { href: `#c=${filter}` }, "its maps"), " ");
     return words;

@@ -25,6 +25,9 @@ LEAST_PICTURE = 16_384
 MANY_PICTURES = 30
 "Where there are more, each gets less than its part: half of it at twice as many."
 
+NARROW = 4
+"Times as tall as wide: where filters down and channels across would be more, rows hold several."
+
 COARSE = 15
 "Levels either side of zero in a colour picture of more values than that, as of a ViT's patches."
 
@@ -119,20 +122,27 @@ def _top(sizes: Array, count: int) -> Array:
 def _collated(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer) -> Atlas:
     """Every kernel in one picture, filters down and channels across [zeiler2014].
 
+    Where there are few channels, as in a depthwise convolution, a row holds several filters.
     Kernels of one value have no shape of their own: they stand without gaps, as the matrix of
     filters x channels, which is then the one tile.
     """
     filters, channels, height, width = shown.shape
     levels, _ = signed_levels(shown, limit)
+    each = _filters_a_row(*shown.shape)
     is_matrix = height == width == 1
     if is_matrix:
         tiles, across = levels.reshape(1, filters, channels), 1
     else:
-        tiles, across = levels.reshape(filters * channels, height, width), channels
+        tiles, across = levels.reshape(filters * channels, height, width), each * channels
     count, tile_height, tile_width = tiles.shape
+    order = "one row per filter, one column per channel"
+    if each > 1:
+        order = "one per filter, row by row"
+        if channels > 1:
+            order = f"{each} filters a row, the {channels} channels of each side by side"
     caption = (
-        f"{counted(filters * channels, 'kernel')} of {height} x {width}{_of_slices(weight)}: one "
-        f"row per filter, one column per channel. {_scale(limit, weight)}"
+        f"{counted(filters * channels, 'kernel')} of {height} x {width}{_of_slices(weight)}: "
+        f"{order}. {_scale(limit, weight)}"
     )
     if shown.shape[:2] != weight.shape[:2]:
         caption += (
@@ -152,9 +162,18 @@ def _collated(shown: FloatArray, weight: FloatArray, limit: float, layer: Layer)
         labels=(),
         order=(),
         signed=True,
-        alt=f"Kernels of {layer.title}: {filters} filters down, {channels} channels across.",
+        alt=f"Kernels of {layer.title}: {counted(filters, 'filter')}, "
+        f"{counted(channels, 'channel')} of each.",
         caption=caption,
     )
+
+
+def _filters_a_row(filters: int, channels: int, height: int, width: int) -> int:
+    """One, or as many as make a picture of a strip; kernels of one value are never a strip."""
+    wide = channels * (width + 1)
+    if height == width == 1 or filters * (height + 1) <= NARROW * wide:
+        return 1
+    return best_columns(filters, height, wide - 1)
 
 
 def _of_slices(weight: FloatArray) -> str:

@@ -94,6 +94,36 @@ def test_grouped_depthwise_and_transposed(
 
 
 @pytest.mark.parametrize(
+    ("layer", "channels", "said"),
+    [
+        (nn.Conv2d(38, 38, (3, 5), groups=38), 1, "one per filter, row by row."),
+        (nn.Conv2d(6, 42, (3, 5), groups=3), 2, "filters a row, the 2 channels of each side"),
+    ],
+)
+def test_a_row_holds_several_filters_where_there_are_few_channels(
+    layer: nn.Conv2d, channels: int, said: str
+) -> None:
+    torch.manual_seed(4)
+    nn.init.normal_(layer.weight)
+    panel = panels_of(nn.Sequential(layer), "0")["0"]
+    atlas, limit = panel.blocks["channels"], panel.facts["symmetric_limit"]
+    weight = layer.weight.detach().numpy()
+    assert atlas.count == weight.shape[0] * channels and atlas.columns % channels == 0
+    rows, columns = -(-atlas.count // atlas.columns), atlas.columns
+    assert 1 <= columns * 6 / (rows * 4) <= 3
+    picture = atlas.pixels.values()
+    for filter_ in (0, 7, 36, 37):
+        for channel in range(channels):
+            top, left = divmod(filter_ * channels + channel, columns)
+            tile = picture[top * 4 : top * 4 + 3, left * 6 : left * 6 + 5]
+            assert tile.tolist() == [
+                [level(float(v), limit) for v in row] for row in weight[filter_, channel]
+            ]
+    assert said in atlas.caption
+    assert panel.facts["channel_columns"] == tuple(range(channels))
+
+
+@pytest.mark.parametrize(
     "shape", [(512, 512, 3, 3), (2048, 1024, 1, 1), (3, 5000, 3, 3), (64, 3, 11, 11)]
 )
 def test_what_is_too_large_for_a_picture_keeps_the_largest(shape: tuple[int, ...]) -> None:

@@ -240,7 +240,9 @@ def test_settings_that_change_no_answer_are_left_aside(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("ours", [[1, 2], {"a": 1}, torch.float32, object()], ids=str)
+@pytest.mark.parametrize(
+    "ours", [[1, 2], {"a": 1}, torch.float32, object()], ids=["list", "dict", "dtype", "object"]
+)
 def test_what_is_no_plain_setting_contradicts_nothing(ours: object) -> None:
     net = nn.Sequential(nn.ReLU())
     net[0].odd = ours
