@@ -55,7 +55,7 @@ def visit(browser, folder):
     """Opens a page of the site and fails on any complaint or request to elsewhere."""
     contexts, complaints = [], []
 
-    def opened(path, *, width=1280, scheme="light", scripts=True, touch=False):
+    def opened(path, *, site=folder, width=1280, scheme="light", scripts=True, touch=False):
         context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
@@ -68,8 +68,8 @@ def visit(browser, folder):
         page.on("console", lambda message: complaints.append(f"{path}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
         page.on("requestfailed", lambda request: failed(path, request))
-        page.on("request", lambda request: outside(path, request.url))
-        page.goto(f"file://{folder}/{path}")
+        page.on("request", lambda request: outside(site, path, request.url))
+        page.goto(f"file://{site}/{path}")
         return page
 
     def failed(path, request):
@@ -77,8 +77,8 @@ def visit(browser, folder):
         if "ERR_ABORTED" not in (request.failure or ""):
             complaints.append(f"{path}: {request.url} {request.failure}")
 
-    def outside(path, url):
-        if not url.startswith((f"file://{folder}/", "data:")):
+    def outside(site, path, url):
+        if not url.startswith((f"file://{site}/", "data:")):
             complaints.append(f"{path}: asks for {url}")
 
     yield opened

@@ -244,6 +244,17 @@ def test_kernels_name_their_filter_and_channel(visit):
     assert "Filter 1, channel 1" in page.locator("#kernels").inner_text()
 
 
+def test_kernels_of_one_channel_stand_several_in_a_row(visit, lenet_report):
+    page = visit("layers/conv1.html", site=lenet_report)
+    atlas = page.locator("[data-atlas='kernels.channels']")
+    columns = int(atlas.get_attribute("data-columns"))
+    assert columns > 1
+    atlas.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert f"Filter {columns + 1}, channel 0" in page.locator("#kernels").inner_text()
+
+
 def test_print_shows_every_image_in_light(visit):
     page = visit("layers/features.0.html", scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
