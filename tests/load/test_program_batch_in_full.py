@@ -123,6 +123,16 @@ SURE: dict[str, tuple[list[Operation], list[Operation]]] = {
             operation("expand.default", "end", self=Name("mean"), size=(-1, 2, 4, 5)),
         ],
     ),
+    "a size that is asked for": (
+        [
+            operation("sym_size.int", "n", self=X, dim=0),
+            view("x", "end", Name("n"), 40),
+        ],
+        [
+            operation("sym_size.int", "n", self=X, dim=0),
+            view("x", "end", Name("n"), 40),
+        ],
+    ),
     "promises": (
         [operation("_assert_scalar.default", "", self=1, assert_msg="n"), relu("x", "end")],
         [relu("x", "end")],

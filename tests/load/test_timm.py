@@ -171,6 +171,16 @@ def test_other_weights_are_told(tmp_path: Path) -> None:
         load_model(saved(net("test_resnet"), tmp_path), arch="timm:test_vit")
 
 
+def test_what_does_not_fit_at_the_size_of_the_file_is_told(tmp_path: Path) -> None:
+    """The table of positions tells the size; then one weight alone is missing."""
+    network = net("test_vit", img_size=96)
+    state = {name: value for name, value in network.state_dict().items() if name != "norm.weight"}
+    torch.save(state, tmp_path / "vit.pth")
+    with pytest.raises(ModelError) as caught:
+        load_model(tmp_path / "vit.pth", arch="timm:test_vit")
+    assert "norm.weight" in str(caught.value) and "pos_embed" not in str(caught.value)
+
+
 def test_without_timm_one_sentence_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
