@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from reportgen.errors import ModelError, OptionError
-from reportgen.load import timm_nets
+from reportgen.load import timm_nets, timm_network
 from reportgen.load.given_network import given_network
 from reportgen.load.model import load_model
 from reportgen.load.preprocessing import input_pixels, preprocessing_for
@@ -179,6 +179,23 @@ def test_what_does_not_fit_at_the_size_of_the_file_is_told(tmp_path: Path) -> No
     with pytest.raises(ModelError) as caught:
         load_model(tmp_path / "vit.pth", arch="timm:test_vit")
     assert "norm.weight" in str(caught.value) and "pos_embed" not in str(caught.value)
+
+
+def test_a_size_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network that would ask for another one again and again."""
+    built, sides = timm_network._quietly_built, iter((64, 96, 128))
+    tried: list[Any] = []
+
+    def watched(name: str, arguments: Any) -> nn.Module:
+        tried.append(arguments.get("img_size"))
+        return built(name, arguments)
+
+    monkeypatch.setattr(timm_network, "_quietly_built", watched)
+    monkeypatch.setattr(timm_network, "_picture_side", lambda *_: next(sides))
+    torch.save({"norm.weight": torch.ones(2)}, tmp_path / "vit.pth")
+    with pytest.raises(ModelError, match="does not fit timm's test_vit"):
+        load_model(tmp_path / "vit.pth", arch="timm:test_vit")
+    assert tried == [None, 64]
 
 
 def test_without_timm_one_sentence_names_the_extra(
