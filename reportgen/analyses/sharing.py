@@ -11,6 +11,7 @@ from reportgen.probe.passing import Rows, Team
 from reportgen.report.arrays import Array
 
 _PROBLEM = "problem"
+_NUMBER = "number"
 
 
 def in_shares(
@@ -54,6 +55,16 @@ def in_shares(
 def shared(team: Team | None, pieces: Sequence[int]) -> Sequence[int]:
     """The pieces of work that this process does."""
     return pieces[team.rank :: team.size] if team else pieces
+
+
+def least(team: Team | None, number: int) -> int:
+    """The smallest number that any of the processes has. All must come here."""
+    if team is None:
+        return number
+    own = {_NUMBER: np.array([number])}
+    others = [int(rows[_NUMBER][0]) for rows in team.gathered(own if team.rank else None)]
+    found = {_NUMBER: np.array([min(number, *others)])} if team.rank == 0 else None
+    return int(team.told(found)[_NUMBER][0])
 
 
 def helping(results: Callable[[Study], Iterator[object]]) -> Callable[[Study], None]:

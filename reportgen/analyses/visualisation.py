@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from reportgen.analyses.findings import counted
-from reportgen.analyses.sharing import helping, in_shares, shared
+from reportgen.analyses.sharing import helping, in_shares, least, shared
 from reportgen.analyses.study import Analysis, Outcome, Study
 from reportgen.analyses.subjects import label_of
 from reportgen.analyses.targets import target_index
@@ -73,7 +73,9 @@ def run(study: Study) -> Outcome:
 
 def results(study: Study) -> Iterator[tuple[Wish, Painted]]:
     """What was painted for every wish, shared out where a run has several processes."""
-    wishes, team = tuple(_wishes(study)), study.team
+    team = study.team
+    # Memory may have run out on one process only, and all must share out the same pieces.
+    wishes = tuple(_wishes(study, least(team, study.probe.batch_size)))
     mine = shared(team, range(len(wishes)))
 
     def work(number: int) -> Rows:
@@ -100,15 +102,14 @@ def results(study: Study) -> Iterator[tuple[Wish, Painted]]:
         yield wish, Painted.of_rows(rows)
 
 
-def _wishes(study: Study) -> Iterator[Wish]:
-    """The most used units of one layer of each stage, and what was asked for by name."""
+def _wishes(study: Study, most: int) -> Iterator[Wish]:
+    """The most used units of one layer of each stage, and what was asked for, `most` at once."""
     wanted: dict[Call | None, list[int]] = {}
     for call in unit_layers(study):
         wanted[call] = list(used_units(study, call, study.options.visualise))
     for name in study.options.visualise_also:
         asked, number = _asked(study, name)
         wanted.setdefault(asked, []).append(number)
-    most = study.probe.batch_size
     for of, numbers in wanted.items():
         different = tuple(dict.fromkeys(numbers))
         for start in range(0, len(different), most):

@@ -46,9 +46,10 @@ def given_network(module: nn.Module) -> LoadedModel:
     known = getattr(module, "pretrained_cfg", None)
     if type(module).__module__.startswith("timm.") and isinstance(known, Mapping):
         name = str(known.get("architecture") or name)
-        # What it was made for, which need not be what its published weights are for.
-        made_for = size_in(getattr(getattr(module, "patch_embed", None), "img_size", None))
-        size = size or made_for or timm_nets.fixed_size(known, {})
+        # What it was made for, which need not be what its published weights are for: what cuts
+        # images into patches knows it.
+        stated = (size_in(getattr(part, "img_size", None)) for part in module.children())
+        size = size or next(filter(None, stated), None) or timm_nets.fixed_size(known, {})
         publication = timm_nets.publication(
             known,
             channels=channels,

@@ -8,6 +8,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -73,7 +74,7 @@ class Table:
     def labels(self) -> Iterator[tuple[str | None, int | None]]:
         """The class of each row: its text, and its index where the file names its classes."""
         if self.label is None:
-            yield from [(None, None)] * self.rows
+            yield from repeat((None, None), self.rows)
             return
         for at in range(len(self._starts) - 1):
             for value in self._columns_of(at, self.label).to_pylist():

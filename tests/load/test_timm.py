@@ -117,6 +117,8 @@ SAID = "published with timm's weights for {}; assumed for this network"
         ("test_vit", {}, (160, 160)),
         ("test_vit", {"img_size": 96}, (96, 96)),
         ("test_vit", {"img_size": (64, 96)}, (64, 96)),
+        ("mixer_s32_224", {"img_size": 96}, (96, 96)),
+        ("coat_tiny", {"img_size": 64}, (64, 64)),
         ("test_resnet", {}, None),
     ],
 )

@@ -112,6 +112,30 @@ def test_several_processes_make_the_report_of_one(
     assert [place.name for place in tmp_path.iterdir()] == ["report"]
 
 
+def test_memory_that_runs_out_on_one_process_changes_no_pictures(
+    launch: Launch, sources: Path, alone: Path, tmp_path: Path
+) -> None:
+    """The second process has room for two images at a time, the first one for four."""
+    whole = (sources / "net.py").read_text()
+    start = "        time.sleep(self.pause)\n"
+    scarce = (
+        '        if __import__("os").environ["RANK"] == "1" and len(x) > 2:\n'
+        "            raise torch.OutOfMemoryError\n"
+    )
+    (tmp_path / "net.py").write_text(whole.replace(start, scarce + start))
+    output = tmp_path / "report"
+    words = build_words(sources, output, *PAINTED, sections="visualisation")
+    words[words.index("--arch") + 1] = f"{tmp_path / 'net.py'}:Net"
+    ended = launch(*words, size=2)
+    assert ended["codes"] == [0, 0], ended
+    records = [json.loads((place / "report.json").read_text()) for place in (alone, output)]
+    painted = [
+        [layer["visualisation"] for layer in record["layers"] if "visualisation" in layer]
+        for record in records
+    ]
+    assert len(painted[0]) == 2 and list(differences(*painted)) == []
+
+
 def test_what_is_wrong_for_all_is_told_once(launch: Launch, sources: Path, tmp_path: Path) -> None:
     ended = launch(*build_words(sources, tmp_path / "report", "--layers", "nothing"), size=2)
     assert ended["codes"] == [2, 2], ended

@@ -30,7 +30,8 @@ ROOM = 0.5
 FEW = (2**18, 2**15)
 "Values a place, up to which results are collected, to run the layers after them in larger batches."
 COLLECTED = 4
-"Places whose results are collected at most, about, as a multiple of those computed at a time."
+"""Places whose results are collected at most, about, as a multiple of those computed at a time; no
+more than these where a GPU has room for many."""
 LEAST = 1.05
 "How many times fewer multiplications there must be, for windows to be worth it."
 
@@ -104,6 +105,8 @@ class _Hidden:
             ResourceError: if one place alone does not fit the memory.
         """
         most = self._most()
+        # Where a GPU is full of places, no more of them are needed for a large batch.
+        enough = max(most, COLLECTED * CHUNK * self._probe.batch_size)
         batches = grouped(places, self._size, self._window, most)
         plans = [self._plan([places[i] for i in batch]) for batch in batches]
         if not self._is_worth_it(plans, batches):
@@ -114,7 +117,7 @@ class _Hidden:
             some = [places[i] for i in batch]
             parts += self._in_parts(some, most, lambda few: self._windowed(few, early))
             done += len(some)
-            if number == len(batches) or sum(map(len, parts)) >= COLLECTED * most:
+            if number == len(batches) or sum(map(len, parts)) >= enough:
                 scores += self._finished(parts, most, early, late)
                 parts = []
             if progress:

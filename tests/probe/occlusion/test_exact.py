@@ -515,11 +515,20 @@ EACH = 8 * (3 * 20 * 29 + 2 * 4 * 10 * 15 + 4 * 10 * 15 + 5)
 
 
 @pytest.mark.parametrize(
-    ("memory", "most"), [(0, 4), (2 * 5 * EACH - 1, 4), (2 * 5 * EACH, 5), (2 * 10 * EACH, 10)]
+    ("memory", "most", "collected"),
+    [
+        (0, 4, 4 + 15),
+        (2 * 5 * EACH - 1, 4, 4 + 15),
+        (2 * 5 * EACH, 5, 5 + 15),
+        (2 * 10 * EACH, 10, 10 + 15),
+        (2 * 20 * EACH, 20, 20 + 19),
+    ],
 )
 def test_a_gpu_gets_as_many_places_as_half_of_it_has_room_for(
-    monkeypatch: pytest.MonkeyPatch, memory: int, most: int
+    monkeypatch: pytest.MonkeyPatch, memory: int, most: int, collected: int
 ) -> None:
+    """And no more than about as many wait for the layers after them."""
+
     class Known(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -538,11 +547,21 @@ def test_a_gpu_gets_as_many_places_as_half_of_it_has_room_for(
         held.append(len(places))
         return windowed(hidden, places, end)
 
+    waiting: list[int] = []
+    finished = exact._Hidden._finished
+
+    def counted(*given: Any) -> list[torch.Tensor]:
+        waiting.append(sum(map(len, given[1])))
+        return finished(*given)
+
     monkeypatch.setattr(exact._Hidden, "_windowed", watched)
+    monkeypatch.setattr(exact._Hidden, "_finished", counted)
     monkeypatch.setattr(exact, "memory_of", lambda device: memory)
-    found, expected = both(seeded(Known), (4, 5), PLACES, batch_size=1)
+    places = 4 * PLACES
+    found, expected = both(seeded(Known), (4, 5), places, batch_size=1)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
     assert max(held) == most
+    assert max(waiting) <= collected < sum(waiting) == len(places)
 
 
 def test_norms_without_weights() -> None:
