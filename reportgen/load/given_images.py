@@ -244,6 +244,8 @@ def _png(index: int, picture: Image.Image) -> bytes:
             f"Image {index} is in Pillow's mode {picture.mode}, which has no defined range: "
             "convert it to 8 or 16 bits."
         )
+    if picture.mode in {"I;16L", "I;16N"}:
+        picture = picture.convert("I").convert("I;16")  # 8 bits would be the lower ones
     if picture.mode not in _AS_PILLOW_SAVES:
         see_through = "LA" if picture.mode == "La" else "RGBA"
         picture = picture.convert(see_through if picture.has_transparency_data else "RGB")

@@ -133,7 +133,7 @@ def test_memory_that_runs_out_on_one_process_changes_no_pictures(
         [layer["visualisation"] for layer in record["layers"] if "visualisation" in layer]
         for record in records
     ]
-    assert len(painted[0]) == 2 and list(differences(*painted)) == []
+    assert len(painted[0]) == 2 and list(differences(painted[0], painted[1])) == []
 
 
 def test_what_is_wrong_for_all_is_told_once(launch: Launch, sources: Path, tmp_path: Path) -> None:
