@@ -142,7 +142,7 @@ class _Follower:
             if not way:
                 way, *others = self._ways(given[place])
                 self.is_guess |= bool(others)
-                known = min(map(len, self._values))
+                known = len(self._values[0])
                 # The next to be tried is the last of the list.
                 untried.extend((place, len(done), known, other) for other in reversed(others))
             try:
