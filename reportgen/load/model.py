@@ -24,6 +24,9 @@ from reportgen.load.user_code import arguments_from
 from reportgen.report.pruned import Pruned
 from reportgen.report.records import Preprocessing
 
+_LONGEST = 2000
+"Letters of what is said of a file: of more the middle is left out."
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
@@ -132,7 +135,8 @@ def _loaded(path: Path, arch: str, arch_args: str, weights_key: str) -> LoadedMo
 
 def _printable(text: str) -> str:
     text = re.sub(r"\S{200,}", lambda long: f"{long[0][:100]}...{long[0][-20:]}", text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 300]} ... {text[-295:]}"
 
 
 def _opened(path: Path) -> io.BufferedReader:

@@ -27,6 +27,7 @@ _MORE_MEMORY = 6 << 30
 def main() -> None:
     """Fuzz until libFuzzer's flags say that it is enough."""
     torn = Path(sys.argv[1])
+    found = torn.parent if torn.is_file() else torn
     if not torn.is_file():
         torn.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds()):
@@ -36,7 +37,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + _MORE_MEMORY, resource.RLIM_INFINITY))
     for reader in _READERS:
         atheris.instrument_func(reader)
-    atheris.Setup([*sys.argv, "-timeout=20", f"-artifact_prefix={torn}/"], outcome_of)
+    atheris.Setup([*sys.argv, "-timeout=20", f"-artifact_prefix={found}/"], outcome_of)
     atheris.Fuzz()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.serialization import get_safe_globals
+from torch.serialization import MAGIC_NUMBER, get_safe_globals
 
 import reportgen
 from reportgen.errors import ModelError, UnsafeModelError
@@ -243,3 +243,15 @@ class _Wordless(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant("") if isinstance(node.value, str) else node
+
+
+def test_a_name_of_many_words_is_cut_in_what_is_said(tmp_path: Path) -> None:
+    head = b"".join(pickle.dumps(part, 2) for part in (MAGIC_NUMBER, 1001, {}))
+    file = tmp_path / "m.pth"
+    file.write_bytes(head + b"\x80\x02ctorch\n" + b"x y " * 3000 + b"\n." + pickle.dumps([], 2))
+    with pytest.raises(ModelError) as caught:
+        load_model(file)
+    said = str(caught.value)
+    assert len(said) == 2000
+    assert said.startswith("m.pth is damaged: its pickle asks for 'torch.x y x y ")
+    assert said.endswith("x y ', which is no name.")
