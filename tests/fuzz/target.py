@@ -73,7 +73,7 @@ def outcome(data: bytes) -> str:
             told = _read(contained(data))
         except (ModelError, UnsafeModelError) as error:
             told = _printable(str(error))
-            assert told.startswith("m.pth ") and told.rstrip().endswith((".", ")")), told
+            assert told.startswith("m.pth ") and told.rstrip().endswith((".", ")", "?")), told
             assert "Traceback" not in told and len(told) < 3000, told
         finally:
             # The process that reads a file ends with it; this one goes on to the next.
