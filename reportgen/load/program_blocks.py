@@ -56,7 +56,10 @@ class Block(nn.Module):
                 values[Name(step.results[0])] = result
             else:
                 # By number, for what stands in for a result while the network is traced has no end.
-                values.update({Name(name): result[i] for i, name in enumerate(step.results)})
+                # What has no name is read by nobody, and is not kept.
+                values.update(
+                    {Name(name): result[i] for i, name in enumerate(step.results) if name}
+                )
             for source in step.ends:
                 values.pop(source, None)
         results = tuple(values[name] for name in routine.outputs)

@@ -80,16 +80,18 @@ def assert_same_bytes_of_single_images(one: Path, other: Path) -> None:
     assert [place.name for place in pictures[0]] == [place.name for place in pictures[1]]
     for shared in ("smoothgrad", "unit-visualised", "class-visualised"):
         assert any(shared in place.name for place in pictures[0])
-    painted = [
-        [layer["visualisation"] for layer in record["layers"] if "visualisation" in layer]
-        for record in records
-    ]
+    painted = [painted_in(record) for record in records]
     assert [layer["kinds"] for layer in painted[0]] == [["unit"] * 6, ["class"]]
     for left, right in zip(*painted, strict=True):
         for found in ("kinds", "numbers", "reached", "means"):
             assert left[found] == right[found]
     for left, right in zip(*pictures, strict=True):
         assert left.read_bytes() == right.read_bytes(), left.name
+
+
+def painted_in(record: Any) -> list[Any]:
+    """What is told of the painted pictures of each layer that has some."""
+    return [layer["visualisation"] for layer in record["layers"] if "visualisation" in layer]
 
 
 def test_a_difference_is_found() -> None:
@@ -129,11 +131,8 @@ def test_memory_that_runs_out_on_one_process_changes_no_pictures(
     ended = launch(*words, size=2)
     assert ended["codes"] == [0, 0], ended
     records = [json.loads((place / "report.json").read_text()) for place in (alone, output)]
-    painted = [
-        [layer["visualisation"] for layer in record["layers"] if "visualisation" in layer]
-        for record in records
-    ]
-    assert len(painted[0]) == 2 and list(differences(painted[0], painted[1])) == []
+    painted = [painted_in(record) for record in records]
+    assert len(painted[0]) == 2 and list(differences(*painted)) == []
 
 
 def test_what_is_wrong_for_all_is_told_once(launch: Launch, sources: Path, tmp_path: Path) -> None:
