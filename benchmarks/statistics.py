@@ -21,7 +21,7 @@ from torchvision.models import resnet18, resnet50, squeezenet1_1
 
 from benchmarks.table import Row, clock, compared, run
 from reportgen.allocator import keep_freed_memory
-from reportgen.probe import reduction
+from reportgen.probe import collector, reduction
 from reportgen.probe.collector import Collector
 from reportgen.probe.probe import Probe
 from reportgen.probe.statistics import LayerStatistics
@@ -134,8 +134,8 @@ def split(probe: Probe, name: str, images: torch.Tensor) -> str:
     places = {
         "following one image first": [(Probe, "trace")],
         "all hooks": [(Collector, "leave")],
-        "statistics": [(LayerStatistics, "update"), (LayerStatistics, "merge")],
-        "strongest nine": [(StrongestImages, "update"), (StrongestImages, "merge")],
+        "reading the values": [(collector, "parts")],
+        "adding up": [(LayerStatistics, "add"), (StrongestImages, "update")],
     }
     undo: list[Callable[[], None]] = []
     for label, methods in places.items():
@@ -153,8 +153,8 @@ def split(probe: Probe, name: str, images: torch.Tensor) -> str:
     return f"{name}, one run, in units of the forward passes: all {whole / plain:.2f}; {shares}."
 
 
-def timed(owner: type, name: str, label: str, spent: dict[str, float]) -> Callable[[], None]:
-    """Has calls of a method timed; gives what ends that."""
+def timed(owner: Any, name: str, label: str, spent: dict[str, float]) -> Callable[[], None]:
+    """Has calls of a method, or of a module's function, timed; gives what ends that."""
     method = getattr(owner, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:

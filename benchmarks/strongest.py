@@ -46,7 +46,7 @@ def rows(quick: bool) -> Iterator[Row | str]:
 def spent_on_nine(probe: Probe, images: torch.Tensor) -> float:
     """Seconds inside `StrongestImages` while `Probe.collect` runs over the images."""
     spent = {"nine": 0.0}
-    names = ("update", "merge", "further", "evidence")
+    names = ("update", "merge", "evidence")
     undo = [timed(StrongestImages, name, "nine", spent) for name in names]
     try:
         collect(probe, images)

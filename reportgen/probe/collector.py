@@ -13,9 +13,15 @@ from reportgen.probe.evidence import Call, CallKey, MapPicture, VectorPicture
 from reportgen.probe.layout import Arrangement
 from reportgen.probe.maps import by_image, by_unit, on_grid
 from reportgen.probe.pictures import picture
-from reportgen.probe.reduction import Highest, are_side_by_side, highest_of, is_here
-from reportgen.probe.statistics import LayerStatistics
-from reportgen.probe.strongest import StrongestImages
+from reportgen.probe.reduction import (
+    Highest,
+    Part,
+    are_side_by_side,
+    highest_in,
+    highest_of,
+    is_here,
+    parts,
+)
 from reportgen.probe.watch import FunctionCall, Observer
 
 Choice: TypeAlias = Callable[[Sequence[Call], int, Collection[CallKey]], Iterable[Call]]
@@ -33,7 +39,7 @@ class Collector(Observer):
         images: int,
         pictured: Mapping[int, int],
         keep_arrays: bool,
-        strongest: Mapping[CallKey, StrongestImages],
+        mapped: Collection[CallKey],
         first: int,
         averaged: Collection[CallKey] = (),
     ) -> None:
@@ -44,11 +50,15 @@ class Collector(Observer):
             images: number of images in the batch.
             pictured: place in the batch of each pictured image, to its index among all images.
             keep_arrays: whether to keep the whole activations of pictured images.
-            strongest: of the calls with maps, to be filled.
+            mapped: the calls with maps, of which is kept what is highest in them.
             first: index of the first image.
             averaged: calls of which each unit's mean over the positions of each image is kept.
         """
-        self.statistics: dict[CallKey, LayerStatistics] = {}
+        self.parts: dict[CallKey, Sequence[Part]] = {}
+        "What every call is reduced to."
+        self.highest: dict[CallKey, Highest] = {}
+        "Of the calls with maps."
+        self.first = first
         self._pictures: Pictures = {index: {} for index in pictured.values()}
         self.logits = torch.empty(0)
         self._sound = [torch.ones(images, dtype=torch.bool)]
@@ -59,8 +69,7 @@ class Collector(Observer):
         self._images = images
         self._pictured = pictured
         self._keep_arrays = keep_arrays
-        self.strongest = strongest
-        self._first = first
+        self._mapped = mapped
         self._averaged = averaged
         self._unpictured: list[tuple[int, CallKey, torch.Tensor]] = []
 
@@ -74,8 +83,9 @@ class Collector(Observer):
                 f"Layer {key} gives outputs of different shapes for different images. "
                 "reportgen needs a network that does the same for every image."
             )
-        # A network may turn gradients on for itself.
-        output = output.detach()
+        if output.requires_grad:
+            # A network may turn gradients on for itself.
+            output = output.detach()
         if output.dtype in (torch.bfloat16, torch.float16):
             output = output.float()
         per_image = by_image(output, arranged, self._images)
@@ -84,16 +94,13 @@ class Collector(Observer):
         if placed.shape != values.shape or not are_side_by_side(values):
             values = values.contiguous()
             placed = on_grid(values, arranged)
-        self.statistics[key] = LayerStatistics(values.shape[1])
-        highest = self.statistics[key].update(values)
+        found = self.parts[key] = parts(values)
         # On another device, to ask whether there are any would be to wait for it.
-        if not is_here(values) or self.statistics[key].is_broken:
-            is_finite = torch.isfinite(values).flatten(1).all(1)
-            self._sound.append(is_finite)
-        if placed.shape != values.shape and key in self.strongest:
-            highest = Highest(highest_of(placed))
-        if key in self.strongest:
-            self.strongest[key].update(placed, highest, self._first)
+        if any(part.is_broken is not False for part in found):
+            self._sound.append(torch.isfinite(values).flatten(1).all(1))
+        if key in self._mapped and found:
+            is_whole = placed.shape == values.shape
+            self.highest[key] = highest_in(found) if is_whole else highest_of(placed)
         if key in self._averaged:
             self.means[key] = image_means(placed)
         for place, index in self._pictured.items():

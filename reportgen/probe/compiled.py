@@ -17,73 +17,45 @@ from reportgen.probe.reduction import Highest
 
 
 def summary(
-    values: torch.Tensor, columns: NDArray[np.float64], highest: NDArray[np.float32]
-) -> NDArray[np.int64]:
+    values: torch.Tensor,
+    columns: torch.Tensor,
+    highest: torch.Tensor,
+    places: torch.Tensor,
+    *,
+    are_side_by_side: bool,
+) -> tuple[torch.Tensor, bool]:
     """Fills in what `reduction.Part` holds of some values, in all threads that PyTorch uses.
 
     Args:
         values: (images units positions), float32 on the CPU, contiguous, none of the axes empty.
         columns: (columns units)
         highest: (images units)
+        places: first position of each of these, (images units).
+        are_side_by_side: whether the values lie in memory as (images positions units) instead.
 
     Returns:
-        Values in each of 256 bins, and then the exponent of the bins' width; one row a thread.
+        Values in each of 256 bins, and then the exponent of the bins' width, one row a thread; and
+        whether a value is not finite.
     """
-    bins = np.zeros((torch.get_num_threads(), 257), np.int64)
-    bins[:, 256] = -149
-    addresses = _addresses(highest, columns, bins)
-    _run(
-        kernels.summarise, np.array([0, 0, *values.shape, values.data_ptr(), *addresses]), len(bins)
-    )
-    return bins
+    threads = torch.get_num_threads()
+    bins = torch.empty((threads, 257), dtype=torch.int64)
+    tensors = (values, highest, places, columns, bins)
+    job = _job(0, 0, *values.shape, *(tensor.data_ptr() for tensor in tensors), 0)
+    _run(lanes.summarise if are_side_by_side else kernels.summarise, job, threads)
+    # The first counter says how many threads there were: seldom fewer than asked for.
+    return bins if job[0] == threads else bins[: job[0]], bool(job[10])
 
 
-def summary_side_by_side(
-    values: torch.Tensor,
-    columns: NDArray[np.float64],
-    highest: NDArray[np.float32],
-    places: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """What `summary` does, for values of which the units of a position lie side by side.
+def enter_nine(highest: Highest, first: int, nine: Sequence[NDArray[Any]]) -> None:
+    """Puts images into each unit's nine.
 
     Args:
-        values: (images units positions), float32 on the CPU; in memory (images positions units).
-        columns: (columns units)
-        highest: (images units)
-        places: first position of each of these, (images units); 0 where nothing is finite.
-
-    Returns:
-        As `summary`.
-    """
-    bins = np.zeros((torch.get_num_threads(), 257), np.int64)
-    bins[:, 256] = -149
-    addresses = _addresses(highest, places, columns, bins)
-    job = np.array([0, 0, *values.shape, values.data_ptr(), *addresses])
-    _run(lanes.summarise, job, len(bins))
-    return bins
-
-
-def enter_nine(
-    values: torch.Tensor,
-    highest: Highest,
-    first: int,
-    least: Sequence[NDArray[Any]],
-    nine: Sequence[NDArray[Any]],
-) -> None:
-    """Puts images into each unit's nine, and finds the first position of their highest values.
-
-    Args:
-        values: (images units positions), float32 on the CPU; neighbouring positions side by side
-            unless the places of the highest are known.
-        highest: what is highest in them.
+        highest: what is highest in them, on the CPU, contiguous.
         first: index of the first image.
-        least: value (units,) and image that an image has to come before to be looked at.
         nine: value (units 9), larger ones first, image, and position; -1 where there is none.
     """
-    addresses = _addresses(*least, *nine)
-    places = 0 if highest.places is None else highest.places.data_ptr()
-    tensors = (highest.values.data_ptr(), values.data_ptr(), *values.stride()[:2], places)
-    job = np.array([0, *values.shape, first, *tensors, *addresses])
+    found = (highest.values.data_ptr(), highest.places.data_ptr())
+    job = _job(0, *highest.values.shape, first, *found, *_addresses(*nine))
     _run(enter, job, torch.get_num_threads())
 
 
@@ -95,7 +67,7 @@ def merge_nine(nine: Sequence[NDArray[Any]], more: Sequence[NDArray[Any]]) -> No
         more: the same of other images.
     """
     addresses = _addresses(*nine, *more)
-    _run(merge, np.array([0, len(nine[0]), *addresses]), 1)
+    _run(merge, _job(0, len(nine[0]), *addresses), 1)
 
 
 def painted(
@@ -115,7 +87,7 @@ def painted(
     ranges, levels = np.empty((2, units), np.float32), np.empty((units, *shape), np.uint8)
     mean = np.empty((height, width))
     addresses = _addresses(ranges, levels, mean)
-    job = np.array([0, units, height, width, *shape, maps.data_ptr(), *addresses])
+    job = _job(0, units, height, width, *shape, maps.data_ptr(), *addresses)
     _run(kernels.paint, job, torch.get_num_threads())
     return ranges, levels, mean
 
@@ -144,12 +116,15 @@ def _addresses(*arrays: Any) -> list[int]:
     return [ctypes.addressof(ctypes.c_char.from_buffer(array)) for array in arrays]
 
 
-def _run(entry: Any, job: NDArray[np.int64], threads: int) -> None:
+def _job(*numbers: int) -> Any:
+    """An array of integers that compiled code reads and writes."""
+    return (ctypes.c_int64 * len(numbers))(*numbers)
+
+
+def _run(entry: Any, job: Any, threads: int) -> None:
     """Has a job done in as many threads as PyTorch uses; in one where those cannot be had."""
-    data = ctypes.c_void_p(*_addresses(job))
     parallel = _openmp()
     if parallel is None or threads == 1:
-        _single(entry.address)(data)
+        _single(entry.address)(job)
     else:
-        work = ctypes.c_void_p(entry.address)
-        parallel(work, data, ctypes.c_uint(threads), ctypes.c_uint(0))
+        parallel(ctypes.c_void_p(entry.address), job, ctypes.c_uint(threads), ctypes.c_uint(0))

@@ -1,8 +1,8 @@
 """What compiled code needs and numba does not offer: counters that threads share, and addresses.
 
 Compiled code that was kept on disk is compiled anew when its own file changes, not when one does
-that it takes functions from: after a change here, in `kernels.py` or in `sweep.py`, remove the
-folders `__pycache__` (an installation makes all files anew).
+that it takes functions from: after a change here, in `kernels.py`, `sweep.py` or `vectors.py`,
+remove the folders `__pycache__` (an installation makes all files anew).
 """
 
 from collections.abc import Callable

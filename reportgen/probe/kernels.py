@@ -16,15 +16,13 @@ import numpy as np
 from numba import carray, njit
 
 from reportgen.probe.intrinsics import at, entry, float32, taken
+from reportgen.probe.reduction import INFINITE
 
 BLOCK = 4096
 "Values worked on at a time."
 
 STRIP = 512
 "Positions of a mean map that are worked out at a time."
-
-INFINITE = 0x7F800000
-"Key of infinity. A key is a float32's bits as an integer, changed so that keys sort as numbers do."
 
 REORDERED = {"reassoc", "contract", "nsz"}
 "A sum may run in the lanes of a vector. Never `nnan` or `ninf`, for these values do occur."
@@ -117,6 +115,23 @@ def merged(count: Any, mean: Any, squares: Any, more: Any, their_mean: Any, spre
 
 
 @njit
+def first_place(row: Any, wanted: Any) -> Any:
+    """First position of a value that the row holds."""
+    start = 0
+    while start + 64 <= row.size:
+        # Without a way out of the inner loop, it looks at many values at once.
+        hits = np.int32(0)
+        for i in range(64):
+            hits |= np.int32(row[start + i] == wanted)
+        if hits:
+            break
+        start += 64
+    while row[start] != wanted:
+        start += 1
+    return start
+
+
+@njit
 def finite_part(row: Any, rest: Any) -> Any:
     """Copies what is finite to the front of `rest`; gives how many that are."""
     size = 0
@@ -132,8 +147,9 @@ def _summarise(job: Any) -> None:
     images, units, positions = job[2], job[3], job[4]
     values = carray(at(job[5]), (images, units, positions), np.float32)
     highest = carray(at(job[6]), (images, units), np.float32)
-    columns = carray(at(job[7]), (9, units), np.float64)
-    bins = carray(at(job[8] + taken(job, 0) * 257 * 8), 257, np.int64)
+    places = carray(at(job[7]), (images, units), np.int64)
+    columns = carray(at(job[8]), (9, units), np.float64)
+    bins = carray(at(job[9] + taken(job, 0) * 257 * 8), 257, np.int64)
     table = np.zeros((4, 256), np.uint32)
     codes = np.zeros(BLOCK, np.uint8)
     block, rest = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
@@ -146,7 +162,7 @@ def _summarise(job: Any) -> None:
         count, mean, squares = 0, 0.0, 0.0
         minimum, maximum = np.inf, -np.inf
         positive, zeros, fired = 0, 0, 0
-        highest[:, unit] = -np.inf
+        highest[:, unit], places[:, unit] = -np.inf, 0
         for first in range(0, images, together):
             for start in range(0, positions, BLOCK):
                 size, total = 0, 0.0
@@ -165,7 +181,9 @@ def _summarise(job: Any) -> None:
                     zeros += equal
                     minimum = min(minimum, number_of(low))
                     maximum = max(maximum, number_of(high))
-                    highest[image, unit] = max(highest[image, unit], number_of(high))
+                    if number_of(high) > highest[image, unit]:
+                        highest[image, unit] = number_of(high)
+                        places[image, unit] = start + first_place(row, highest[image, unit])
                 if not size:
                     continue
                 exponent, scale = fitted(table, exponent, scale, minimum, maximum)
@@ -180,6 +198,8 @@ def _summarise(job: Any) -> None:
         columns[4, unit], columns[5, unit] = count, positive
         columns[6, unit], columns[7, unit] = zeros, fired
         columns[8, unit] = images * positions - count
+        if count < images * positions:
+            job[10] = 1
     for i in range(256):
         bins[i] = np.int64(table[0, i]) + table[1, i] + table[2, i] + table[3, i]
     bins[256] = exponent
@@ -262,7 +282,8 @@ def _paint(job: Any) -> None:
 
 
 summarise = entry(_summarise)
-"Job: two counters, images, units, positions; values, highest, columns, bins of each thread."
+"""Job: two counters, images, units, positions; values, highest, their first places, columns, bins
+of each thread; whether a value is not finite."""
 
 paint = entry(_paint)
 """Job: a counter, units, height, width, rows and columns of what is painted; maps, their ranges,

@@ -13,29 +13,20 @@ from numba import carray, njit
 from reportgen.probe.intrinsics import at, entry, taken
 from reportgen.probe.kernels import (
     BLOCK,
-    INFINITE,
     count_codes,
     finite_part,
+    first_place,
     first_sweep,
     fitted,
     merged,
     number_of,
     second_sweep,
 )
-from reportgen.probe.reduction import LANES
+from reportgen.probe.reduction import INFINITE, LANES
 from reportgen.probe.sweep import absorb, sweep
 
 STEPS = BLOCK // LANES
 "Positions worked on at a time."
-
-
-@njit
-def _first_place(column: Any, highest: Any) -> Any:
-    """First position of a value that the column holds."""
-    place = 0
-    while column[place] != highest:
-        place += 1
-    return place
 
 
 @njit
@@ -76,6 +67,47 @@ def _enter(columns: Any, unit: Any, counts: Any, bounds: Any, moments: Any) -> N
     columns[6, unit] += zeros
 
 
+@njit
+def _absorb_column(
+    column: Any, where: Any, columns: Any, tops: Any, exponent: Any, scale: Any, buffers: Any
+) -> Any:
+    """Adds one unit's values at some positions of one image, finite or not.
+
+    Args:
+        column: the values.
+        where: the image, the unit's number in `columns`, and the number of the first position.
+        columns: of some units, as `absorb` has them.
+        tops: highest value in each image and unit, and its first position; they are raised.
+        exponent: of the bins' width.
+        scale: one over that width.
+        buffers: room for the finite values, for a copy of them, and for their bins; the table.
+
+    Returns:
+        Exponent and scale of bins in which the values fit.
+    """
+    rest, block, codes, table = buffers
+    image, unit, start = where
+    kept = finite_part(column, rest)
+    if not kept:
+        return exponent, scale
+    least, most, positive, zeros, _ = first_sweep(rest[:kept], block)
+    low, high = number_of(least), number_of(most)
+    exponent, scale = fitted(table, exponent, scale, low, high)
+    shift = np.float64(rest[0])
+    total = _sum_of_differences(rest[:kept], shift)
+    squares = second_sweep(block[:kept], shift + total / kept, scale, codes)
+    count_codes(codes, kept, table)
+    if not columns[4, unit]:
+        columns[9, unit] = shift
+    top, place_of_top = tops
+    if high > top[image, unit]:
+        top[image, unit] = high
+        place_of_top[image, unit] = start + first_place(column, np.float32(high))
+    counts, moments = (kept, positive, zeros), (shift, total, squares)
+    _enter(columns, unit, counts, (low, high), moments)
+    return exponent, scale
+
+
 def _summarise(job: Any) -> None:
     """One thread's share: sixteen units after the other, until none is left."""
     images, units, positions = job[2], job[3], job[4]
@@ -85,15 +117,16 @@ def _summarise(job: Any) -> None:
     columns = carray(at(job[8]), (9, units), np.float64)
     bins = carray(at(job[9] + taken(job, 0) * 257 * 8), 257, np.int64)
     table, codes = np.zeros((4, 256), np.uint32), np.zeros(BLOCK, np.uint8)
-    column, rest = np.empty(STEPS, np.float32), np.empty(STEPS, np.float32)
-    block = np.empty(STEPS, np.float32)
-    ints, sums = np.empty((5, LANES), np.int32), np.empty((3, LANES), np.float64)
+    column = np.empty(STEPS, np.float32)
+    buffers = np.empty(STEPS, np.float32), np.empty(STEPS, np.float32), codes, table
+    ints, sums = np.empty((4, LANES), np.int32), np.empty((3, LANES), np.float64)
     # Of the units at hand. Written down at the end: while threads write to neighbouring places in
     # turns, each waits for the other.
     mine = np.empty((10, LANES), np.float64)
     top, place_of_top = np.empty((images, LANES), np.float32), np.empty((images, LANES), np.int64)
     exponent, scale = -149, 2.0**149
     found = at(codes.ctypes.data), at(ints.ctypes.data), at(sums.ctypes.data)
+    together = max(1, STEPS // positions)
     while True:
         first = taken(job, 1) * LANES
         if first >= units:
@@ -102,14 +135,16 @@ def _summarise(job: Any) -> None:
         top[:], place_of_top[:] = -np.inf, 0
         mine[:] = 0
         mine[0], mine[1] = np.inf, -np.inf
-        for image in range(images):
+        for begin in range(0, images, together):
+            group = min(together, images - begin)
+            tops = at(top[begin].ctypes.data), at(place_of_top[begin].ctypes.data)
             for start in range(0, positions, STEPS):
                 size = min(STEPS, positions - start)
                 is_whole = last - first == LANES
-                address = job[5] + ((image * positions + start) * units + first) * 4
+                address = at(job[5] + ((begin * positions + start) * units + first) * 4)
                 while is_whole:
-                    bounds = _keys_of_bins(scale)
-                    if sweep(at(address), units * 4, size, scale, bounds, *found):
+                    bounds, sizes = _keys_of_bins(scale), (group, size, start)
+                    if sweep(address, units * 4, sizes, scale, bounds, found, tops):
                         break
                     least, most = ints[0].min(), ints[1].max()
                     is_whole = least >= -INFINITE and most < INFINITE
@@ -120,36 +155,30 @@ def _summarise(job: Any) -> None:
                             # Where tiny numbers are flushed to zero, the bounds are too narrow.
                             break
                 if is_whole:
-                    count_codes(codes, size * LANES, table)
-                    tops = at(top[image].ctypes.data), at(place_of_top[image].ctypes.data)
-                    absorb(found[1], found[2], size, start, at(mine.ctypes.data), *tops)
+                    count_codes(codes, group * size * LANES, table)
+                    absorb(found[1], found[2], group * size, at(mine.ctypes.data))
                     continue
-                for lane in range(last - first):
-                    for i in range(size):
-                        column[i] = values[image, start + i, first + lane]
-                    kept = finite_part(column[:size], rest)
-                    if not kept:
-                        continue
-                    least, most, positive, zeros, _ = first_sweep(rest[:kept], block)
-                    low, high = number_of(least), number_of(most)
-                    exponent, scale = fitted(table, exponent, scale, low, high)
-                    shift = np.float64(rest[0])
-                    total = _sum_of_differences(rest[:kept], shift)
-                    mean = shift + total / kept
-                    squares = second_sweep(block[:kept], mean, scale, codes)
-                    count_codes(codes, kept, table)
-                    if not mine[4, lane]:
-                        mine[9, lane] = shift
-                    if high > top[image, lane]:
-                        top[image, lane] = high
-                        place_of_top[image, lane] = start + _first_place(column, np.float32(high))
-                    counts, moments = (kept, positive, zeros), (shift, total, squares)
-                    _enter(mine, lane, counts, (low, high), moments)
+                for image in range(begin, begin + group):
+                    for lane in range(last - first):
+                        for i in range(size):
+                            column[i] = values[image, start + i, first + lane]
+                        where = image, lane, start
+                        exponent, scale = _absorb_column(
+                            column[:size],
+                            where,
+                            mine,
+                            (top, place_of_top),
+                            exponent,
+                            scale,
+                            buffers,
+                        )
         for image in range(images):
             for lane in range(last - first):
                 mine[7, lane] += top[image, lane] > 0
         for lane in range(last - first):
             mine[8, lane] = images * positions - mine[4, lane]
+            if mine[8, lane]:
+                job[10] = 1
             if mine[4, lane]:
                 mine[2, lane] += mine[9, lane]
         columns[:, first:last] = mine[:9, : last - first]
@@ -161,5 +190,4 @@ def _summarise(job: Any) -> None:
 
 
 summarise = entry(_summarise)
-"""Job: two counters, images, units, positions; values, highest, their first places, columns, bins
-of each thread."""
+"Job: as of `kernels.summarise`."

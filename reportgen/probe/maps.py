@@ -11,7 +11,7 @@ def by_image(output: torch.Tensor, arranged: Arrangement, images: int) -> torch.
         place = arranged.batch_axis
         output = output.reshape(*output.shape[:place], images, -1, *output.shape[place + 1 :])
         return output.movedim((place, place + 1), (0, 1))
-    return output.movedim(arranged.batch_axis, 0)
+    return output.movedim(arranged.batch_axis, 0) if arranged.batch_axis else output
 
 
 def by_unit(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor:
@@ -27,8 +27,9 @@ def by_unit(per_image: torch.Tensor, arranged: Arrangement) -> torch.Tensor:
         return per_image.reshape(len(per_image), 1, -1)
     depth = () if arranged.depth_axis is None else (arranged.depth_axis,)
     axes = (arranged.channel_axis, *depth, *(arranged.spatial_axes or ()))
-    moved = per_image.movedim([1 + axis for axis in axes], list(range(1, 1 + len(axes))))
-    return moved.reshape(*moved.shape[:2], -1)
+    if axes != tuple(range(len(axes))):
+        per_image = per_image.movedim([1 + axis for axis in axes], list(range(1, 1 + len(axes))))
+    return per_image.reshape(*per_image.shape[:2], -1)
 
 
 def on_grid(values: torch.Tensor, arranged: Arrangement) -> torch.Tensor:

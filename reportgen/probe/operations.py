@@ -1,6 +1,7 @@
 """The functions of PyTorch that do a layer's work, under one name however they are spelled."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -116,9 +117,15 @@ def is_atomic(module: nn.Module) -> bool:
     """
     if isinstance(module, nn.MultiheadAttention):
         return True
-    return is_leaf(module) and any(
+    return _are_of_torch(type(module).__mro__) and is_leaf(module)
+
+
+@cache
+def _are_of_torch(classes: tuple[type, ...]) -> bool:
+    """Whether one of the classes that a module is of is a layer of torch.nn."""
+    return any(
         base.__module__.startswith("torch.nn.modules.") and base is not nn.Module
-        for base in type(module).__mro__
+        for base in classes
     )
 
 

@@ -249,9 +249,9 @@ class Probe:
 
             def watched(seen: Seen, part: torch.Tensor, offset: int) -> Collector:
                 kept = {i: offset + i for i in range(len(part)) if offset + i in seen.pictures}
-                further = {key: total.further() for key, total in seen.strongest.items()}
+                mapped, averaged = seen.strongest, seen.correlations
                 collector = Collector(
-                    observed, len(part), kept, keep_arrays, further, offset, seen.correlations
+                    observed, len(part), kept, keep_arrays, mapped, offset, averaged
                 )
                 with (
                     self.lent(part, offset) as (module, moved),

@@ -1,7 +1,8 @@
 """What a batch of activations is reduced to: a few numbers a unit and one histogram."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 
@@ -24,6 +25,9 @@ CHUNK_ON_A_GPU = 1 << 26
 LANES = 16
 "Units that compiled code reads at once where they lie side by side in memory."
 
+INFINITE = 0x7F800000
+"Key of infinity. A key is a float32's bits as an integer, changed so that keys sort as numbers do."
+
 MANY_UNITS = 64
 "From here on, units that are left over hardly count."
 
@@ -37,8 +41,8 @@ class Highest:
 
     values: torch.Tensor
     "The highest finite value, (images units); -inf without any."
-    places: torch.Tensor | None = None
-    "Its first position, where that was found on the way, (images units)."
+    places: torch.Tensor
+    "Its first position, (images units); 0 without any."
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +55,18 @@ class Part:
     bins: torch.Tensor
     "(n 257): values in each bin, and then the exponent of the bins' width; rows are added up."
     highest: Highest
+    positions: int
+    is_broken: bool | None
+    "Whether a value is NaN or infinite; None where to ask would be to wait for a device."
 
 
 def parts(values: torch.Tensor) -> list[Part]:
-    """Reduces values (images units positions), none of the axes empty, without waiting for a GPU.
+    """Reduces values (images units positions) without waiting for a GPU; no parts where none are.
 
     Compiled code reads float32 on the CPU; everything else is done by PyTorch.
     """
+    if not values.numel():
+        return []
     if values.dtype not in (torch.float32, torch.float64):
         values = values.float()
     if values.device.type == "mps":
@@ -75,7 +84,7 @@ def parts(values: torch.Tensor) -> list[Part]:
 
 def is_here(values: torch.Tensor) -> bool:
     """Whether values can be read at once, without waiting for another device to compute them."""
-    return values.device.type == "cpu"
+    return values.is_cpu
 
 
 @cache
@@ -93,24 +102,29 @@ def compiled() -> ModuleType | None:
 
 def _compiled(code: ModuleType, values: torch.Tensor) -> Part:
     """Reads float32 values on the CPU once."""
-    images, units, _ = values.shape
-    columns, highest = np.empty((COLUMNS, units)), np.empty((images, units), np.float32)
-    if not are_side_by_side(values):
-        bins = code.summary(values.contiguous(), columns, highest)
-        found = Highest(torch.from_numpy(highest))
-    else:
-        places = np.empty((images, units), np.int64)
-        bins = code.summary_side_by_side(values, columns, highest, places)
-        found = Highest(torch.from_numpy(highest), torch.from_numpy(places))
-    return Part(torch.from_numpy(columns), torch.from_numpy(bins), found)
+    images, units, positions = values.shape
+    if positions == 1 and are_side_by_side(turned := values.transpose(0, 2)):
+        # As if the images were positions of one image, which is read many units at once.
+        part = _compiled(code, turned)
+        fired, positive = part.columns[7], part.columns[5]
+        fired.copy_(positive)
+        return replace(part, highest=highest_of(values), positions=1)
+    columns = torch.empty((COLUMNS, units), dtype=torch.float64)
+    highest = torch.empty((images, units))
+    places = torch.empty((images, units), dtype=torch.int64)
+    together = are_side_by_side(values)
+    values = values if together else values.contiguous()
+    bins, is_broken = code.summary(values, columns, highest, places, are_side_by_side=together)
+    return Part(columns, bins, Highest(highest, places), positions, is_broken)
 
 
 def are_side_by_side(values: torch.Tensor) -> bool:
     """Whether the units of a position lie side by side, and are many enough to be read so."""
-    _, units, positions = values.shape
+    images, units, positions = values.shape
     # Units that do not fill a vector are read one by one.
     are_vectors = units % LANES == 0 or units > MANY_UNITS
-    return are_vectors and positions > 1 and values.stride() == (units * positions, 1, units)
+    is_dense = values.stride(0) == units * positions or images == 1
+    return are_vectors and positions > 1 and is_dense and values.stride()[1:] == (1, units)
 
 
 def _eager(rows: torch.Tensor) -> Part:
@@ -121,7 +135,7 @@ def _eager(rows: torch.Tensor) -> Part:
     mean = precise.sum((0, 2)) / count.clamp(min=1)
     highest = highest_of(rows)
     minimum = torch.where(finite, rows, torch.inf).amin((0, 2)).double()
-    maximum = highest.amax(0).double()
+    maximum = highest.values.amax(0).double()
     around = torch.where(finite, precise - mean[:, None], 0.0)
     columns = (
         minimum,
@@ -131,7 +145,7 @@ def _eager(rows: torch.Tensor) -> Part:
         count,
         (precise > 0).sum((0, 2)),
         (rows == 0).sum((0, 2)),
-        (highest > 0).sum(0),
+        (highest.values > 0).sum(0),
         (~finite).sum((0, 2)),
     )
     exponent = _exponent(minimum.amin(), maximum.amax())
@@ -143,13 +157,25 @@ def _eager(rows: torch.Tensor) -> Part:
     return Part(
         columns=torch.stack([column.double() for column in columns]),
         bins=torch.cat([counts, exponent.double()[None]])[None],
-        highest=Highest(highest),
+        highest=highest,
+        positions=rows.shape[2],
+        is_broken=not bool(finite.all()) if is_here(rows) else None,
     )
 
 
-def highest_of(rows: torch.Tensor) -> torch.Tensor:
-    """Highest finite value of each image and unit (images units); -inf where there is none."""
-    return torch.where(torch.isfinite(rows), rows, -torch.inf).amax(2)
+def highest_of(rows: torch.Tensor) -> Highest:
+    """What is highest in each image and unit, found by PyTorch on any device."""
+    return Highest(*torch.where(torch.isfinite(rows), rows, -torch.inf).max(2))
+
+
+def highest_in(come: Sequence[Part]) -> Highest:
+    """What is highest in the images of all parts, at least one, one after the other."""
+    if len(come) == 1:
+        return come[0].highest
+    return Highest(
+        torch.cat([part.highest.values for part in come]),
+        torch.cat([part.highest.places for part in come]),
+    )
 
 
 def _exponent(lowest: torch.Tensor, highest: torch.Tensor) -> torch.Tensor:

@@ -59,10 +59,10 @@ class Seen:
 
     def add(self, found: Collector) -> None:
         """Adds the images that follow."""
-        for key, statistics in found.statistics.items():
-            self.totals[key].merge(statistics)
-        for key, nine in found.strongest.items():
-            self.strongest[key].merge(nine)
+        for key, come in found.parts.items():
+            self.totals[key].add(come)
+        for key, highest in found.highest.items():
+            self.strongest[key].update(highest, found.first)
         for index, pictures in found.pictures.items():
             self.pictures[index].update(pictures)
         for key, means in found.means.items():

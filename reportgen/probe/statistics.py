@@ -1,5 +1,7 @@
 """Streaming statistics of one call: any split of the images gives the same result."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +11,6 @@ from reportgen.probe.reduction import (
     COLUMNS,
     LOWEST_EXPONENT,
     SIDE,
-    Highest,
     Part,
     parts,
     widened,
@@ -33,31 +34,22 @@ class LayerStatistics:
         self._counts = np.zeros(2 * SIDE, np.int64)
         self._exponent = LOWEST_EXPONENT
         self._is_empty = True
-        self._waiting: list[Part] = []
 
-    @property
-    def is_broken(self) -> bool:
-        """Whether a value that was seen here is NaN or infinite."""
-        self._settle()
-        return bool(self._columns[8].any())
+    def update(self, values: torch.Tensor) -> None:
+        """Adds some images: (images units positions)."""
+        self.add(parts(values))
 
-    def update(self, values: torch.Tensor) -> Highest:
-        """Adds some images: (images units positions); gives what is highest in each."""
-        images, units, positions = values.shape
-        if not values.numel():
-            return Highest(torch.full((images, units), -torch.inf))
-        self._images += images
-        self._positions = positions
-        come = parts(values)
-        self._waiting += come
-        if len(come) == 1:
-            return come[0].highest
-        return Highest(torch.cat([part.highest.values for part in come]))
+    def add(self, come: Iterable[Part]) -> None:
+        """Adds what was found of some images, which may lie on a device."""
+        for part in come:
+            self._images += len(part.highest.values)
+            self._positions = part.positions
+            self._merge_columns(part.columns.cpu().numpy())
+            for row in part.bins.cpu().numpy().astype(np.int64, copy=False):
+                self._merge_bins(row[:-1], int(row[-1]))
 
     def merge(self, other: "LayerStatistics") -> None:
         """Adds what was seen of other images."""
-        self._settle()
-        other._settle()
         self._images += other._images
         self._positions = self._positions or other._positions
         if not other._is_empty:
@@ -66,7 +58,6 @@ class LayerStatistics:
 
     def evidence(self) -> LayerEvidence:
         """What was seen so far. Units without a finite value have NaN for range and moments."""
-        self._settle()
         minimum, maximum, mean, squares = self._columns[:4]
         count, positive, zeros, fired, nonfinite = self._columns[4:].astype(np.int64)
         seen = count > 0
@@ -84,14 +75,6 @@ class LayerStatistics:
             nonfinite=nonfinite,
             histogram=BinnedValues(self._counts.copy(), self._exponent),
         )
-
-    def _settle(self) -> None:
-        """Adds what still waits, which may lie on a device."""
-        for part in self._waiting:
-            self._merge_columns(part.columns.cpu().numpy())
-            for row in part.bins.cpu().numpy().astype(np.int64):
-                self._merge_bins(row[:-1], int(row[-1]))
-        self._waiting.clear()
 
     def _merge_columns(self, columns: NDArray[np.float64]) -> None:
         if self._is_empty:

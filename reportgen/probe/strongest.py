@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from reportgen.probe.evidence import Strongest
 from reportgen.probe.layout import Arrangement
-from reportgen.probe.reduction import Highest, compiled, is_here
+from reportgen.probe.reduction import Highest, compiled
 
 KEPT = 9
 "Images a unit."
@@ -28,42 +28,26 @@ class StrongestImages:
             columns: of its maps; positions are counted row by row.
         """
         self._columns = columns
-        self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
         self._value = np.full((units, KEPT), -np.inf)
         self._image = np.full((units, KEPT), -1, np.int64)
         self._position = np.full((units, KEPT), -1, np.int64)
-        self._least, self._least_image = self._value[:, -1].copy(), self._image[:, -1].copy()
 
-    def further(self) -> "StrongestImages":
-        """An empty one for further images, which passes over what could not enter these nine."""
-        empty = StrongestImages(len(self._value), self._columns)
-        empty._least, empty._least_image = self._value[:, -1].copy(), self._image[:, -1].copy()
-        return empty
-
-    def update(self, values: torch.Tensor, highest: Highest, first: int) -> None:
+    def update(self, highest: Highest, first: int) -> None:
         """Adds some images.
 
         Args:
-            values: (images units positions)
-            highest: what is highest in them.
+            highest: what is highest in them, which may lie on a device.
             first: index of the first image; the others follow.
         """
-        is_plain = values.dtype == torch.float32 and (
-            highest.places is not None or values.stride(2) == 1
-        )
-        if not is_here(values):
-            # Not to wait for the device now, all are looked for.
-            self._waiting.append((highest.values, _places(values), first))
-        elif is_plain and (code := compiled()):
+        values, places = highest.values.cpu(), highest.places.cpu()
+        if values.dtype == torch.float32 and (code := compiled()):
             nine = (self._value, self._image, self._position)
-            code.enter_nine(values, highest, first, (self._least, self._least_image), nine)
+            code.enter_nine(Highest(values, places), first, nine)
         else:
-            self._enter(highest.values.numpy(), _places(values).numpy(), first)
+            self._enter(values.numpy(), places.numpy(), first)
 
     def merge(self, other: "StrongestImages") -> None:
         """Adds what was seen of other images."""
-        self._settle()
-        other._settle()
         if code := compiled():
             mine, come = ((seen._value, seen._image, seen._position) for seen in (self, other))
             code.merge_nine(mine, come)
@@ -73,7 +57,6 @@ class StrongestImages:
 
     def evidence(self) -> Strongest:
         """What was seen so far."""
-        self._settle()
         is_there = self._image >= 0
         row, column = np.divmod(self._position, self._columns)
         return Strongest(
@@ -83,12 +66,6 @@ class StrongestImages:
             value=np.where(is_there, self._value, np.nan).astype(np.float32),
         )
 
-    def _settle(self) -> None:
-        """Adds what still lay on a device."""
-        for highest, places, first in self._waiting:
-            self._enter(highest.cpu().numpy(), places.cpu().numpy(), first)
-        self._waiting.clear()
-
     def _enter(self, best: NDArray[np.floating], places: NDArray[np.int64], first: int) -> None:
         """Adds what enters the nine.
 
@@ -97,14 +74,15 @@ class StrongestImages:
             places: the position of each.
             first: index of the first image.
         """
-        units = np.flatnonzero((best >= self._least).any(0) & (best > -np.inf).any(0))
+        least, least_image = self._value[:, -1], self._image[:, -1]
+        units = np.flatnonzero((best >= least).any(0) & (best > -np.inf).any(0))
         if not units.size:
             return
         candidates = best[:, units].T
         order = np.argsort(-candidates, axis=1, kind="stable")[:, :KEPT]
         value = np.take_along_axis(candidates, order, 1).astype(np.float64)
         image = first + order
-        least, least_image = self._least[units, None], self._least_image[units, None]
+        least, least_image = least[units, None], least_image[units, None]
         enters = (value > least) | ((value == least) & (image < least_image))
         enters &= value > -np.inf
         position = np.take_along_axis(places[:, units].T, order, 1)
@@ -150,10 +128,3 @@ def map_columns(arranged: Arrangement) -> int:
     if arranged.grid is None or arranged.channel_axis is None or len(arranged.shape) != axes:
         return 0
     return arranged.grid[1]
-
-
-def _places(values: torch.Tensor) -> torch.Tensor:
-    """First position of the highest finite value: (images units positions) to (images units)."""
-    if values.dtype not in (torch.float32, torch.float64):
-        values = values.float()
-    return torch.where(torch.isfinite(values), values, -torch.inf).argmax(2)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
 from reportgen.probe.evidence import CallKey, Kind
 from reportgen.probe.operations import (
@@ -63,6 +63,8 @@ class _Frame:
     "None where it is a container."
     is_inside: bool
     "Whether what runs here is part of one layer: of this module, or of one around it."
+    is_alone: bool = False
+    "Whether PyTorch's functions run here without being reported to the watch."
 
 
 class Watch(TorchFunctionMode):
@@ -78,6 +80,9 @@ class Watch(TorchFunctionMode):
         super().__init__()
         self._module = module
         self._observer = observer
+        self._is_unmoved = type(observer).operate is Observer.operate
+        "Whether it lets functions inside of calls run as they are."
+        self._is_aside = False
         self._hooks = ExitStack()
         self._frames: list[_Frame] = []
         self._calls: Counter[str] = Counter()
@@ -88,7 +93,9 @@ class Watch(TorchFunctionMode):
             for path, module in self._module.named_modules():
                 before = module.register_forward_pre_hook(self._before(path), with_kwargs=True)
                 hooks.callback(before.remove)
-                after = module.register_forward_hook(self._after, with_kwargs=True)
+                after = module.register_forward_hook(
+                    self._after, with_kwargs=True, always_call=True
+                )
                 hooks.callback(after.remove)
             super().__enter__()  # type: ignore[no-untyped-call]
             self._hooks = hooks.pop_all()
@@ -97,7 +104,8 @@ class Watch(TorchFunctionMode):
     def __exit__(self, *error: Any) -> None:
         """Takes the hooks away."""
         with self._hooks:
-            super().__exit__(*error)  # type: ignore[no-untyped-call]
+            if not self._is_aside:
+                super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def _key(self, path: str) -> CallKey:
         self._calls[path] += 1
@@ -111,7 +119,8 @@ class Watch(TorchFunctionMode):
     def _before(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
             if not path:
-                self._frames.clear()
+                while self._frames:
+                    self._end_frame()
                 self._calls.clear()
                 self._tell(self._observer.start, (args, kwargs))
             is_inside = not path or self._is_inside_call()
@@ -122,17 +131,39 @@ class Watch(TorchFunctionMode):
             self._frames.append(_Frame(path, module, key, self._is_inside_call() or is_whole))
             if key:
                 self._tell(self._observer.enter, key, (args, kwargs))
+            if is_whole and self._is_unmoved:
+                self._frames[-1].is_alone = self._step_aside()
 
         return hook
 
     def _after(self, module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
-        frame = self._frames.pop()
+        if result is None and all(frame.module is not module for frame in self._frames):
+            return  # it failed before it began
+        frame = self._end_frame()
         while frame.module is not module:
             # A network that catches an error inside leaves frames behind.
-            frame = self._frames.pop()
+            frame = self._end_frame()
         output = next(tensors_in(result), None)
         if frame.key and output is not None:
             self._tell(self._observer.leave, frame.key, module, output)
+
+    def _end_frame(self) -> _Frame:
+        frame = self._frames.pop()
+        if frame.is_alone:
+            super().__enter__()  # type: ignore[no-untyped-call]
+            self._is_aside = False
+        return frame
+
+    def _step_aside(self) -> bool:
+        """Has PyTorch report no functions, which costs some time for each, where that is possible.
+
+        It is not where the network has put a mode of its own, such as a device, above this one.
+        """
+        if _get_current_function_mode() is not self:  # type: ignore[no-untyped-call]
+            return False
+        super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self._is_aside = True
+        return True
 
     def __torch_function__(
         self,

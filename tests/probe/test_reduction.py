@@ -65,6 +65,11 @@ VALUES = {
     "denormal": noise(3, 4, 65) * 2.0**-140,
     "powers of two": noise(3, 4, 65).sign() * 2.0 ** torch.arange(-30, 35),
     "a mean far above the spread": noise(6, 3, 1000) * 1e-3 + 1000.0,
+    "one position": noise(70, 96, 1),
+    "one position of many units, with holes": noise(300, 77, 1).where(
+        noise(300, 77, 1).abs() < 1.5, math.nan
+    ),
+    "a few images of a few positions each": noise(37, 32, 5),
     "one value far from the others": torch.cat([torch.full((1, 1, 1), 1e7), noise(1, 1, 9999)], 2),
 }
 
@@ -89,12 +94,14 @@ def parts(values: torch.Tensor, with_numba: bool, patch: pytest.MonkeyPatch) -> 
     if not with_numba:
         patch.setattr(reduction, "compiled", lambda: None)
     total = LayerStatistics(values.shape[1])
-    highest = total.update(values)
-    literal = torch.where(torch.isfinite(values), values, -torch.inf).amax(2)
-    assert torch.equal(highest.values, literal.to(highest.values))
-    if highest.places is not None:
-        found = torch.where(torch.isfinite(values), values, -torch.inf).argmax(2)
-        assert torch.equal(highest.places, found)
+    found = reduction.parts(values)
+    total.add(found)
+    finite = torch.isfinite(values)
+    literal = torch.where(finite, values, -torch.inf)
+    highest = reduction.highest_in(found)
+    assert torch.equal(highest.values, literal.amax(2).to(highest.values))
+    assert torch.equal(highest.places, literal.argmax(2))
+    assert any(part.is_broken for part in found) == (not finite.all())
     patch.undo()
     return total
 
@@ -161,9 +168,7 @@ def nine_of(values: torch.Tensor, size: int) -> Any:
     total = StrongestImages(values.shape[1], 1)
     for first in range(0, len(values), size):
         batch = values[first : first + size]
-        further = total.further()
-        further.update(batch, LayerStatistics(values.shape[1]).update(batch), first)
-        total.merge(further)
+        total.update(reduction.highest_in(reduction.parts(batch)), first)
     return total.evidence()
 
 
@@ -222,7 +227,7 @@ class Waits(TorchFunctionMode):
 def collected(net: nn.Module, images: torch.Tensor, patch: pytest.MonkeyPatch, apart: bool) -> Any:
     """Evidence, and what would have waited inside of the hooks."""
     if apart:
-        for module in (reduction, strongest, collector):
+        for module in (reduction, collector):
             patch.setattr(module, "is_here", lambda values: False)
     waits = Waits()
     leave = collector.Collector.leave
@@ -280,19 +285,16 @@ def test_no_gpu_is_waited_for_inside_the_hooks(kind: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_memory_does_not_grow_with_the_images(apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (reduction, strongest):
-        monkeypatch.setattr(module, "is_here", lambda values: not apart)
+    monkeypatch.setattr(reduction, "is_here", lambda values: not apart)
     values = noise(600, 400, 6)
     sizes = []
     for count in (30, 30, 600):
         tracemalloc.start()
         total, nine = LayerStatistics(400), StrongestImages(400, 3)
         for first in range(0, count, 10):
-            part, further = LayerStatistics(400), nine.further()
-            batch = values[first : first + 10]
-            further.update(batch, part.update(batch), first)
-            total.merge(part)
-            nine.merge(further)
+            found = reduction.parts(values[first : first + 10])
+            total.add(found)
+            nine.update(reduction.highest_in(found), first)
         sizes.append(tracemalloc.get_traced_memory())
         tracemalloc.stop()
     # The first round fills caches that Python keeps. One batch's numbers alone are 60 kB.

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from reportgen.probe import reduction
 from reportgen.probe.evidence import CallKey, Strongest
 from reportgen.probe.layout import Arrangement, TokenGrid
 from reportgen.probe.probe import Probe
-from reportgen.probe.statistics import LayerStatistics
 from reportgen.probe.strongest import StrongestImages, map_columns
 from tests.probe.nets import Functional, Residual, batches_of, literal, photos, seeded
 from tests.probe.transformers import GRID, SIZE, Vit, loud
@@ -43,10 +43,7 @@ def streamed(values: torch.Tensor, columns: int, parts: list[torch.Tensor]) -> S
     """What is found where images come in parts, each given by the indices of neighbours."""
     total = StrongestImages(values.shape[1], columns)
     for part in parts:
-        further = total.further()
-        highest = LayerStatistics(values.shape[1]).update(values[part])
-        further.update(values[part], highest, int(part[0]))
-        total.merge(further)
+        total.update(reduction.highest_in(reduction.parts(values[part])), int(part[0]))
     return total.evidence()
 
 
@@ -107,7 +104,7 @@ def test_parts_that_were_not_told_of_each_other_merge_to_the_same() -> None:
     total = StrongestImages(6, 7)
     for part in reversed(torch.arange(31).split(4)):
         alone = StrongestImages(6, 7)
-        alone.update(values[part], LayerStatistics(6).update(values[part]), int(part[0]))
+        alone.update(reduction.highest_in(reduction.parts(values[part])), int(part[0]))
         total.merge(alone)
     check(total.evidence(), values, 7)
 
