@@ -1,4 +1,4 @@
-"""What finding each unit's nine strongest images adds to a plain forward pass over the images.
+"""What keeping each unit's nine strongest images adds to a plain forward pass over the images.
 
     python -m benchmarks.strongest [--quick] [--cpu]
 

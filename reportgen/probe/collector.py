@@ -99,8 +99,12 @@ class Collector(Observer):
         if any(part.is_broken is not False for part in found):
             self._sound.append(torch.isfinite(values).flatten(1).all(1))
         if key in self._mapped and found:
-            is_whole = placed.shape == values.shape
-            self.highest[key] = highest_in(found) if is_whole else highest_of(placed)
+            if placed.shape == values.shape:
+                self.highest[key] = highest_in(found)
+            elif is_here(placed):
+                self.highest[key] = highest_in(parts(placed))
+            else:
+                self.highest[key] = highest_of(placed)
         if key in self._averaged:
             self.means[key] = image_means(placed)
         for place, index in self._pictured.items():

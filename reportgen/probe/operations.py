@@ -1,7 +1,7 @@
 """The functions of PyTorch that do a layer's work, under one name however they are spelled."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -120,7 +120,7 @@ def is_atomic(module: nn.Module) -> bool:
     return _are_of_torch(type(module).__mro__) and is_leaf(module)
 
 
-@cache
+@lru_cache(256)  # parametrizations make a class for each module
 def _are_of_torch(classes: tuple[type, ...]) -> bool:
     """Whether one of the classes that a module is of is a layer of torch.nn."""
     return any(

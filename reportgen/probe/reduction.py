@@ -106,8 +106,7 @@ def _compiled(code: ModuleType, values: torch.Tensor) -> Part:
     if positions == 1 and are_side_by_side(turned := values.transpose(0, 2)):
         # As if the images were positions of one image, which is read many units at once.
         part = _compiled(code, turned)
-        fired, positive = part.columns[7], part.columns[5]
-        fired.copy_(positive)
+        part.columns[7] = part.columns[5]  # each image fires where it is positive
         return replace(part, highest=highest_of(values), positions=1)
     columns = torch.empty((COLUMNS, units), dtype=torch.float64)
     highest = torch.empty((images, units))
@@ -165,7 +164,8 @@ def _eager(rows: torch.Tensor) -> Part:
 
 def highest_of(rows: torch.Tensor) -> Highest:
     """What is highest in each image and unit, found by PyTorch on any device."""
-    return Highest(*torch.where(torch.isfinite(rows), rows, -torch.inf).max(2))
+    found = torch.where(torch.isfinite(rows), rows, -torch.inf).max(2)
+    return Highest(found.values + 0.0, found.indices)  # zero has no sign
 
 
 def highest_in(come: Sequence[Part]) -> Highest:

@@ -77,9 +77,10 @@ class LayerStatistics:
         )
 
     def _merge_columns(self, columns: NDArray[np.float64]) -> None:
+        # Zero has no sign, however the images are split.
+        columns = columns + 0.0
         if self._is_empty:
-            # A copy, in which zero has no sign: as what comes of adding to nothing.
-            self._columns, self._is_empty = columns + 0.0, False
+            self._columns, self._is_empty = columns, False
             return
         mine = self._columns
         np.minimum(mine[0], columns[0], out=mine[0])

@@ -74,19 +74,15 @@ class StrongestImages:
             places: the position of each.
             first: index of the first image.
         """
-        least, least_image = self._value[:, -1], self._image[:, -1]
-        units = np.flatnonzero((best >= least).any(0) & (best > -np.inf).any(0))
+        units = np.flatnonzero((best >= self._value[:, -1]).any(0) & (best > -np.inf).any(0))
         if not units.size:
             return
         candidates = best[:, units].T
         order = np.argsort(-candidates, axis=1, kind="stable")[:, :KEPT]
         value = np.take_along_axis(candidates, order, 1).astype(np.float64)
-        image = first + order
-        least, least_image = least[units, None], least_image[units, None]
-        enters = (value > least) | ((value == least) & (image < least_image))
-        enters &= value > -np.inf
-        position = np.take_along_axis(places[:, units].T, order, 1)
-        value[~enters], image[~enters], position[~enters] = -np.inf, -1, -1
+        is_there = value > -np.inf
+        image = np.where(is_there, first + order, -1)
+        position = np.where(is_there, np.take_along_axis(places[:, units].T, order, 1), -1)
         self._add(units, value, image, position)
 
     def _add(

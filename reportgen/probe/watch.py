@@ -8,7 +8,11 @@ from typing import Any, Self
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode, _get_current_function_mode
+from torch.overrides import (
+    TorchFunctionMode,
+    _get_current_function_mode,
+    _get_current_function_mode_stack,
+)
 
 from reportgen.probe.evidence import CallKey, Kind
 from reportgen.probe.operations import (
@@ -82,7 +86,6 @@ class Watch(TorchFunctionMode):
         self._observer = observer
         self._is_unmoved = type(observer).operate is Observer.operate
         "Whether it lets functions inside of calls run as they are."
-        self._is_aside = False
         self._hooks = ExitStack()
         self._frames: list[_Frame] = []
         self._calls: Counter[str] = Counter()
@@ -93,6 +96,7 @@ class Watch(TorchFunctionMode):
             for path, module in self._module.named_modules():
                 before = module.register_forward_pre_hook(self._before(path), with_kwargs=True)
                 hooks.callback(before.remove)
+                # Always, for what it steps aside of has to come back after an error, too.
                 after = module.register_forward_hook(
                     self._after, with_kwargs=True, always_call=True
                 )
@@ -104,7 +108,10 @@ class Watch(TorchFunctionMode):
     def __exit__(self, *error: Any) -> None:
         """Takes the hooks away."""
         with self._hooks:
-            if not self._is_aside:
+            self._frames.clear()
+            # Ctrl-C may come while it has stepped aside.
+            stack = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+            if any(mode is self for mode in stack):
                 super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def _key(self, path: str) -> CallKey:
@@ -131,13 +138,14 @@ class Watch(TorchFunctionMode):
             self._frames.append(_Frame(path, module, key, self._is_inside_call() or is_whole))
             if key:
                 self._tell(self._observer.enter, key, (args, kwargs))
-            if is_whole and self._is_unmoved:
+            # Attention would take a way of its own there, and give other last digits.
+            if is_whole and self._is_unmoved and is_leaf(module):
                 self._frames[-1].is_alone = self._step_aside()
 
         return hook
 
     def _after(self, module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
-        if result is None and all(frame.module is not module for frame in self._frames):
+        if all(frame.module is not module for frame in self._frames):
             return  # it failed before it began
         frame = self._end_frame()
         while frame.module is not module:
@@ -151,7 +159,6 @@ class Watch(TorchFunctionMode):
         frame = self._frames.pop()
         if frame.is_alone:
             super().__enter__()  # type: ignore[no-untyped-call]
-            self._is_aside = False
         return frame
 
     def _step_aside(self) -> bool:
@@ -162,7 +169,6 @@ class Watch(TorchFunctionMode):
         if _get_current_function_mode() is not self:  # type: ignore[no-untyped-call]
             return False
         super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
-        self._is_aside = True
         return True
 
     def __torch_function__(

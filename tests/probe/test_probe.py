@@ -57,9 +57,13 @@ def state(net: nn.Module) -> list[object]:
         )
         for m in net.modules()
     ]
-    # Two registries remember which hooks take keyword arguments.
+    # Registries remember which hooks take keyword arguments, and which are called in any case.
     extra = [
-        (len(m._forward_hooks_with_kwargs), len(m._forward_pre_hooks_with_kwargs))
+        (
+            len(m._forward_hooks_with_kwargs),
+            len(m._forward_pre_hooks_with_kwargs),
+            len(m._forward_hooks_always_called),
+        )
         for m in net.modules()
     ]
     return [

@@ -91,6 +91,35 @@ def test_a_layer_that_fails_before_it_begins_takes_no_other_with_it() -> None:
     assert observer.left == ["F.relu", "plain", "F.relu#2"]
 
 
+def test_a_network_that_calls_itself_and_refuses_may_go_on() -> None:
+    class Nested(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Conv2d(3, 3, 1))
+            self.depth = 0
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.depth += 1
+            try:
+                images = self(images) if self.depth < 2 else images
+            except RuntimeError:
+                images = F.relu(images)
+            return self.inner(images)
+
+    def refuse(net: Nested, _: Any) -> None:
+        if net.depth == 1:
+            raise RuntimeError("not twice")
+
+    whole, observer = nn.Sequential(Nested()), Noted()
+    refused = whole[0].register_forward_pre_hook(refuse)
+    with Watch(whole, observer):
+        whole(images())
+    refused.remove()
+    # The refused call is taken for the one around it, so the function has no name of its own.
+    assert observer.left == ["F.relu", "0.inner.0"]
+    assert modes() == 0
+
+
 @pytest.mark.parametrize("kind", [Noted, Followed])
 def test_nothing_is_left_of_a_watch_that_ctrl_c_ends_inside_a_layer(kind: type[Noted]) -> None:
     net = Careful()
@@ -99,15 +128,17 @@ def test_nothing_is_left_of_a_watch_that_ctrl_c_ends_inside_a_layer(kind: type[N
         raise KeyboardInterrupt
 
     observer = kind()
-    with pytest.raises(KeyboardInterrupt), Watch(net, observer):
+    watch = Watch(net, observer)
+    with pytest.raises(KeyboardInterrupt), watch:
         # After the watch's own, so that it is inside of the layer by then.
         hook = net.picky.register_forward_pre_hook(interrupt)
         net(images())
     hook.remove()
     assert modes() == 0
-    with Watch(net, observer):
+    with watch:
         net(images())
     assert observer.left == ["F.relu", "plain", "F.relu#2"]
+    assert modes() == 0
 
 
 def test_what_runs_inside_of_layers_is_reported_to_who_asks_alone() -> None:
