@@ -26,10 +26,11 @@ def test_what_fits_is_given_and_what_does_not_is_refused() -> None:
     before = limits()
     with memory_at_most(MOST):
         assert bytearray(MOST // 4)[-1] == 0
+        # More than tests before this one may have left free in the process.
         with pytest.raises(MemoryError):
-            bytearray(2 * MOST)
+            bytearray(32 * MOST)
         with pytest.raises(RuntimeError, match="allocate"):
-            torch.empty(2 * MOST, dtype=torch.uint8)
+            torch.empty(32 * MOST, dtype=torch.uint8)
     assert limits() == before
     assert len(bytearray(2 * MOST)) == 2 * MOST
 
